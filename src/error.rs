@@ -1,0 +1,124 @@
+//! Every way a call can fail. A failed call changes nothing: no parameter, no statistic, no counter.
+
+use crate::dtype::DType;
+
+/// The result of every fallible call of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Why a call failed, with the values that it failed on.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    // What a layer is.
+    /// A layer without channels or groups.
+    #[error("{norm}: {what} must be at least 1, got 0")]
+    ZeroSize { norm: &'static str, what: &'static str },
+    /// `normalized_shape` has no dimension.
+    #[error("{norm}: normalized_shape must have at least one dimension, got []")]
+    EmptyNormalizedShape { norm: &'static str },
+    /// The channels do not fall into equal groups.
+    #[error("group norm: {groups} groups do not divide {channels} channels")]
+    Indivisible { groups: usize, channels: usize },
+    /// NaN or infinite eps.
+    #[error("{norm}: eps must be a finite number, got {eps}")]
+    EpsNotFinite { norm: &'static str, eps: f32 },
+    /// An eps that torch refuses: `<= 0` where batch norm uses the batch's statistics, `< 0` elsewhere in batch norm.
+    #[error("{norm}: eps must be {bound} with {statistics} statistics, got {eps}")]
+    EpsSign { norm: &'static str, bound: &'static str, statistics: &'static str, eps: f32 },
+    /// Switchable norm with neither instance nor batch statistics has nothing to switch between.
+    #[error(
+        "switchable norm: instance and batch statistics are both off, which leaves only layer norm; keep one of them or use LayerNorm"
+    )]
+    NothingToSwitch,
+
+    // What goes in and out.
+    /// The input has too few dimensions.
+    #[error("{norm}: expected an input of at least {least} dimensions {layout}, got shape {shape:?}")]
+    Rank { norm: &'static str, least: usize, layout: &'static str, shape: Vec<usize> },
+    /// The input has another number of channels than the layer.
+    #[error("{norm}: expected {expected} channels in dimension {axis}, got {found} in shape {shape:?}")]
+    Channels { norm: &'static str, expected: usize, found: usize, axis: usize, shape: Vec<usize> },
+    /// The input does not end in the layer's normalized shape.
+    #[error("{norm}: expected an input of shape [*, {}], got {shape:?}", comma(.expected))]
+    NormalizedShape { norm: &'static str, expected: Vec<usize>, shape: Vec<usize> },
+    /// The statistics would be those of a single value.
+    #[error("{norm}: expected more than 1 value per {per} to take statistics of, got shape {shape:?}")]
+    OneValue { norm: &'static str, per: &'static str, shape: Vec<usize> },
+    /// A dimension is zero where the norm has no meaning for it.
+    #[error("{norm}: {what} must be greater than 0, got shape {shape:?}")]
+    EmptyInput { norm: &'static str, what: &'static str, shape: Vec<usize> },
+    /// A tensor's shape is not the one that the call needs.
+    #[error("{what}: expected shape {expected:?}, got {found:?}")]
+    Shape { what: &'static str, expected: Vec<usize>, found: Vec<usize> },
+    /// A tensor's element type is not the one that the call needs.
+    #[error("{what}: expected {expected} elements, got {found}")]
+    ElementType { what: &'static str, expected: DType, found: DType },
+    /// The output overlaps the input.
+    #[error("the output shares memory with the input; norms do not run in place, give them two tensors")]
+    Aliasing,
+    /// The tensor lives on another device than the layer.
+    #[error("{what} lives on another wgpu device than this layer")]
+    OtherDevice { what: &'static str },
+    /// A wrapped buffer ends before the tensor does.
+    #[error("a tensor of shape {shape:?} needs {needed} bytes from offset {offset}, the buffer has {size}")]
+    BufferTooSmall { shape: Vec<usize>, needed: u64, offset: u64, size: u64 },
+    /// A wrapped buffer lacks a usage.
+    #[error("the buffer needs usage {needed}, it has {found}")]
+    BufferUsage { needed: String, found: String },
+    /// A wrapped buffer's offset cannot be bound.
+    #[error("the offset {offset} is not a multiple of this device's storage offset alignment, {alignment}")]
+    BufferAlignment { offset: u64, alignment: u64 },
+    /// The device cannot hold, bind or address this.
+    #[error("{what} needs {needed} {unit}, this device allows {limit}")]
+    TooLarge { what: &'static str, needed: u64, unit: &'static str, limit: u64 },
+    /// A strategy that was asked for cannot run here.
+    #[error("the forced strategy cannot run: {reason}")]
+    Strategy { reason: String },
+
+    // The device.
+    /// There is no adapter that can run compute shaders.
+    #[error("no usable GPU adapter: {reason}")]
+    NoAdapter { reason: String },
+    /// The adapter refused to open a device.
+    #[error("the adapter refused a device: {reason}")]
+    RequestDevice { reason: String },
+    /// The device is gone: reset, unplugged or destroyed.
+    #[error("the device was lost: {reason}")]
+    DeviceLost { reason: String },
+    /// The device is out of memory.
+    #[error("the device is out of memory for a buffer of {bytes} bytes")]
+    OutOfMemory { bytes: u64 },
+    /// wgpu refused a call that this crate had checked: a defect of this crate or of the driver.
+    #[error("wgpu: {message}")]
+    Wgpu { message: String },
+
+    // State dicts.
+    /// A key of the layer is not in the state dict.
+    #[error("missing key in state dict: \"{key}\"")]
+    MissingKey { key: String },
+    /// The state dict has keys under the prefix that the layer does not.
+    #[error("unexpected keys in state dict: {}", quoted(.keys))]
+    UnexpectedKeys { keys: Vec<String> },
+    /// A value has another shape than the layer's.
+    #[error("size mismatch for \"{key}\": expected shape {expected:?}, got {found:?}")]
+    KeyShape { key: String, expected: Vec<usize>, found: Vec<usize> },
+    /// `num_batches_tracked` is not a whole number from 0 to 2³² − 1.
+    #[error("\"{key}\" must be a whole number from 0 to 4294967295, got {value}")]
+    Counter { key: String, value: f64 },
+    /// Bytes that are not safetensors, or hold an element type that has no f32 meaning here.
+    #[error("safetensors: {reason}")]
+    Safetensors { reason: String },
+    /// A file could not be read or written.
+    #[error("{path}: {reason}")]
+    File { path: String, reason: String },
+}
+
+fn comma(shape: &[usize]) -> String {
+    let sizes: Vec<String> = shape.iter().map(usize::to_string).collect();
+    sizes.join(", ")
+}
+
+fn quoted(keys: &[String]) -> String {
+    let keys: Vec<String> = keys.iter().map(|key| format!("\"{key}\"")).collect();
+    keys.join(", ")
+}
