@@ -1,1 +1,54 @@
-fn main() {}
+//! The project's own commands: `cargo xtask help` lists them.
+
+mod drivers;
+mod steps;
+
+use std::process::ExitCode;
+
+use drivers::Driver;
+use steps::{Step, run_steps};
+
+const HELP: &str = "\
+cargo xtask demo              run the quickstart example, with a GPU driver installed first where there is none
+cargo xtask test              check the format, lint, test and build the docs, as CI does
+cargo xtask test -- ARGS...   the same, with ARGS handed to `cargo test`
+cargo xtask help              print this list";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let done = match args[..] {
+        [] | ["help" | "--help" | "-h"] => {
+            println!("{HELP}");
+            Ok(())
+        }
+        ["demo"] => demo(),
+        ["test"] => test(&[]),
+        ["test", "--", ref rest @ ..] => test(rest),
+        _ => Err(format!("no such command: {}\n\n{HELP}", args.join(" "))),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("\nxtask: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn demo() -> Result<(), String> {
+    drivers::ensure(&[Driver::Vulkan])?;
+    run_steps(&[Step::cargo(&["run", "--release", "--example", "quickstart"])])
+}
+
+fn test(test_args: &[&str]) -> Result<(), String> {
+    steps::require_components()?;
+    // The same tests run on Mesa's software Vulkan and on wgpu's GL backend.
+    drivers::ensure(&[Driver::Lavapipe, Driver::MesaEgl])?;
+    run_steps(&[
+        Step::cargo(&["fmt", "--all", "--check"]),
+        Step::cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
+        Step::cargo(&[&["test", "--workspace"], test_args].concat()),
+        Step::cargo(&["doc", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"),
+    ])
+}

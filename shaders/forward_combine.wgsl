@@ -1,0 +1,22 @@
+// mean and 1 / sqrt(var + eps) of each row from its partial moments; moves batch norm's running statistics.
+//
+// A team owns a row of the statistics. The plan picks it between moments and apply.
+// In bounds: the plan sizes `moments` and `statistics` to what rows and units address.
+
+@compute @workgroup_size(WORKGROUP)
+fn forward_combine(builtins: Builtins) {
+    let lane = lane_of(builtins);
+    let team = team_of(builtins);
+    let live = team < params.rows;
+    let row = select(0u, team, live);
+    let end = select(0u, params.units, live);
+
+    var own = Moments(0.0, 0.0, 0.0, 0.0);
+    for (var i = lane; i < end; i += lanes()) {
+        own = merge(own, moments[address(row, i)]);
+    }
+    let all = reduce(own, lane);
+    if live && lane == 0u {
+        statistics[row] = statistics_of(settle(row, all));
+    }
+}

@@ -1,0 +1,47 @@
+// f16 or bf16, eight per 16-byte unit. They stay packed until they are used, which halves the registers; a matrix
+// serves as a vector of eight (its own product is not used).
+alias Unit = vec4<u32>;
+alias Values = mat2x4<f32>;
+const WIDTH = 8u;
+@group(0) @binding(0) var<storage, read> x: array<vec4<u32>>;
+@group(0) @binding(1) var<storage, read_write> y: array<vec4<u32>>;
+
+fn load(i: u32) -> Unit {
+    return x[i];
+}
+
+fn store(i: u32, v: Values) {
+    y[i] = vec4(encode(v[0].xy), encode(v[0].zw), encode(v[1].xy), encode(v[1].zw));
+}
+
+fn unpack(unit: Unit) -> Values {
+    return mat2x4(vec4(decode(unit.x), decode(unit.y)), vec4(decode(unit.z), decode(unit.w)));
+}
+
+fn splat(s: f32) -> Values {
+    return mat2x4(vec4(s), vec4(s));
+}
+
+fn mul(a: Values, b: Values) -> Values {
+    return mat2x4(a[0] * b[0], a[1] * b[1]);
+}
+
+fn total(v: Values) -> f32 {
+    let four = v[0] + v[1];
+    return (four.x + four.y) + (four.z + four.w);
+}
+
+fn scalar(v: Values, k: u32) -> f32 {
+    if k < 4u {
+        return v[0][k];
+    }
+    return v[1][k - 4u];
+}
+
+fn gather(s: array<f32, WIDTH>) -> Values {
+    return mat2x4(vec4(s[0], s[1], s[2], s[3]), vec4(s[4], s[5], s[6], s[7]));
+}
+
+fn first_scalar(v: Values) -> f32 {
+    return v[0].x;
+}

@@ -1,0 +1,46 @@
+// Count, mean and squared deviations of a set of values. The mean is `shift + mean`, two numbers, so that a large
+// mean costs no digits: `shift` is one of the values (or near them) and `mean` is taken of `x - shift`.
+struct Moments {
+    count: f32,
+    shift: f32,
+    mean: f32,
+    m2: f32,
+}
+
+// What an output needs: y = ((x - shift) - mean) * scale * weight + bias.
+struct Statistics {
+    shift: f32,
+    mean: f32,
+    scale: f32,
+}
+
+// Of two disjoint sets (Chan, Golub & LeVeque 1983), in a's shift.
+fn merge(a: Moments, b: Moments) -> Moments {
+    if a.count == 0.0 {
+        return b;
+    }
+    let share = b.count / (a.count + b.count);
+    let delta = (b.shift - a.shift) + (b.mean - a.mean);
+    // An empty b has no delta to speak of, and its shift may be anything.
+    let moved = select(delta, 0.0, b.count == 0.0);
+    return Moments(
+        a.count + b.count,
+        a.shift,
+        a.mean + moved * share,
+        a.m2 + b.m2 + moved * moved * (a.count * share),
+    );
+}
+
+fn variance(m: Moments) -> f32 {
+    return m.m2 / m.count;
+}
+
+// 1 / sqrt(v + eps), and 0 where that is 1 / 0: a constant row is its bias even without eps.
+fn scale_of(v: f32) -> f32 {
+    let radicand = v + params.eps;
+    return select(inverseSqrt(radicand), 0.0, radicand == 0.0);
+}
+
+fn statistics_of(m: Moments) -> Statistics {
+    return Statistics(m.shift, m.mean, scale_of(variance(m)));
+}

@@ -1,0 +1,27 @@
+// Switchable norm: an instance's statistics mixed from its own, its sample's and its channel's. `axes` holds the layer
+// moments of the samples, the batch moments of the channels, then the shares of the means and of the variances.
+override BATCH: bool = true;
+@group(0) @binding(10) var<storage, read> axes: array<vec4<f32>>;
+
+fn axis(i: u32) -> Moments {
+    let m = axes[i];
+    return Moments(m.x, m.y, m.z, m.w);
+}
+
+fn statistics_for(row: u32) -> Statistics {
+    let instance = instance_moments(row);
+    let layer = axis(row / params.channels);
+    let mean_share = axes[params.samples + params.channels];
+    let var_share = axes[params.samples + params.channels + 1u];
+    // Means relative to the instance's shift; .w is by how much the shares miss 1, times which the shift itself enters.
+    var mean = mean_share.x * instance.mean
+        + mean_share.y * ((layer.shift - instance.shift) + layer.mean)
+        + mean_share.w * instance.shift;
+    var v = var_share.x * variance(instance) + var_share.y * (variance(layer) * params.layer_scale);
+    if BATCH {
+        let batch = axis(params.samples + row % params.channels);
+        mean += mean_share.z * ((batch.shift - instance.shift) + batch.mean);
+        v += var_share.z * (variance(batch) * params.batch_scale);
+    }
+    return Statistics(instance.shift, mean, scale_of(v));
+}

@@ -1,0 +1,6 @@
+// Statistics that a combine has written.
+@group(0) @binding(6) var<storage, read> statistics: array<Statistics>;
+
+fn statistics_for(row: u32) -> Statistics {
+    return statistics[row % params.statistics_period];
+}

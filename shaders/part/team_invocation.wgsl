@@ -1,0 +1,26 @@
+// A team is one invocation: no barrier at all, which is what software adapters need.
+override WORKGROUP: u32 = 64u;
+struct Builtins {
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) index: u32,
+}
+
+fn lanes() -> u32 {
+    return 1u;
+}
+
+fn lane_of(b: Builtins) -> u32 {
+    return 0u;
+}
+
+fn team_of(b: Builtins) -> u32 {
+    return (b.workgroup.x + b.workgroup.y * b.workgroups.x) * WORKGROUP + b.index;
+}
+
+fn reduce(own: Moments, lane: u32) -> Moments {
+    return own;
+}
+
+// Before a second reduce: nothing to wait for.
+fn meet_again() {}

@@ -1,0 +1,38 @@
+// A team is a workgroup; its lanes meet in shared memory. WORKGROUP is a power of two.
+override WORKGROUP: u32 = 64u;
+struct Builtins {
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+}
+var<workgroup> meeting: array<Moments, WORKGROUP>;
+
+fn lanes() -> u32 {
+    return WORKGROUP;
+}
+
+fn lane_of(b: Builtins) -> u32 {
+    return b.lane;
+}
+
+fn team_of(b: Builtins) -> u32 {
+    return b.workgroup.x + b.workgroup.y * b.workgroups.x;
+}
+
+// The moments of the whole team, in every lane.
+fn reduce(own: Moments, lane: u32) -> Moments {
+    meeting[lane] = own;
+    for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
+        workgroupBarrier();
+        if lane < half {
+            meeting[lane] = merge(meeting[lane], meeting[lane + half]);
+        }
+    }
+    workgroupBarrier();
+    return meeting[0];
+}
+
+// Before a second reduce: all lanes have read the result of the first.
+fn meet_again() {
+    workgroupBarrier();
+}

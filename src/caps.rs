@@ -1,0 +1,53 @@
+//! The few numbers of an adapter that planning may look at; never its name.
+
+/// What a device allows, and what kind of adapter it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Caps {
+    /// Invocations per workgroup.
+    pub max_workgroup: u32,
+    /// Workgroups per dimension of a dispatch.
+    pub max_workgroups: u32,
+    /// Bytes that one binding may cover.
+    pub max_binding: u64,
+    /// Bytes of one buffer.
+    pub max_buffer: u64,
+    /// What a binding's offset must be a multiple of, in bytes.
+    pub alignment: u64,
+    /// Bytes of shared memory per workgroup.
+    pub workgroup_storage: u32,
+    /// The size of every subgroup, where subgroups are on and have one size.
+    pub subgroup: Option<u32>,
+    /// A driver that runs on the CPU, where barriers cost more than memory does.
+    pub software: bool,
+}
+
+impl Caps {
+    /// The limits that every WebGPU device grants.
+    pub const WEBGPU: Caps = Caps {
+        max_workgroup: 256,
+        max_workgroups: 65535,
+        max_binding: 128 << 20,
+        max_buffer: 256 << 20,
+        alignment: 256,
+        workgroup_storage: 16 << 10,
+        subgroup: None,
+        software: false,
+    };
+
+    /// What `device` grants.
+    pub fn of(device: &wgpu::Device) -> Caps {
+        let (limits, info) = (device.limits(), device.adapter_info());
+        let uniform = info.subgroup_min_size == info.subgroup_max_size && info.subgroup_min_size > 1;
+        Caps {
+            max_workgroup: limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x),
+            max_workgroups: limits.max_compute_workgroups_per_dimension,
+            max_binding: limits.max_storage_buffer_binding_size,
+            max_buffer: limits.max_buffer_size,
+            alignment: u64::from(limits.min_storage_buffer_offset_alignment),
+            workgroup_storage: limits.max_compute_workgroup_storage_size,
+            subgroup: (device.features().contains(wgpu::Features::SUBGROUP) && uniform)
+                .then_some(info.subgroup_min_size),
+            software: info.device_type == wgpu::DeviceType::Cpu,
+        }
+    }
+}
