@@ -46,7 +46,7 @@ pub enum Settle {
 
 /// Where an apply finds its statistics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum From {
+pub enum StatisticsFrom {
     /// In the scratch that a combine wrote.
     Stored,
     /// In the running statistics.
@@ -63,7 +63,7 @@ pub enum Kernel {
     ForwardCombine { team: Team, track: bool },
     ForwardInstances { team: Team },
     ForwardAxes { team: Team, settle: Settle },
-    ForwardApply { team: Team, element: Element, parameters: Parameters, from: From },
+    ForwardApply { team: Team, element: Element, parameters: Parameters, from: StatisticsFrom },
 }
 
 /// A buffer that a kernel binds, with its number in every kernel.
@@ -214,6 +214,9 @@ fn settle_if(track: bool) -> Settle {
 }
 
 impl Kernel {
+    /// What a browser needs before a kernel whose team is a subgroup.
+    pub const BROWSER_SUBGROUPS: &'static str = "enable subgroups;\nrequires subgroup_id;\n";
+
     /// File, entry point and label.
     pub fn name(self) -> &'static str {
         match self {
@@ -281,9 +284,9 @@ impl Kernel {
             Kernel::ForwardApply { parameters, from, .. } => {
                 pieces.extend([parameters.piece(), piece!("part/affine")]);
                 pieces.extend(match from {
-                    From::Stored => &[piece!("part/statistics_stored")][..],
-                    From::Running => &[piece!("part/statistics_running")],
-                    From::Mixed => {
+                    StatisticsFrom::Stored => &[piece!("part/statistics_stored")][..],
+                    StatisticsFrom::Running => &[piece!("part/statistics_running")],
+                    StatisticsFrom::Mixed => {
                         &[piece!("part/partials"), piece!("part/instances"), piece!("part/statistics_mixed")]
                     }
                 });
@@ -329,9 +332,9 @@ impl Kernel {
                 reads.extend(parameters.bindings());
                 writes.push(Binding::Y);
                 match from {
-                    From::Stored => reads.push(Binding::Statistics),
-                    From::Running => reads.extend([Binding::RunningMean, Binding::RunningVar]),
-                    From::Mixed => reads.extend([Binding::Moments, Binding::Axes]),
+                    StatisticsFrom::Stored => reads.push(Binding::Statistics),
+                    StatisticsFrom::Running => reads.extend([Binding::RunningMean, Binding::RunningVar]),
+                    StatisticsFrom::Mixed => reads.extend([Binding::Moments, Binding::Axes]),
                 }
             }
         }
@@ -361,7 +364,7 @@ impl Kernel {
             }
             for &element in elements.iter().filter(writable) {
                 for parameters in parameters {
-                    for from in [From::Stored, From::Running, From::Mixed] {
+                    for from in [StatisticsFrom::Stored, StatisticsFrom::Running, StatisticsFrom::Mixed] {
                         all.push(Kernel::ForwardApply { team, element, parameters, from });
                     }
                     for units in UNITS {

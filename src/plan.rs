@@ -8,7 +8,7 @@ use crate::caps::Caps;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::geometry::{Geometry, ParameterIndex, Source};
-use crate::kernel::{Binding, Element, From, Kernel, Parameters, Params, Settle, Team, UNITS};
+use crate::kernel::{Binding, Element, Kernel, Parameters, Params, Settle, StatisticsFrom, Team, UNITS};
 use crate::spec::{Momentum, NormSpec, SwitchableNorm, Variance, Weighting};
 
 /// Lavapipe silently ends loops after 65,535 iterations of one invocation in all; no step comes near that.
@@ -139,7 +139,7 @@ impl Planner<'_> {
             return self.switchable(norm);
         }
         if geometry.source == Source::Running {
-            let steps = self.apply(self.instances(), From::Running, geometry.channels, &[])?;
+            let steps = self.apply(self.instances(), StatisticsFrom::Running, geometry.channels, &[])?;
             return Ok(Plan { steps, scratch: Scratch::default(), why: "running statistics: nothing to sum".into() });
         }
         let row = self.row_shape();
@@ -296,7 +296,7 @@ impl Planner<'_> {
             (steps, combine)
         };
         steps.push(combine);
-        steps.extend(self.apply(rows, From::Stored, geometry.rows, &[])?);
+        steps.extend(self.apply(rows, StatisticsFrom::Stored, geometry.rows, &[])?);
         Ok(Plan { steps, scratch, why: format!("{why}: partial moments, combine, apply") })
     }
 
@@ -428,7 +428,7 @@ impl Planner<'_> {
         let params = Params { rows: index(axes, "samples and channels")?, ..self.instance_params(parts)? };
         steps.push(self.sized_step(Kernel::ForwardAxes { team, settle }, params, constants, 0..0, workgroup)?);
         let mixed = [("BATCH", u32::from(norm.batch))];
-        let apply = self.apply(rows, From::Mixed, geometry.rows, &mixed)?;
+        let apply = self.apply(rows, StatisticsFrom::Mixed, geometry.rows, &mixed)?;
         steps.extend(apply.into_iter().map(|mut step| {
             step.params.parts = params.parts;
             step
@@ -444,7 +444,7 @@ impl Planner<'_> {
 
     // ---- apply
 
-    fn apply(&self, rows: Rows, from: From, period: usize, extra: &[(&'static str, u32)]) -> Result<Vec<Step>> {
+    fn apply(&self, rows: Rows, from: StatisticsFrom, period: usize, extra: &[(&'static str, u32)]) -> Result<Vec<Step>> {
         const BY_ROW: u32 = 0;
         const BY_UNIT: u32 = 1;
         const BY_ELEMENT: u32 = 2;
@@ -725,7 +725,7 @@ impl Step {
                 per_lane(params.samples.max(params.channels)) * (1 + u64::from(params.parts))
             }
             Kernel::ForwardApply { from, .. } => {
-                let lookups = if from == From::Mixed { u64::from(params.parts) * width } else { 0 };
+                let lookups = if from == StatisticsFrom::Mixed { u64::from(params.parts) * width } else { 0 };
                 per_lane(params.segment_units.min(params.units)) * (1 + gathered + lookups)
             }
         };

@@ -1,0 +1,262 @@
+//! A device and its queue, this crate's own or the app's, and what is cached on it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use wgpu::{Backend, BufferDescriptor, BufferUsages, DeviceType, ErrorFilter, Features};
+
+use crate::caps::Caps;
+use crate::error::{Error, Result};
+use crate::kernel::Params;
+use crate::pipeline::Pipelines;
+
+/// Uniforms kept for steps that may come again.
+const CACHED_UNIFORMS: usize = 4096;
+
+/// A GPU to normalize on. Cheap to clone: clones share the device, its pipelines and its uniforms.
+#[derive(Clone, Debug)]
+pub struct Gpu {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    caps: Caps,
+    pipelines: Pipelines,
+    uniforms: Mutex<HashMap<Vec<u8>, wgpu::Buffer>>,
+    /// Why the device is gone, once it is. Only known of devices that this crate opened.
+    lost: Arc<OnceLock<String>>,
+}
+
+impl Gpu {
+    /// Opens the most capable adapter: a discrete GPU before an integrated one before a software driver, and
+    /// Vulkan, Metal or DX12 before GL. Blocks; in a browser use [`request`](Self::request).
+    ///
+    /// wgpu's environment variables are respected: `WGPU_BACKEND` (`vulkan`, `metal`, `dx12`, `gl`),
+    /// `WGPU_ADAPTER_NAME` (part of a name) and `WGPU_POWER_PREF` (`low` prefers the integrated GPU).
+    ///
+    /// # Errors
+    /// [`Error::NoAdapter`], [`Error::RequestDevice`].
+    pub fn new() -> Result<Gpu> {
+        pollster::block_on(Gpu::request())
+    }
+
+    /// As [`new`](Self::new), without blocking.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub async fn request() -> Result<Gpu> {
+        Gpu::from_adapter(&choose_adapter().await?).await
+    }
+
+    /// Opens this adapter.
+    ///
+    /// # Errors
+    /// [`Error::RequestDevice`].
+    pub async fn from_adapter(adapter: &wgpu::Adapter) -> Result<Gpu> {
+        // The adapter's real limits, so that large tensors bind whole, and the features that kernels can use.
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("gpunorm"),
+            required_features: adapter.features() & (Features::SUBGROUP | Features::TIMESTAMP_QUERY),
+            required_limits: adapter.limits(),
+            ..Default::default()
+        };
+        let opened = adapter.request_device(&descriptor).await;
+        let (device, queue) = opened.map_err(|error| Error::RequestDevice { reason: error.to_string() })?;
+        let gpu = Gpu::from_device(device, queue);
+        let lost = gpu.inner.lost.clone();
+        gpu.device().set_device_lost_callback(move |reason, message| {
+            let _ = lost.set(format!("{reason:?}: {message}"));
+        });
+        Ok(gpu)
+    }
+
+    /// Uses the app's own device: its limits, and `SUBGROUP` and `TIMESTAMP_QUERY` where it has them. The limits
+    /// that every WebGPU device grants are enough.
+    pub fn from_device(device: wgpu::Device, queue: wgpu::Queue) -> Gpu {
+        let caps = Caps::of(&device);
+        let (pipelines, uniforms) = Default::default();
+        Gpu { inner: Arc::new(Inner { device, queue, caps, pipelines, uniforms, lost: Arc::default() }) }
+    }
+
+    /// The same device, planned for as if it had these numbers, which must not exceed its own: for tests and
+    /// experiments.
+    pub fn with_caps(&self, caps: Caps) -> Gpu {
+        let (device, queue) = (self.device().clone(), self.queue().clone());
+        let (pipelines, uniforms) = Default::default();
+        let lost = self.inner.lost.clone();
+        Gpu { inner: Arc::new(Inner { device, queue, caps, pipelines, uniforms, lost }) }
+    }
+
+    /// The wgpu device.
+    pub fn device(&self) -> &wgpu::Device {
+        &self.inner.device
+    }
+
+    /// The device's queue.
+    pub fn queue(&self) -> &wgpu::Queue {
+        &self.inner.queue
+    }
+
+    /// The adapter behind the device: its name, type, driver and backend.
+    pub fn adapter_info(&self) -> wgpu::AdapterInfo {
+        self.inner.device.adapter_info()
+    }
+
+    /// What plans look at.
+    pub fn caps(&self) -> &Caps {
+        &self.inner.caps
+    }
+
+    pub(crate) fn pipelines(&self) -> &Pipelines {
+        &self.inner.pipelines
+    }
+
+    pub(crate) fn is(&self, other: &Gpu) -> bool {
+        self.inner.device == other.inner.device
+    }
+
+    /// Fails once the device is known to be gone.
+    pub(crate) fn alive(&self) -> Result<()> {
+        match self.inner.lost.get() {
+            Some(reason) => Err(Error::DeviceLost { reason: reason.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    /// Why a mapping failed, when it did: the device is gone.
+    pub(crate) fn lost(&self) -> Error {
+        let unknown = || "its buffers can no longer be mapped".to_owned();
+        Error::DeviceLost { reason: self.inner.lost.get().cloned().unwrap_or_else(unknown) }
+    }
+
+    /// Calls wgpu and returns the error that it would otherwise raise as a panic. In a browser errors come later,
+    /// to the app's own handler.
+    pub(crate) fn checked<T>(&self, what: impl FnOnce(&wgpu::Device) -> T) -> Result<T> {
+        self.alive()?;
+        if cfg!(target_arch = "wasm32") {
+            return Ok(what(self.device()));
+        }
+        let validation = self.device().push_error_scope(ErrorFilter::Validation);
+        let memory = self.device().push_error_scope(ErrorFilter::OutOfMemory);
+        let value = what(self.device());
+        let (memory, validation) = (pollster::block_on(memory.pop()), pollster::block_on(validation.pop()));
+        match memory.or(validation) {
+            Some(error) => Err(Error::Wgpu { message: error.to_string() }),
+            None => Ok(value),
+        }
+    }
+
+    /// A buffer of at least `bytes`, rounded up to whole 16-byte units, filled by `fill` if given.
+    pub(crate) fn buffer(
+        &self,
+        label: &'static str,
+        bytes: u64,
+        usage: BufferUsages,
+        fill: Option<&[u8]>,
+    ) -> Result<wgpu::Buffer> {
+        let size = bytes.max(1).next_multiple_of(16);
+        let limit = self.caps().max_buffer;
+        if size > limit {
+            return Err(Error::TooLarge { what: "a buffer", needed: size, unit: "bytes", limit });
+        }
+        let descriptor = BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: fill.is_some() };
+        let buffer = self.checked(|device| device.create_buffer(&descriptor)).map_err(|error| match error {
+            Error::Wgpu { .. } => Error::OutOfMemory { bytes: size },
+            other => other,
+        })?;
+        if let Some(bytes) = fill {
+            let Ok(mut mapped) = buffer.get_mapped_range_mut(..) else { return Err(self.lost()) };
+            mapped.slice(..bytes.len()).copy_from_slice(bytes);
+            drop(mapped);
+            buffer.unmap();
+        }
+        Ok(buffer)
+    }
+
+    /// A uniform of these values, made once.
+    pub(crate) fn uniform(&self, params: &Params) -> Result<wgpu::Buffer> {
+        let bytes = bytemuck::bytes_of(params);
+        let mut uniforms = self.inner.uniforms.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(buffer) = uniforms.get(bytes) {
+            return Ok(buffer.clone());
+        }
+        let buffer = self.buffer("gpunorm params", bytes.len() as u64, BufferUsages::UNIFORM, Some(bytes))?;
+        if uniforms.len() >= CACHED_UNIFORMS {
+            uniforms.clear();
+        }
+        uniforms.insert(bytes.to_vec(), buffer.clone());
+        Ok(buffer)
+    }
+
+    /// The first `bytes` of `source` from `offset` on, read back. Waits for the device before the first await.
+    pub(crate) async fn read(&self, source: &wgpu::Buffer, offset: u64, bytes: u64) -> Result<Vec<u8>> {
+        let padded = bytes.next_multiple_of(4);
+        let usage = BufferUsages::COPY_DST | BufferUsages::MAP_READ;
+        let staging = self.buffer("gpunorm readback", padded, usage, None)?;
+        let mut encoder = self.device().create_command_encoder(&Default::default());
+        encoder.copy_buffer_to_buffer(source, offset, &staging, 0, padded);
+        self.queue().submit([encoder.finish()]);
+        let (sender, receiver) = futures_intrusive::channel::shared::oneshot_channel();
+        staging.map_async(wgpu::MapMode::Read, .., move |result| {
+            let _ = sender.send(result);
+        });
+        // Browsers poll by themselves; elsewhere somebody has to.
+        if self.device().poll(wgpu::PollType::wait_indefinitely()).is_err() {
+            return Err(self.lost());
+        }
+        match receiver.receive().await {
+            Some(Ok(())) => {}
+            _ => return Err(self.lost()),
+        }
+        let Ok(mapped) = staging.get_mapped_range(..bytes) else { return Err(self.lost()) };
+        Ok(mapped.to_vec())
+    }
+}
+
+/// The best adapter that can run compute shaders.
+async fn choose_adapter() -> Result<wgpu::Adapter> {
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle().with_env());
+    if cfg!(target_arch = "wasm32") {
+        let options = wgpu::RequestAdapterOptions {
+            power_preference: wgpu::PowerPreference::HighPerformance,
+            ..Default::default()
+        };
+        let adapter = instance.request_adapter(&options).await;
+        return adapter.map_err(|error| Error::NoAdapter { reason: error.to_string() });
+    }
+    let backends = wgpu::Backends::from_env().unwrap_or(wgpu::Backends::all());
+    let wanted = std::env::var("WGPU_ADAPTER_NAME").ok().map(|name| name.to_lowercase());
+    let low_power = wgpu::PowerPreference::from_env() == Some(wgpu::PowerPreference::LowPower);
+    let mut adapters = instance.enumerate_adapters(backends).await;
+    let found: Vec<String> = adapters.iter().map(|adapter| adapter.get_info().name).collect();
+    adapters.retain(|adapter| {
+        let compute = wgpu::DownlevelFlags::COMPUTE_SHADERS;
+        let name = adapter.get_info().name.to_lowercase();
+        adapter.get_downlevel_capabilities().flags.contains(compute)
+            && wanted.as_ref().is_none_or(|wanted| name.contains(wanted))
+    });
+    let best = adapters.into_iter().min_by_key(|adapter| {
+        let info = adapter.get_info();
+        let kind = match info.device_type {
+            DeviceType::DiscreteGpu if low_power => 1,
+            DeviceType::IntegratedGpu if low_power => 0,
+            DeviceType::DiscreteGpu => 0,
+            DeviceType::IntegratedGpu => 1,
+            DeviceType::VirtualGpu => 2,
+            DeviceType::Other => 3,
+            DeviceType::Cpu => 4,
+        };
+        (kind, info.backend == Backend::Gl)
+    });
+    best.ok_or_else(|| {
+        let reason = match (&wanted, found.is_empty()) {
+            (_, true) => format!("no driver for {backends:?} was found; on Linux without one, install Mesa's Vulkan drivers"),
+            (Some(name), false) => format!("WGPU_ADAPTER_NAME is {name:?}, found {found:?}"),
+            (None, false) => format!("none of {found:?} runs compute shaders"),
+        };
+        Error::NoAdapter { reason }
+    })
+}

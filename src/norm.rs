@@ -1,0 +1,207 @@
+//! The layer that users call.
+
+use std::time::Duration;
+
+use ndarray::{Array, ArrayRef, Dimension};
+
+use crate::dtype::DType;
+use crate::encode::{Resources, record};
+use crate::error::{Error, Result};
+use crate::geometry::Geometry;
+use crate::gpu::Gpu;
+use crate::plan::{Plan, Strategy};
+use crate::profile::Timestamps;
+use crate::spec::{Mode, NormSpec};
+use crate::state::State;
+use crate::state_dict::StateDict;
+use crate::tensor::Tensor;
+
+/// A normalization layer on a GPU, with its parameters and running statistics. It starts in training mode, as torch's
+/// modules do.
+///
+/// `forward` takes `&self`: several threads may run one layer, and its running statistics then move in the order in
+/// which the queue received their work.
+#[derive(Debug)]
+pub struct GpuNorm {
+    gpu: Gpu,
+    spec: NormSpec,
+    mode: Mode,
+    strategy: Strategy,
+    state: State,
+}
+
+impl GpuNorm {
+    /// A layer with torch's initial values.
+    ///
+    /// # Errors
+    /// Those of [`NormSpec::validate`]; [`Error::TooLarge`], [`Error::OutOfMemory`], [`Error::DeviceLost`].
+    pub fn new(gpu: &Gpu, spec: impl Into<NormSpec>) -> Result<GpuNorm> {
+        let spec = spec.into();
+        spec.validate()?;
+        let state = State::new(gpu, &spec)?;
+        Ok(GpuNorm { gpu: gpu.clone(), spec, mode: Mode::Training, strategy: Strategy::default(), state })
+    }
+
+    /// What the layer is.
+    pub fn spec(&self) -> &NormSpec {
+        &self.spec
+    }
+
+    /// The GPU that it lives on.
+    pub fn gpu(&self) -> &Gpu {
+        &self.gpu
+    }
+
+    /// Training or evaluation.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// From now on: the input's statistics, and running ones that move.
+    pub fn train(&mut self) {
+        self.mode = Mode::Training;
+    }
+
+    /// From now on: the running statistics, where the layer has them, and nothing moves.
+    pub fn eval(&mut self) {
+        self.mode = Mode::Evaluation;
+    }
+
+    /// Forces how forwards are planned, for tests and experiments.
+    pub fn set_strategy(&mut self, strategy: Strategy) {
+        self.strategy = strategy;
+    }
+
+    /// The normalized array, of the same shape. Uploads, runs and waits for the result; in a browser, and to keep
+    /// data on the GPU, use [`forward_tensor`](Self::forward_tensor).
+    ///
+    /// # Errors
+    /// Those of [`encode_forward`](Self::encode_forward), and [`Error::OutOfMemory`].
+    pub fn forward<D: Dimension>(&self, x: &ArrayRef<f32, D>) -> Result<Array<f32, D>> {
+        self.plan(x.shape())?;
+        let y = self.forward_tensor(&Tensor::from_array(&self.gpu, x)?)?.to_array()?;
+        let (expected, found) = (x.shape().to_vec(), y.shape().to_vec());
+        y.into_dimensionality().map_err(|_| Error::Shape { what: "the output", expected, found })
+    }
+
+    /// The normalized tensor, of the same shape and element type. One submission, no wait, no readback.
+    ///
+    /// # Errors
+    /// Those of [`encode_forward`](Self::encode_forward), and [`Error::OutOfMemory`].
+    pub fn forward_tensor(&self, x: &Tensor) -> Result<Tensor> {
+        let y = Tensor::zeros(x.gpu(), x.shape(), x.dtype())?;
+        let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
+        self.encode_forward(&mut encoder, x, &y)?;
+        self.gpu.queue().submit([encoder.finish()]);
+        Ok(y)
+    }
+
+    /// Records a forward from `x` into `y` and nothing else: it runs when the app submits the encoder, and only then
+    /// do running statistics move. `x` may have any rank that the layer takes, `y` has its shape and element type.
+    ///
+    /// # Errors
+    /// The shape: [`Error::Rank`], [`Error::Channels`], [`Error::NormalizedShape`], [`Error::OneValue`],
+    /// [`Error::EmptyInput`], [`Error::EpsSign`]. The tensors: [`Error::OtherDevice`], [`Error::Shape`],
+    /// [`Error::ElementType`], [`Error::Aliasing`]. The device: [`Error::TooLarge`], [`Error::OutOfMemory`],
+    /// [`Error::DeviceLost`]. On an error nothing is recorded.
+    pub fn encode_forward(&self, encoder: &mut wgpu::CommandEncoder, x: &Tensor, y: &Tensor) -> Result<()> {
+        let plan = self.checked_plan(x, y)?;
+        self.record(encoder, &plan, x, y, None)
+    }
+
+    /// What a forward of an f32 input of this shape runs in the current mode, and why.
+    ///
+    /// # Errors
+    /// Those of [`encode_forward`](Self::encode_forward) that a shape can have.
+    pub fn plan(&self, shape: &[usize]) -> Result<Plan> {
+        self.plan_as(shape, DType::F32)
+    }
+
+    fn plan_as(&self, shape: &[usize], dtype: DType) -> Result<Plan> {
+        let geometry = Geometry::new(&self.spec, self.mode, shape)?;
+        Plan::forward(&self.spec, &geometry, dtype, self.gpu.caps(), self.strategy)
+    }
+
+    /// Runs a forward and gives the GPU time of each step, by kernel; nothing where the device has no timestamps.
+    ///
+    /// # Errors
+    /// Those of [`encode_forward`](Self::encode_forward).
+    pub fn profile(&self, x: &Tensor, y: &Tensor) -> Result<Option<Vec<(&'static str, Duration)>>> {
+        let plan = self.checked_plan(x, y)?;
+        let Some(timestamps) = Timestamps::new(&self.gpu, plan.steps.len()) else { return Ok(None) };
+        let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
+        self.record(&mut encoder, &plan, x, y, Some(&timestamps))?;
+        let times = timestamps.finish(&self.gpu, encoder)?;
+        Ok(Some(plan.steps.iter().map(|step| step.kernel.name()).zip(times).collect()))
+    }
+
+    fn record(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        plan: &Plan,
+        x: &Tensor,
+        y: &Tensor,
+        timestamps: Option<&Timestamps>,
+    ) -> Result<()> {
+        let resources = Resources { x, y, state: &|binding| self.state.buffer(binding) };
+        record(&self.gpu, encoder, plan, &resources, timestamps)
+    }
+
+    fn checked_plan(&self, x: &Tensor, y: &Tensor) -> Result<Plan> {
+        for (tensor, what) in [(x, "the input"), (y, "the output")] {
+            if !tensor.gpu().is(&self.gpu) {
+                return Err(Error::OtherDevice { what });
+            }
+        }
+        let plan = self.plan_as(x.shape(), x.dtype())?;
+        if y.shape() != x.shape() {
+            let (expected, found) = (x.shape().to_vec(), y.shape().to_vec());
+            return Err(Error::Shape { what: "the output", expected, found });
+        }
+        if y.dtype() != x.dtype() {
+            return Err(Error::ElementType { what: "the output", expected: x.dtype(), found: y.dtype() });
+        }
+        if x.overlaps(y) {
+            return Err(Error::Aliasing);
+        }
+        Ok(plan)
+    }
+
+    /// Weight 1, bias 0, switchable norm's weights equal; and [`reset_running_stats`](Self::reset_running_stats).
+    pub fn reset_parameters(&mut self) {
+        self.state.reset(&self.gpu, true);
+    }
+
+    /// Running mean 0, running variance 1, no batches tracked.
+    pub fn reset_running_stats(&mut self) {
+        self.state.reset(&self.gpu, false);
+    }
+
+    /// Loads parameters and running statistics from the keys that begin with `prefix`, which must be the layer's and
+    /// of its shapes; only `num_batches_tracked` may be missing, and is then kept. Switchable norm also takes the
+    /// shapes of the authors' checkpoints, with extra dimensions of 1.
+    ///
+    /// # Errors
+    /// [`Error::MissingKey`], [`Error::UnexpectedKeys`], [`Error::KeyShape`], [`Error::Counter`],
+    /// [`Error::DeviceLost`]; nothing is loaded then.
+    pub fn load_state_dict(&mut self, state: &StateDict, prefix: &str) -> Result<()> {
+        self.state.load(&self.gpu, state, prefix)
+    }
+
+    /// Parameters and running statistics under torch's names behind `prefix`. Waits for the work before it; in a
+    /// browser use [`read_state_dict`](Self::read_state_dict).
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`], [`Error::OutOfMemory`].
+    pub fn state_dict(&self, prefix: &str) -> Result<StateDict> {
+        pollster::block_on(self.read_state_dict(prefix))
+    }
+
+    /// As [`state_dict`](Self::state_dict), without blocking in a browser.
+    ///
+    /// # Errors
+    /// As [`state_dict`](Self::state_dict).
+    pub async fn read_state_dict(&self, prefix: &str) -> Result<StateDict> {
+        self.state.read(&self.gpu, prefix).await
+    }
+}

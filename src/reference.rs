@@ -1,0 +1,443 @@
+//! The oracle: every norm in `f64`, element by element, too simple to be wrong. It shares no arithmetic with the
+//! kernels or with their plan; the tests hold every kernel to it, and it can hold a port or another backend as well.
+//!
+//! Each norm is seen on `[N, C, S]` (layer and RMS norm: `[outer, 1, normalized]`), where it gives each instance
+//! `(n, c)` a mean and a variance; what differs is whose mean and variance.
+
+use std::collections::BTreeMap;
+
+use ndarray::{Array2, Array3, ArrayD, Axis, CowArray, Ix3, Zip};
+
+use crate::dtype::DType;
+use crate::error::Result;
+use crate::geometry::Geometry;
+use crate::spec::{Mode, Momentum, NormSpec, SwitchableNorm, Variance, Weighting};
+
+/// A layer's parameters and running statistics, under torch's names.
+#[derive(Debug, Clone, PartialEq)]
+pub struct State {
+    pub weight: Option<ArrayD<f64>>,
+    pub bias: Option<ArrayD<f64>>,
+    pub mean_weight: Option<ArrayD<f64>>,
+    pub var_weight: Option<ArrayD<f64>>,
+    pub running_mean: Option<ArrayD<f64>>,
+    pub running_var: Option<ArrayD<f64>>,
+    pub num_batches_tracked: Option<u64>,
+}
+
+impl State {
+    /// The initial values: weight 1, bias 0, running mean 0 and variance 1, no batches; of switchable norm equal
+    /// shares, which are logits of 1 or plain weights of 1/k.
+    ///
+    /// # Errors
+    /// As [`NormSpec::validate`].
+    pub fn new(spec: &NormSpec) -> Result<State> {
+        spec.validate()?;
+        let parameter = |value| ArrayD::from_elem(spec.parameter_shape(), value);
+        let share = match spec {
+            NormSpec::Switchable(norm) => Some(match norm.weighting {
+                Weighting::Softmax => ArrayD::ones(vec![norm.mixed()]),
+                Weighting::Plain => ArrayD::from_elem(vec![norm.mixed()], 1.0 / norm.mixed() as f64),
+            }),
+            _ => None,
+        };
+        let tracked = spec.tracked().is_some();
+        Ok(State {
+            weight: spec.has_weight().then(|| parameter(1.0)),
+            bias: spec.has_bias().then(|| parameter(0.0)),
+            mean_weight: share.clone(),
+            var_weight: share,
+            running_mean: tracked.then(|| parameter(0.0)),
+            running_var: tracked.then(|| parameter(1.0)),
+            num_batches_tracked: tracked.then_some(0),
+        })
+    }
+
+    /// `running = (1 − f)·running + f·batch`, literally: a NaN in either stays, whatever `f` is. The batch's statistics
+    /// are the average over the samples of each instance's, which batch norm has the same in all samples.
+    fn move_towards(&mut self, f: Option<f64>, statistics: &Array2<Moments>, var: impl Fn(&Moments) -> f64) {
+        let (Some(f), Some(running_mean), Some(running_var)) = (f, &mut self.running_mean, &mut self.running_var)
+        else {
+            return;
+        };
+        for (c, samples) in statistics.columns().into_iter().enumerate() {
+            let mean: Vec<f64> = samples.iter().map(|moments| moments.mean).collect();
+            let var: Vec<f64> = samples.iter().map(&var).collect();
+            running_mean[[c]] = (1.0 - f) * running_mean[[c]] + f * average(&mean);
+            running_var[[c]] = (1.0 - f) * running_var[[c]] + f * average(&var);
+        }
+    }
+}
+
+/// What [`forward`] computes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Forward {
+    /// `weight·x̂ + bias`, `x̂ = (x − mean)·r`.
+    pub output: ArrayD<f64>,
+    /// Of each element, `|weight|·max |x̂| + |bias|`, the maximum over the elements of its row (of switchable norm,
+    /// of its instance): the size of what was added up, which a rounding error is relative to.
+    pub magnitude: ArrayD<f64>,
+    /// Of each element, `r = 1 / sqrt(var + eps)`.
+    pub inverse_std: ArrayD<f64>,
+    /// The most elements that any output's statistics were taken over; 1 where the running ones were used.
+    pub row_len: usize,
+}
+
+impl Forward {
+    /// [`tolerance`] of each element.
+    pub fn tolerance(&self, dtype: DType) -> ArrayD<f64> {
+        self.magnitude.mapv(|magnitude| tolerance(magnitude, self.row_len, dtype))
+    }
+}
+
+/// How far an output computed in f32 from exact inputs may be from the oracle's, if its mean is held as a pair
+/// (a shift and the mean of what remains), so that a large mean costs nothing:
+///
+/// `4·u·magnitude·(4 + log2 row_len)`, with `u = 2⁻²⁴`, half an ulp of 1 in f32.
+///
+/// A sum over a tree of `n` terms is off by at most `log2 n` roundings, each `u` of the size of what is summed
+/// (Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd ed., §4.2), and so are the mean and the variance; the
+/// difference, the two products and the final sum add a rounding each, 4. The factor 4 covers the tree's leaves, which
+/// are short sequential sums, and WGSL's `inverseSqrt` and division, 2 and 2.5 ulp (WGSL §15.7.4).
+///
+/// F16 and BF16 outputs are rounded once more: one ulp of the output type at `magnitude`, which is never below its
+/// smallest subnormal.
+pub fn tolerance(magnitude: f64, row_len: usize, dtype: DType) -> f64 {
+    let depth = (row_len.max(1) as f64).log2();
+    let sums = 4.0 * 2f64.powi(-24) * magnitude * (4.0 + depth);
+    let ulp = |digits: f64, least: f64| (magnitude.log2().floor().max(least) - digits).exp2();
+    match dtype {
+        DType::F32 => sums,
+        DType::F16 => sums + ulp(10.0, -14.0),
+        DType::BF16 => sums + ulp(7.0, -126.0),
+    }
+}
+
+/// The mean and biased variance of a set of elements, in two passes.
+#[derive(Debug, Clone, Copy)]
+struct Moments {
+    len: usize,
+    mean: f64,
+    var: f64,
+}
+
+impl Moments {
+    fn of(values: &[f64]) -> Moments {
+        let len = values.len();
+        let mean = average(values);
+        let squares: Vec<f64> = values.iter().map(|x| (x - mean).powi(2)).collect();
+        Moments { len, mean, var: average(&squares) }
+    }
+
+    /// Around 0 instead of the mean, as RMS norm needs them.
+    fn around_zero(values: &[f64]) -> Moments {
+        let squares: Vec<f64> = values.iter().map(|x| x * x).collect();
+        Moments { len: values.len(), mean: 0.0, var: average(&squares) }
+    }
+
+    fn unbiased(&self) -> f64 {
+        self.var * self.len as f64 / (self.len as f64 - 1.0)
+    }
+}
+
+fn average(values: &[f64]) -> f64 {
+    sum(values) / values.len() as f64
+}
+
+/// By halves, so that a million elements cost 20 roundings and not a million.
+fn sum(values: &[f64]) -> f64 {
+    if values.len() <= 8 {
+        return values.iter().sum();
+    }
+    let (left, right) = values.split_at(values.len() / 2);
+    sum(left) + sum(right)
+}
+
+/// Calls `reduce` with all elements of each row, and gives its result to each instance of that row.
+fn per_row<T: Clone>(
+    x: &Array3<f64>,
+    row: impl Fn(usize, usize) -> (usize, usize),
+    reduce: impl Fn(&[f64]) -> T,
+) -> Array2<T> {
+    let mut rows: BTreeMap<(usize, usize), Vec<f64>> = BTreeMap::new();
+    for ((n, c, _), &value) in x.indexed_iter() {
+        rows.entry(row(n, c)).or_default().push(value);
+    }
+    let rows: BTreeMap<_, T> = rows.into_iter().map(|(key, values)| (key, reduce(&values))).collect();
+    Array2::from_shape_fn((x.len_of(Axis(0)), x.len_of(Axis(1))), |(n, c)| rows[&row(n, c)].clone())
+}
+
+/// `x` as `[N, C, S]`.
+fn view<'a>(spec: &NormSpec, x: &'a ArrayD<f64>) -> CowArray<'a, f64, Ix3> {
+    let shape = x.shape();
+    let product = |sizes: &[usize]| sizes.iter().product::<usize>();
+    let split = match spec {
+        NormSpec::Layer(_) | NormSpec::Rms(_) => {
+            let (outer, normalized) = shape.split_at(shape.len() - spec.parameter_shape().len());
+            (product(outer), 1, product(normalized))
+        }
+        NormSpec::Instance(norm) if norm.unbatched || shape.len() == 2 => (1, shape[0], product(&shape[1..])),
+        _ => (shape[0], shape[1], product(&shape[2..])),
+    };
+    x.to_shape(split).expect("the same number of elements")
+}
+
+/// One forward pass: moves `state` as torch does and returns the output. Where `var + eps` is 0, `r` is 0.
+///
+/// # Errors
+/// Those of [`NormSpec::validate`] and those that a layer on the GPU gives for this shape; `state` is then unchanged.
+///
+/// # Panics
+/// If `state` is not one of this `spec`, see [`State::new`].
+pub fn forward(spec: &NormSpec, mode: Mode, state: &mut State, x: &ArrayD<f64>) -> Result<Forward> {
+    spec.validate()?;
+    Geometry::new(spec, mode, x.shape())?;
+    // The share of this batch in the running statistics, where they move.
+    let f = match spec.tracked().filter(|_| mode == Mode::Training) {
+        None => None,
+        Some(momentum) => {
+            if !matches!(spec, NormSpec::Instance(_)) {
+                state.num_batches_tracked = state.num_batches_tracked.map(|count| count + 1);
+            }
+            Some(match (momentum, spec) {
+                (Momentum::Fixed(momentum), _) => f64::from(momentum),
+                (Momentum::Cumulative, NormSpec::Instance(_)) => 0.0,
+                (Momentum::Cumulative, _) => 1.0 / state.num_batches_tracked.expect("a tracked state") as f64,
+            })
+        }
+    };
+    if x.is_empty() {
+        return Ok(Forward { output: x.clone(), magnitude: x.clone(), inverse_std: x.clone(), row_len: 1 });
+    }
+
+    let input = view(spec, x).into_owned();
+    let (samples, channels, _) = input.dim();
+    let running = match (mode, &state.running_mean, &state.running_var) {
+        (Mode::Evaluation, Some(mean), Some(var)) => Some(Array2::from_shape_fn((samples, channels), |(_, c)| {
+            Moments { len: 1, mean: mean[[c]], var: var[[c]] }
+        })),
+        _ => None,
+    };
+    let row = |n: usize, c: usize| match spec {
+        NormSpec::Batch(_) => (0, c),
+        NormSpec::Group(norm) => (n, c / (norm.channels / norm.groups)),
+        _ => (n, c),
+    };
+    let statistics = match (spec, running) {
+        (NormSpec::Switchable(norm), running) => {
+            let (mixed, batch) = switchable(norm, state, running, &input);
+            state.move_towards(f, &batch, |moments| moments.var);
+            mixed
+        }
+        (_, Some(running)) => running,
+        (NormSpec::Rms(_), None) => per_row(&input, row, Moments::around_zero),
+        (_, None) => {
+            let statistics = per_row(&input, row, Moments::of);
+            state.move_towards(f, &statistics, Moments::unbiased);
+            statistics
+        }
+    };
+
+    let trailing = matches!(spec, NormSpec::Layer(_) | NormSpec::Rms(_));
+    let parameter = |values: &Option<ArrayD<f64>>, absent: f64| {
+        let values: Option<Vec<f64>> = values.as_ref().map(|values| values.iter().copied().collect());
+        move |c: usize, s: usize| values.as_ref().map_or(absent, |values| values[if trailing { s } else { c }])
+    };
+    let (weight, bias) = (parameter(&state.weight, 1.0), parameter(&state.bias, 0.0));
+    let eps = f64::from(spec.eps());
+    let inverse =
+        statistics.mapv(|moments| if moments.var + eps == 0.0 { 0.0 } else { 1.0 / (moments.var + eps).sqrt() });
+    let from =
+        |value: &dyn Fn(usize, usize, usize) -> f64| Array3::from_shape_fn(input.dim(), |(n, c, s)| value(n, c, s));
+    let normalized = from(&|n, c, s| (input[[n, c, s]] - statistics[[n, c]].mean) * inverse[[n, c]]);
+    let most = per_row(&normalized, row, |row| row.iter().fold(0.0, |most: f64, x| most.max(x.abs())));
+    let shaped = |array: Array3<f64>| array.into_shape_with_order(x.shape()).expect("the same number of elements");
+    Ok(Forward {
+        output: shaped(from(&|n, c, s| weight(c, s) * normalized[[n, c, s]] + bias(c, s))),
+        magnitude: shaped(from(&|n, c, s| weight(c, s).abs() * most[[n, c]] + bias(c, s).abs())),
+        inverse_std: shaped(from(&|n, c, _| inverse[[n, c]])),
+        row_len: statistics.iter().map(|moments| moments.len).max().unwrap_or(1),
+    })
+}
+
+/// The mixed statistics of each instance, and the batch statistics.
+fn switchable(
+    norm: &SwitchableNorm,
+    state: &State,
+    running: Option<Array2<Moments>>,
+    x: &Array3<f64>,
+) -> (Array2<Moments>, Array2<Moments>) {
+    let sample = |n: usize, _: usize| (n, 0);
+    let channel = |_: usize, c: usize| (0, c);
+    let mut instance = per_row(x, |n, c| (n, c), Moments::of);
+    let mut layer = per_row(x, sample, Moments::of);
+    let mut batch = per_row(x, channel, Moments::of);
+    if norm.variance == Variance::Reference {
+        let unbiased = |moments: Moments| Moments { var: moments.unbiased(), ..moments };
+        if !norm.instance && x.len_of(Axis(2)) == 1 {
+            layer.mapv_inplace(unbiased);
+            batch.mapv_inplace(unbiased);
+        } else {
+            instance.mapv_inplace(unbiased);
+            layer = derived(&instance, layer, sample);
+            batch = derived(&instance, batch, channel);
+        }
+    }
+    let batch = running.unwrap_or(batch);
+
+    let shares = |weight: &Option<ArrayD<f64>>| -> Vec<f64> {
+        let weight = weight.as_ref().expect("a state of switchable norm");
+        if norm.weighting == Weighting::Plain {
+            return weight.iter().copied().collect();
+        }
+        let most = weight.iter().fold(f64::NEG_INFINITY, |most, &w| most.max(w));
+        let total: f64 = weight.iter().map(|w| (w - most).exp()).sum();
+        weight.iter().map(|w| (w - most).exp() / total).collect()
+    };
+    let (of_mean, of_var) = (shares(&state.mean_weight), shares(&state.var_weight));
+    let on = [(norm.instance, &instance), (true, &layer), (norm.batch, &batch)];
+    let mut mixed = instance.mapv(|_| Moments { len: 1, mean: 0.0, var: 0.0 });
+    for ((_, statistics), (w_mean, w_var)) in on.iter().filter(|(on, _)| *on).zip(of_mean.iter().zip(&of_var)) {
+        mixed.zip_mut_with(statistics, |mixed, one| {
+            mixed.len = mixed.len.max(one.len);
+            mixed.mean += w_mean * one.mean;
+            mixed.var += w_var * one.var;
+        });
+    }
+    (mixed, batch)
+}
+
+/// `whole` with the variance that the authors' code derives from the instances': the mean over its instances of
+/// their variance and of the squared distance of their mean from its own.
+fn derived(
+    instance: &Array2<Moments>,
+    whole: Array2<Moments>,
+    row: impl Fn(usize, usize) -> (usize, usize),
+) -> Array2<Moments> {
+    let spread = Zip::from(instance).and(&whole).map_collect(|one, whole| one.var + (one.mean - whole.mean).powi(2));
+    let var = per_row(&spread.insert_axis(Axis(2)), row, average);
+    Zip::from(&whole).and(&var).map_collect(|&whole, &var| Moments { var, ..whole })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RmsNorm};
+
+    #[test]
+    fn where_var_plus_eps_is_zero_the_output_is_the_bias() {
+        let specs: [NormSpec; 5] = [
+            LayerNorm::new([4]).eps(0.0).into(),
+            RmsNorm::new([4]).eps(0.0).into(),
+            InstanceNorm::new(4).eps(0.0).affine(true).into(),
+            GroupNorm::new(2, 4).eps(0.0).into(),
+            SwitchableNorm::new(4).eps(0.0).into(),
+        ];
+        for spec in specs {
+            let mut state = State::new(&spec).unwrap();
+            state.bias = state.bias.map(|bias| bias + 0.25);
+            let x = ArrayD::zeros(vec![2, 4, 4]);
+            let forward = forward(&spec, Mode::Training, &mut state, &x).unwrap();
+            assert!(forward.inverse_std.iter().all(|&r| r == 0.0), "{spec:?}");
+            let bias = if spec.has_bias() { 0.25 } else { 0.0 };
+            assert!(forward.output.iter().all(|&y| y == bias), "{spec:?}: {}", forward.output);
+        }
+        let spec = BatchNorm::new(4).eps(0.0).into();
+        let mut state = State::new(&spec).unwrap();
+        state.running_var = Some(ArrayD::zeros(vec![4]));
+        let forward = forward(&spec, Mode::Evaluation, &mut state, &ArrayD::ones(vec![2, 4])).unwrap();
+        assert!(forward.output.iter().all(|&y| y == 0.0), "{}", forward.output);
+    }
+
+    #[test]
+    fn an_empty_batch_counts_and_moves_nothing() {
+        // Torch has no switchable norm, and makes NaN of instance norm's running statistics.
+        let specs: [(NormSpec, u64); 2] =
+            [(SwitchableNorm::new(3).into(), 1), (InstanceNorm::new(3).track_running_stats(true).into(), 0)];
+        for (spec, count) in specs {
+            let before = State::new(&spec).unwrap();
+            let mut state = before.clone();
+            let forward = forward(&spec, Mode::Training, &mut state, &ArrayD::zeros(vec![0, 3, 2])).unwrap();
+            assert_eq!(forward.output.shape(), [0, 3, 2]);
+            assert_eq!(state, State { num_batches_tracked: Some(count), ..before });
+        }
+    }
+
+    #[test]
+    fn a_refused_input_changes_nothing() {
+        let spec = BatchNorm::new(3).into();
+        let mut state = State::new(&spec).unwrap();
+        assert!(forward(&spec, Mode::Training, &mut state, &ArrayD::zeros(vec![1, 3])).is_err());
+        assert_eq!(state, State::new(&spec).unwrap());
+    }
+
+    #[test]
+    fn switchable_norm_starts_at_equal_shares() {
+        for (weighting, first) in [(Weighting::Softmax, 1.0), (Weighting::Plain, 0.5)] {
+            let spec = SwitchableNorm::new(3).weighting(weighting).batch_statistics(false).into();
+            let state = State::new(&spec).unwrap();
+            assert_eq!(state.mean_weight, Some(ArrayD::from_elem(vec![2], first)));
+            assert_eq!(state.var_weight, state.mean_weight);
+            assert_eq!((state.running_mean, state.num_batches_tracked), (None, None));
+        }
+    }
+
+    #[test]
+    fn row_len_is_the_longest_reduction_behind_an_output() {
+        let switchable = SwitchableNorm::new(3);
+        let cases: [(NormSpec, Mode, usize); 7] = [
+            (BatchNorm::new(3).into(), Mode::Training, 5 * 2),
+            (BatchNorm::new(3).into(), Mode::Evaluation, 1),
+            (GroupNorm::new(1, 3).into(), Mode::Training, 3 * 2),
+            (RmsNorm::new([3, 2]).into(), Mode::Training, 3 * 2),
+            (switchable.clone().into(), Mode::Training, 5 * 2),
+            (switchable.clone().into(), Mode::Evaluation, 3 * 2),
+            (switchable.batch_statistics(false).into(), Mode::Training, 3 * 2),
+        ];
+        let x = ArrayD::from_shape_fn(vec![5, 3, 2], |index| (index[0] * index[1] + index[2]) as f64);
+        for (spec, mode, row_len) in cases {
+            let forward = forward(&spec, mode, &mut State::new(&spec).unwrap(), &x).unwrap();
+            assert_eq!(forward.row_len, row_len, "{spec:?} {mode:?}");
+        }
+    }
+
+    #[test]
+    fn magnitude_is_the_largest_of_the_row_scaled_and_shifted() {
+        let spec = LayerNorm::new([2]).eps(0.0).into();
+        let mut state = State::new(&spec).unwrap();
+        state.weight = Some(ndarray::arr1(&[-3.0, 0.5]).into_dyn());
+        state.bias = Some(ndarray::arr1(&[-1.0, 0.0]).into_dyn());
+        let x = ndarray::arr2(&[[1.0, 3.0], [7.0, 7.0]]).into_dyn();
+        let forward = forward(&spec, Mode::Training, &mut state, &x).unwrap();
+        assert_eq!(forward.output, ndarray::arr2(&[[2.0, 0.5], [-1.0, 0.0]]).into_dyn());
+        assert_eq!(forward.magnitude, ndarray::arr2(&[[4.0, 0.5], [1.0, 0.0]]).into_dyn());
+        assert_eq!(forward.inverse_std, ndarray::arr2(&[[1.0, 1.0], [0.0, 0.0]]).into_dyn());
+        assert_eq!(forward.tolerance(DType::F32)[[0, 0]], 4.0 * 2f64.powi(-24) * 4.0 * (4.0 + 1.0));
+    }
+
+    #[test]
+    fn tolerance_adds_one_ulp_of_a_narrower_output() {
+        let sums = 4.0 * 2f64.powi(-24) * 3.0 * (4.0 + 10.0);
+        assert_eq!(tolerance(3.0, 1024, DType::F32), sums);
+        assert_eq!(tolerance(3.0, 1024, DType::F16), sums + 2f64.powi(-9));
+        assert_eq!(tolerance(3.0, 1024, DType::BF16), sums + 2f64.powi(-6));
+        // Next to nothing: the smallest subnormals. An empty row is no worse than a single element.
+        assert_eq!(tolerance(0.0, 0, DType::F32), 0.0);
+        assert_eq!(tolerance(0.0, 1, DType::F16), 2f64.powi(-24));
+        assert_eq!(tolerance(0.0, 1, DType::BF16), 2f64.powi(-133));
+        // The ulps are those of the types themselves.
+        let above = |bits: u16| half::f16::from_bits(bits + 1).to_f64() - half::f16::from_bits(bits).to_f64();
+        for value in [0.75, 1.0, 1.5, 2.0, 40000.0, 2f64.powi(-14), 3e-7] {
+            let ulp = tolerance(value, 1, DType::F16) - tolerance(value, 1, DType::F32);
+            approx::assert_relative_eq!(ulp, above(half::f16::from_f64(value).to_bits()), max_relative = 1e-9);
+        }
+    }
+
+    #[test]
+    fn a_million_elements_around_a_large_mean_lose_nothing_visible() {
+        let values: Vec<f64> = (0..1 << 20).map(|i| 1e6 + f64::from(i % 3) * 0.1).collect();
+        let moments = Moments::of(&values[..3 * 300_000]);
+        approx::assert_relative_eq!(moments.mean, 1e6 + 0.1, max_relative = 1e-15);
+        approx::assert_relative_eq!(moments.var, 0.02 / 3.0, max_relative = 1e-9);
+    }
+}

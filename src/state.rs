@@ -1,0 +1,176 @@
+//! A layer's parameters and running statistics on the GPU.
+
+use ndarray::{ArrayD, IxDyn};
+use wgpu::BufferUsages;
+
+use crate::error::{Error, Result};
+use crate::gpu::Gpu;
+use crate::kernel::Binding;
+use crate::spec::{NormSpec, Weighting};
+use crate::state_dict::{COUNTER, StateDict};
+
+/// One named array of a layer.
+#[derive(Debug)]
+struct Entry {
+    name: &'static str,
+    binding: Binding,
+    shape: Vec<usize>,
+    /// What a new layer has in it; of the counter, 0.
+    initial: f32,
+    buffer: wgpu::Buffer,
+}
+
+/// All arrays of a layer, in torch's order.
+#[derive(Debug)]
+pub(crate) struct State {
+    entries: Vec<Entry>,
+    /// Whether shapes may have extra dimensions of 1, as in the authors' checkpoints of switchable norm.
+    lenient: bool,
+}
+
+impl Entry {
+    fn is_counter(&self) -> bool {
+        self.binding == Binding::NumBatchesTracked
+    }
+
+    fn write(&self, gpu: &Gpu, bytes: &[u8]) {
+        gpu.queue().write_buffer(&self.buffer, 0, bytes);
+    }
+
+    fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    fn reset(&self, gpu: &Gpu) {
+        // A counter's zero is the bits of f32's.
+        self.write(gpu, bytemuck::cast_slice(&vec![self.initial; self.len()]));
+    }
+}
+
+impl State {
+    /// torch's initial values.
+    pub fn new(gpu: &Gpu, spec: &NormSpec) -> Result<State> {
+        let shape = spec.parameter_shape();
+        let mut wanted = vec![];
+        if spec.has_weight() {
+            wanted.push(("weight", Binding::Weight, shape.clone(), 1.0));
+        }
+        if spec.has_bias() {
+            wanted.push(("bias", Binding::Bias, shape.clone(), 0.0));
+        }
+        if let NormSpec::Switchable(norm) = spec {
+            let mixed = norm.mixed();
+            let initial = match norm.weighting {
+                Weighting::Softmax => 1.0,
+                Weighting::Plain => 1.0 / mixed as f32,
+            };
+            wanted.push(("mean_weight", Binding::MeanWeight, vec![mixed], initial));
+            wanted.push(("var_weight", Binding::VarWeight, vec![mixed], initial));
+        }
+        if spec.tracked().is_some() {
+            wanted.push(("running_mean", Binding::RunningMean, shape.clone(), 0.0));
+            wanted.push(("running_var", Binding::RunningVar, shape.clone(), 1.0));
+            // One count per channel, all equal: see shaders/part/settle_track.wgsl.
+            wanted.push((COUNTER, Binding::NumBatchesTracked, shape, 0.0));
+        }
+        let usage = BufferUsages::STORAGE | BufferUsages::COPY_DST | BufferUsages::COPY_SRC;
+        let entries = wanted
+            .into_iter()
+            .map(|(name, binding, shape, initial)| {
+                let count = shape.iter().try_fold(4u64, |bytes, &size| bytes.checked_mul(size as u64));
+                let limit = gpu.caps().max_binding.min(gpu.caps().max_buffer);
+                let Some(bytes) = count.filter(|&bytes| bytes <= limit) else {
+                    let needed = count.unwrap_or(u64::MAX);
+                    return Err(Error::TooLarge { what: "a parameter", needed, unit: "bytes", limit });
+                };
+                let buffer = gpu.buffer(name, bytes, usage, None)?;
+                let entry = Entry { name, binding, shape, initial, buffer };
+                entry.reset(gpu);
+                Ok(entry)
+            })
+            .collect::<Result<_>>()?;
+        Ok(State { entries, lenient: matches!(spec, NormSpec::Switchable(_)) })
+    }
+
+    pub fn buffer(&self, binding: Binding) -> Option<&wgpu::Buffer> {
+        self.entries.iter().find(|entry| entry.binding == binding).map(|entry| &entry.buffer)
+    }
+
+    /// Back to the initial values, of the running statistics and, if `all`, of the parameters.
+    pub fn reset(&self, gpu: &Gpu, all: bool) {
+        let running = [Binding::RunningMean, Binding::RunningVar, Binding::NumBatchesTracked];
+        for entry in self.entries.iter().filter(|entry| all || running.contains(&entry.binding)) {
+            entry.reset(gpu);
+        }
+    }
+
+    /// Takes every array from `state`, or none.
+    pub fn load(&self, gpu: &Gpu, state: &StateDict, prefix: &str) -> Result<()> {
+        gpu.alive()?;
+        let mut writes: Vec<(&Entry, Vec<u8>)> = vec![];
+        for entry in &self.entries {
+            let key = format!("{prefix}{}", entry.name);
+            let Some(value) = state.get(&key) else {
+                if entry.is_counter() {
+                    continue;
+                }
+                return Err(Error::MissingKey { key });
+            };
+            let expected: &[usize] = if entry.is_counter() { &[] } else { &entry.shape };
+            if !self.same_shape(expected, value.shape()) {
+                return Err(Error::KeyShape { key, expected: expected.to_vec(), found: value.shape().to_vec() });
+            }
+            let bytes = if entry.is_counter() {
+                let count = counter(key, value)?;
+                bytemuck::cast_slice(&vec![count; entry.len()]).to_vec()
+            } else {
+                bytemuck::cast_slice(&value.iter().copied().collect::<Vec<f32>>()).to_vec()
+            };
+            writes.push((entry, bytes));
+        }
+        let known = |key: &str| self.entries.iter().any(|entry| entry.name == key);
+        let unexpected = |key: &str| key.strip_prefix(prefix).is_some_and(|name| !known(name));
+        let keys: Vec<String> = state.iter().map(|(key, _)| key).filter(|key| unexpected(key)).map(str::to_owned).collect();
+        if !keys.is_empty() {
+            return Err(Error::UnexpectedKeys { keys });
+        }
+        for (entry, bytes) in writes {
+            entry.write(gpu, &bytes);
+        }
+        Ok(())
+    }
+
+    fn same_shape(&self, expected: &[usize], found: &[usize]) -> bool {
+        let squeezed = |shape: &[usize]| -> Vec<usize> { shape.iter().copied().filter(|&size| size != 1).collect() };
+        expected == found || self.lenient && squeezed(expected) == squeezed(found)
+    }
+
+    /// Copies every array back.
+    pub async fn read(&self, gpu: &Gpu, prefix: &str) -> Result<StateDict> {
+        let mut state = StateDict::new();
+        for entry in &self.entries {
+            let key = format!("{prefix}{}", entry.name);
+            let count = if entry.is_counter() { 1 } else { entry.len() };
+            let bytes = gpu.read(&entry.buffer, 0, 4 * count as u64).await?;
+            let array = if entry.is_counter() {
+                let counts: Vec<u32> = bytemuck::pod_collect_to_vec(&bytes);
+                ArrayD::from_elem(IxDyn(&[]), counts[0] as f32)
+            } else {
+                let found = entry.shape.clone();
+                ArrayD::from_shape_vec(IxDyn(&entry.shape), bytemuck::pod_collect_to_vec(&bytes))
+                    .map_err(|_| Error::KeyShape { key: key.clone(), expected: found.clone(), found })?
+            };
+            state.insert(key, array);
+        }
+        Ok(state)
+    }
+}
+
+fn counter(key: String, value: &ArrayD<f32>) -> Result<u32> {
+    let value = value.iter().next().copied().map_or(0.0, f64::from);
+    if value.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&value) {
+        Ok(value as u32)
+    } else {
+        Err(Error::Counter { key, value })
+    }
+}

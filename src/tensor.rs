@@ -1,0 +1,200 @@
+//! Arrays on the GPU.
+
+use half::{bf16, f16};
+use ndarray::{ArrayD, ArrayRef, Dimension, IxDyn};
+use wgpu::BufferUsages;
+
+use crate::dtype::DType;
+use crate::error::{Error, Result};
+use crate::gpu::Gpu;
+
+/// A dense, row-major array in a GPU buffer. Clones share the memory.
+#[derive(Clone, Debug)]
+pub struct Tensor {
+    gpu: Gpu,
+    buffer: wgpu::Buffer,
+    offset: u64,
+    shape: Vec<usize>,
+    dtype: DType,
+}
+
+/// What a buffer behind a tensor must allow: reading and writing it in shaders, and copying it back.
+const USAGE: BufferUsages = BufferUsages::STORAGE.union(BufferUsages::COPY_SRC);
+
+impl Tensor {
+    /// Uploads an array of any layout as f32.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`], [`Error::OutOfMemory`], [`Error::DeviceLost`].
+    pub fn from_array<D: Dimension>(gpu: &Gpu, array: &ArrayRef<f32, D>) -> Result<Tensor> {
+        Tensor::from_array_as(gpu, array, DType::F32)
+    }
+
+    /// Uploads an array, its elements rounded to `dtype` (to nearest, ties to even).
+    ///
+    /// # Errors
+    /// As [`from_array`](Self::from_array).
+    pub fn from_array_as<D: Dimension>(gpu: &Gpu, array: &ArrayRef<f32, D>, dtype: DType) -> Result<Tensor> {
+        let in_order;
+        let values = match array.as_slice() {
+            Some(values) => values,
+            None => {
+                in_order = array.iter().copied().collect::<Vec<_>>();
+                &in_order
+            }
+        };
+        let narrow: Vec<u16>;
+        let bytes = match dtype {
+            DType::F32 => bytemuck::cast_slice(values),
+            DType::F16 => {
+                narrow = values.iter().map(|&value| f16::from_f32(value).to_bits()).collect();
+                bytemuck::cast_slice(&narrow)
+            }
+            DType::BF16 => {
+                narrow = values.iter().map(|&value| bf16::from_f32(value).to_bits()).collect();
+                bytemuck::cast_slice(&narrow)
+            }
+        };
+        Tensor::create(gpu, array.shape(), dtype, Some(bytes))
+    }
+
+    /// A tensor of zeros.
+    ///
+    /// # Errors
+    /// As [`from_array`](Self::from_array).
+    pub fn zeros(gpu: &Gpu, shape: &[usize], dtype: DType) -> Result<Tensor> {
+        Tensor::create(gpu, shape, dtype, None)
+    }
+
+    /// The elements of `buffer` from byte `offset` on, without a copy. The buffer must be of `gpu`'s device, have the
+    /// usages `STORAGE` and `COPY_SRC`, and reach to the end of the tensor's last 4-byte word; `offset` must be a
+    /// multiple of the device's `min_storage_buffer_offset_alignment`.
+    ///
+    /// # Errors
+    /// [`Error::BufferUsage`], [`Error::BufferTooSmall`], [`Error::BufferAlignment`], [`Error::OtherDevice`],
+    /// [`Error::TooLarge`].
+    pub fn wrap(gpu: &Gpu, buffer: wgpu::Buffer, offset: u64, shape: &[usize], dtype: DType) -> Result<Tensor> {
+        let needed = bytes_of(gpu, shape, dtype)?.next_multiple_of(4);
+        let (size, alignment) = (buffer.size(), gpu.caps().alignment);
+        if !buffer.usage().contains(USAGE) {
+            let (needed, found) = (format!("{USAGE:?}"), format!("{:?}", buffer.usage()));
+            return Err(Error::BufferUsage { needed, found });
+        }
+        if !offset.is_multiple_of(alignment) {
+            return Err(Error::BufferAlignment { offset, alignment });
+        }
+        if offset.checked_add(needed).is_none_or(|end| end > size) {
+            return Err(Error::BufferTooSmall { shape: shape.to_vec(), needed, offset, size });
+        }
+        // wgpu tells of a foreign buffer only when it is used.
+        let used = gpu.checked(|device| {
+            let mut encoder = device.create_command_encoder(&Default::default());
+            encoder.copy_buffer_to_buffer(&buffer, 0, &buffer, 0, 0);
+            encoder.finish()
+        });
+        match used {
+            Err(Error::Wgpu { .. }) => return Err(Error::OtherDevice { what: "the wrapped buffer" }),
+            used => drop(used?),
+        }
+        Ok(Tensor { gpu: gpu.clone(), buffer, offset, shape: shape.to_vec(), dtype })
+    }
+
+    fn create(gpu: &Gpu, shape: &[usize], dtype: DType, fill: Option<&[u8]>) -> Result<Tensor> {
+        let bytes = bytes_of(gpu, shape, dtype)?;
+        let buffer = gpu.buffer("gpunorm tensor", bytes, USAGE | BufferUsages::COPY_DST, fill)?;
+        Ok(Tensor { gpu: gpu.clone(), buffer, offset: 0, shape: shape.to_vec(), dtype })
+    }
+
+    /// Sizes of the dimensions, outermost first.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// The type of the elements.
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    /// The number of elements.
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Whether there are no elements.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The buffer behind the tensor.
+    pub fn buffer(&self) -> &wgpu::Buffer {
+        &self.buffer
+    }
+
+    /// Where in the buffer the tensor begins, in bytes.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// The GPU that it lives on.
+    pub fn gpu(&self) -> &Gpu {
+        &self.gpu
+    }
+
+    /// Whether two tensors have bytes in common.
+    pub(crate) fn overlaps(&self, other: &Tensor) -> bool {
+        let range = |tensor: &Tensor| (tensor.offset, tensor.offset + tensor.bytes());
+        let ((start, end), (other_start, other_end)) = (range(self), range(other));
+        self.buffer == other.buffer && start < other_end && other_start < end
+    }
+
+    fn bytes(&self) -> u64 {
+        (self.len() * self.dtype.size()) as u64
+    }
+
+    /// Waits for the work before it and copies the tensor back, widened to f32. Blocks; in a browser use
+    /// [`read`](Self::read).
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`], [`Error::OutOfMemory`].
+    pub fn to_array(&self) -> Result<ArrayD<f32>> {
+        pollster::block_on(self.read())
+    }
+
+    /// As [`to_array`](Self::to_array), for async code. Outside browsers the wait for the device happens inside the
+    /// first poll, since somebody has to drive it.
+    ///
+    /// # Errors
+    /// As [`to_array`](Self::to_array).
+    pub async fn read(&self) -> Result<ArrayD<f32>> {
+        let values = if self.is_empty() {
+            vec![]
+        } else {
+            let bytes = self.gpu.read(&self.buffer, self.offset, self.bytes()).await?;
+            match self.dtype {
+                DType::F32 => bytemuck::pod_collect_to_vec(&bytes),
+                DType::F16 => widen(&bytes, |bits| f16::from_bits(bits).to_f32()),
+                DType::BF16 => widen(&bytes, |bits| bf16::from_bits(bits).to_f32()),
+            }
+        };
+        let found = vec![values.len()];
+        ArrayD::from_shape_vec(IxDyn(&self.shape), values)
+            .map_err(|_| Error::Shape { what: "readback", expected: self.shape.clone(), found })
+    }
+}
+
+fn widen(bytes: &[u8], decode: impl Fn(u16) -> f32) -> Vec<f32> {
+    bytes.chunks_exact(2).map(|pair| decode(u16::from_le_bytes([pair[0], pair[1]]))).collect()
+}
+
+/// Bytes of a tensor of this shape; an error where they exceed a buffer.
+fn bytes_of(gpu: &Gpu, shape: &[usize], dtype: DType) -> Result<u64> {
+    let limit = gpu.caps().max_buffer;
+    let elements = shape.iter().try_fold(1u64, |product, &size| product.checked_mul(size as u64));
+    let bytes = elements.and_then(|elements| elements.checked_mul(dtype.size() as u64));
+    match bytes {
+        Some(bytes) if bytes <= limit => Ok(bytes),
+        bytes => {
+            Err(Error::TooLarge { what: "a tensor", needed: bytes.unwrap_or(u64::MAX), unit: "bytes", limit })
+        }
+    }
+}

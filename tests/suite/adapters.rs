@@ -1,0 +1,42 @@
+//! The adapters that every GPU test runs on: lavapipe through Vulkan and Mesa through GL on Linux, the machine's best
+//! one elsewhere. With `WGPU_BACKEND` or `WGPU_ADAPTER_NAME` set it is the one that they choose. A missing adapter
+//! fails the tests; nothing is skipped.
+
+use std::sync::LazyLock;
+
+use gpunorm::Gpu;
+use wgpu::{Backends, DeviceType};
+
+static ADAPTERS: LazyLock<Vec<(String, Gpu)>> = LazyLock::new(|| {
+    let chosen = ["WGPU_BACKEND", "WGPU_ADAPTER_NAME"].iter().any(|name| std::env::var_os(name).is_some());
+    let gpus = if cfg!(target_os = "linux") && !chosen {
+        vec![open(Backends::VULKAN), open(Backends::GL)]
+    } else {
+        vec![Gpu::new().expect("an adapter")]
+    };
+    gpus.into_iter()
+        .map(|gpu| {
+            let info = gpu.adapter_info();
+            println!("adapter: {} ({:?}, {} {})", info.name, info.backend, info.driver, info.driver_info);
+            (format!("{:?}", info.backend), gpu)
+        })
+        .collect()
+});
+
+fn open(backends: Backends) -> Gpu {
+    let descriptor = wgpu::InstanceDescriptor { backends, ..wgpu::InstanceDescriptor::new_without_display_handle() };
+    let adapters = pollster::block_on(wgpu::Instance::new(descriptor).enumerate_adapters(backends));
+    let software = adapters.iter().find(|adapter| adapter.get_info().device_type == DeviceType::Cpu);
+    let adapter = software.unwrap_or_else(|| panic!("no software adapter for {backends:?}: `cargo xtask test` installs it"));
+    pollster::block_on(Gpu::from_adapter(adapter)).expect("a device")
+}
+
+/// All of them, by backend.
+pub fn all() -> &'static [(String, Gpu)] {
+    &ADAPTERS
+}
+
+/// The first: where one adapter is enough.
+pub fn first() -> &'static Gpu {
+    &ADAPTERS[0].1
+}

@@ -1,0 +1,135 @@
+//! GPU against oracle: one call runs a layer on both and compares outputs and running statistics.
+
+use gpunorm::reference::{self, Forward, State};
+use gpunorm::{DType, Gpu, GpuNorm, Mode, NormSpec, StateDict, Strategy, Tensor};
+use ndarray::{ArrayD, IxDyn, Zip};
+
+/// Whether every element is within its tolerance; NaN and infinity must be met exactly. The error names the worst.
+pub fn compare(found: &ArrayD<f32>, expected: &ArrayD<f64>, tolerance: &ArrayD<f64>) -> Result<(), String> {
+    if found.shape() != expected.shape() {
+        return Err(format!("shape {:?}, expected {:?}", found.shape(), expected.shape()));
+    }
+    let mut worst = (1.0, String::new());
+    let mut index = 0;
+    Zip::from(found).and(expected).and(tolerance).for_each(|&found, &expected, &tolerance| {
+        let found = f64::from(found);
+        let same = found == expected || found.is_nan() && expected.is_nan();
+        let ratio = if same { 0.0 } else { (found - expected).abs() / tolerance };
+        // A NaN ratio is a miss too.
+        if !(ratio <= worst.0) {
+            worst = (ratio, format!("element {index}: {found} for {expected}, {ratio:.2} times the tolerance {tolerance:e}"));
+        }
+        index += 1;
+    });
+    if worst.1.is_empty() { Ok(()) } else { Err(worst.1) }
+}
+
+/// The oracle's state as the GPU layer takes it.
+pub fn state_dict(state: &State) -> StateDict {
+    let mut dict = StateDict::new();
+    let arrays = [
+        ("weight", &state.weight),
+        ("bias", &state.bias),
+        ("mean_weight", &state.mean_weight),
+        ("var_weight", &state.var_weight),
+        ("running_mean", &state.running_mean),
+        ("running_var", &state.running_var),
+    ];
+    for (name, array) in arrays {
+        if let Some(array) = array {
+            dict.insert(name, array.mapv(|value| value as f32));
+        }
+    }
+    if let Some(batches) = state.num_batches_tracked {
+        dict.insert("num_batches_tracked", ArrayD::from_elem(IxDyn(&[]), batches as f32));
+    }
+    dict
+}
+
+/// Runs `x`, rounded to `dtype`, on both; fails if the output or a running statistic is out of tolerance.
+pub fn check(
+    gpu: &Gpu,
+    spec: &NormSpec,
+    mode: Mode,
+    before: &State,
+    x: &ArrayD<f32>,
+    dtype: DType,
+    strategy: Strategy,
+) -> Result<(), String> {
+    let mut norm = GpuNorm::new(gpu, spec.clone()).map_err(|error| error.to_string())?;
+    norm.load_state_dict(&state_dict(before), "").map_err(|error| error.to_string())?;
+    norm.set_strategy(strategy);
+    if mode == Mode::Evaluation {
+        norm.eval();
+    }
+    let tensor = Tensor::from_array_as(gpu, x, dtype).map_err(|error| error.to_string())?;
+    let stored = tensor.to_array().map_err(|error| error.to_string())?.mapv(f64::from);
+    let y = norm.forward_tensor(&tensor).map_err(|error| error.to_string())?;
+    let y = y.to_array().map_err(|error| error.to_string())?;
+
+    let mut after = before.clone();
+    let expected = reference::forward(spec, mode, &mut after, &stored).map_err(|error| error.to_string())?;
+    compare(&y, &expected.output, &expected.tolerance(dtype)).map_err(|worst| format!("output, {worst}"))?;
+    check_statistics(&norm, before, &after, &stored, &expected)
+}
+
+fn check_statistics(norm: &GpuNorm, before: &State, after: &State, x: &ArrayD<f64>, expected: &Forward) -> Result<(), String> {
+    let found = norm.state_dict("").map_err(|error| error.to_string())?;
+    let wanted = state_dict(after);
+    if let Some(batches) = wanted.get("num_batches_tracked") {
+        let counted = found.get("num_batches_tracked");
+        if counted != Some(batches) {
+            return Err(format!("num_batches_tracked is {counted:?}, expected {batches}"));
+        }
+    }
+    // new = (1 - f) old + f batch: each rounding is relative to the larger of its terms. A mean is a sum of values up
+    // to max |x|; a variance of squares whose relative error grows with how far the outliers stand out.
+    let largest = x.iter().fold(0.0, |most: f64, value| most.max(value.abs()));
+    let stand_out = expected.magnitude.iter().fold(1.0, |most: f64, &value| most.max(value));
+    let pairs = [
+        ("running_mean", &before.running_mean, &after.running_mean, largest),
+        ("running_var", &before.running_var, &after.running_var, 0.0),
+    ];
+    for (name, old, new, scale) in pairs {
+        let (Some(old), Some(new), Some(found)) = (old, new, found.get(name)) else { continue };
+        let factor = if scale == 0.0 { stand_out } else { 1.0 };
+        let magnitude = Zip::from(old).and(new).map_collect(|old, new| factor * (old.abs() + new.abs()) + scale);
+        let tolerance = magnitude.mapv(|magnitude| reference::tolerance(magnitude, expected.row_len.max(x.len()), DType::F32));
+        compare(found, new, &tolerance).map_err(|worst| format!("{name}, {worst}"))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn the_comparer_can_fail() {
+    let one = |value: f32| ArrayD::from_elem(IxDyn(&[3]), value);
+    let expected = ArrayD::from_elem(IxDyn(&[3]), 1.0);
+    let tolerance = ArrayD::from_elem(IxDyn(&[3]), 1e-6);
+    assert!(compare(&one(1.0), &expected, &tolerance).is_ok());
+    assert!(compare(&one(1.0 + 1e-5), &expected, &tolerance).is_err());
+    assert!(compare(&one(f32::NAN), &expected, &tolerance).is_err());
+    assert!(compare(&one(f32::INFINITY), &expected, &tolerance).is_err());
+    assert!(compare(&one(1.0), &expected.mapv(|_| f64::NAN), &tolerance).is_err());
+    let mut last = one(1.0);
+    last[2] = 1.1;
+    assert!(compare(&last, &expected, &tolerance).is_err());
+    let shorter = ArrayD::from_elem(IxDyn(&[2]), 1.0);
+    assert!(compare(&shorter, &expected, &tolerance).is_err());
+}
+
+/// A wrong layer must be told from a right one by the whole check, not only by `compare`.
+#[test]
+fn the_check_can_fail() {
+    let gpu = super::adapters::first();
+    let x = ArrayD::from_shape_fn(IxDyn(&[4, 3, 5]), |i| ((i[0] * 7 + i[1] * 3 + i[2] * i[2]) % 11) as f32);
+    let spec: NormSpec = gpunorm::BatchNorm::new(3).momentum(1.0).into();
+    let state = State::new(&spec).unwrap();
+    let mut norm = GpuNorm::new(gpu, gpunorm::BatchNorm::new(3).momentum(0.999)).unwrap();
+    norm.train();
+    let y = norm.forward(&x).unwrap();
+    let mut after = state.clone();
+    let stored = x.mapv(f64::from);
+    let expected = reference::forward(&spec, Mode::Training, &mut after, &stored).unwrap();
+    compare(&y, &expected.output, &expected.tolerance(DType::F32)).unwrap();
+    assert!(check_statistics(&norm, &state, &after, &stored, &expected).is_err(), "a running variance that is off");
+}

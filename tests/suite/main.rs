@@ -1,0 +1,6 @@
+mod numbers;
+mod torch;
+mod shaders;
+mod adapters;
+mod compare;
+mod forward;

@@ -1,0 +1,310 @@
+//! PyTorch's own results, from `tests/fixtures/` (made by `generate.py` there), and the oracle held to them.
+
+use gpunorm::reference::{self, State};
+use gpunorm::{
+    BatchNorm, GroupNorm, InstanceNorm, LayerNorm, Mode, NormSpec, RmsNorm, SwitchableNorm, Variance, Weighting,
+};
+use ndarray::ArrayD;
+use safetensors::tensor::{Dtype, SafeTensors};
+use serde_json::{Map, Value};
+
+/// One forward and backward of torch in float64. All inputs are f32 numbers.
+pub struct Case {
+    pub name: String,
+    pub spec: NormSpec,
+    pub mode: Mode,
+    pub x: ArrayD<f64>,
+    pub before: State,
+    pub y: ArrayD<f64>,
+    pub after: State,
+    /// What the output's gradient is in the backward pass.
+    pub dy: ArrayD<f64>,
+    pub gradients: Gradients,
+}
+
+/// The gradients of `Σ y·dy`.
+pub struct Gradients {
+    pub x: ArrayD<f64>,
+    pub weight: Option<ArrayD<f64>>,
+    pub bias: Option<ArrayD<f64>>,
+    pub mean_weight: Option<ArrayD<f64>>,
+    pub var_weight: Option<ArrayD<f64>>,
+}
+
+/// All fixtures.
+pub fn cases() -> Vec<Case> {
+    let list: Vec<Value> = serde_json::from_str(include_str!("../fixtures/torch.json")).unwrap();
+    let tensors = SafeTensors::deserialize(include_bytes!("../fixtures/torch.safetensors")).unwrap();
+    list.iter()
+        .enumerate()
+        .map(|(index, entry)| case(entry, &|key| tensor(&tensors, &format!("{index}.{key}"))))
+        .collect()
+}
+
+fn case(entry: &Value, tensor: &dyn Fn(&str) -> Option<ArrayD<f64>>) -> Case {
+    let given = |key: &str| tensor(key).unwrap_or_else(|| panic!("{entry}: no {key}"));
+    let state = |when: &str, place: usize| State {
+        weight: tensor("weight"),
+        bias: tensor("bias"),
+        mean_weight: tensor("mean_weight"),
+        var_weight: tensor("var_weight"),
+        running_mean: tensor(&format!("{when}.running_mean")),
+        running_var: tensor(&format!("{when}.running_var")),
+        num_batches_tracked: entry.get("count").map(|count| count[place].as_u64().unwrap()),
+    };
+    Case {
+        name: entry["name"].as_str().unwrap().to_owned(),
+        spec: spec(entry["norm"].as_str().unwrap(), entry["args"].as_object().unwrap()),
+        mode: match entry["mode"].as_str().unwrap() {
+            "training" => Mode::Training,
+            "evaluation" => Mode::Evaluation,
+            other => panic!("mode {other}"),
+        },
+        x: given("x"),
+        before: state("before", 0),
+        y: given("y"),
+        after: state("after", 1),
+        dy: given("dy"),
+        gradients: Gradients {
+            x: given("grad.x"),
+            weight: tensor("grad.weight"),
+            bias: tensor("grad.bias"),
+            mean_weight: tensor("grad.mean_weight"),
+            var_weight: tensor("grad.var_weight"),
+        },
+    }
+}
+
+fn tensor(tensors: &SafeTensors, key: &str) -> Option<ArrayD<f64>> {
+    let view = tensors.tensor(key).ok()?;
+    let values = match view.dtype() {
+        Dtype::F32 => view.data().chunks(4).map(|b| f32::from_le_bytes(b.try_into().unwrap()).into()).collect(),
+        Dtype::F64 => view.data().chunks(8).map(|b| f64::from_le_bytes(b.try_into().unwrap())).collect(),
+        other => panic!("{key}: {other:?}"),
+    };
+    Some(ArrayD::from_shape_vec(view.shape(), values).unwrap())
+}
+
+/// The layer that torch's arguments describe; none of them may go unused.
+fn spec(norm: &str, args: &Map<String, Value>) -> NormSpec {
+    let size = |key: &str| args[key].as_u64().unwrap() as usize;
+    let shape = || -> Vec<usize> {
+        args["normalized_shape"].as_array().unwrap().iter().map(|size| size.as_u64().unwrap() as usize).collect()
+    };
+    let number = |value: &Value| value.as_f64().unwrap() as f32;
+    let on = |value: &Value| value.as_bool().unwrap();
+    let args = args.iter().map(|(key, value)| (key.as_str(), value));
+    match norm {
+        "batch" => args
+            .fold(BatchNorm::new(size("num_features")), |norm, (key, value)| match key {
+                "num_features" => norm,
+                "eps" => norm.eps(number(value)),
+                "momentum" if value.is_null() => norm.cumulative_average(),
+                "momentum" => norm.momentum(number(value)),
+                "affine" => norm.affine(on(value)),
+                "bias" => norm.bias(on(value)),
+                "track_running_stats" => norm.track_running_stats(on(value)),
+                _ => panic!("batch norm: {key}"),
+            })
+            .into(),
+        "layer" => args
+            .fold(LayerNorm::new(shape()), |norm, (key, value)| match key {
+                "normalized_shape" => norm,
+                "eps" => norm.eps(number(value)),
+                "elementwise_affine" => norm.affine(on(value)),
+                "bias" => norm.bias(on(value)),
+                _ => panic!("layer norm: {key}"),
+            })
+            .into(),
+        "instance" => args
+            .fold(InstanceNorm::new(size("num_features")), |norm, (key, value)| match key {
+                "num_features" => norm,
+                "eps" => norm.eps(number(value)),
+                "momentum" if value.is_null() => norm.cumulative_average(),
+                "momentum" => norm.momentum(number(value)),
+                "affine" => norm.affine(on(value)),
+                "bias" => norm.bias(on(value)),
+                "track_running_stats" => norm.track_running_stats(on(value)),
+                "unbatched" => norm.unbatched(on(value)),
+                _ => panic!("instance norm: {key}"),
+            })
+            .into(),
+        "group" => args
+            .fold(GroupNorm::new(size("num_groups"), size("num_channels")), |norm, (key, value)| match key {
+                "num_groups" | "num_channels" => norm,
+                "eps" => norm.eps(number(value)),
+                "affine" => norm.affine(on(value)),
+                "bias" => norm.bias(on(value)),
+                _ => panic!("group norm: {key}"),
+            })
+            .into(),
+        "rms" => args
+            .fold(RmsNorm::new(shape()), |norm, (key, value)| match key {
+                "normalized_shape" => norm,
+                "eps" => norm.eps(number(value)),
+                "elementwise_affine" => norm.affine(on(value)),
+                _ => panic!("rms norm: {key}"),
+            })
+            .into(),
+        "switchable" => args
+            .fold(SwitchableNorm::new(size("num_features")), |norm, (key, value)| match (key, value.as_str()) {
+                ("num_features", _) => norm,
+                ("eps", _) => norm.eps(number(value)),
+                ("momentum", _) if value.is_null() => norm.cumulative_average(),
+                ("momentum", _) => norm.momentum(number(value)),
+                ("affine", _) => norm.affine(on(value)),
+                ("bias", _) => norm.bias(on(value)),
+                ("weighting", Some("softmax")) => norm.weighting(Weighting::Softmax),
+                ("weighting", Some("plain")) => norm.weighting(Weighting::Plain),
+                ("variance", Some("biased")) => norm.variance(Variance::Biased),
+                ("variance", Some("reference")) => norm.variance(Variance::Reference),
+                ("instance", _) => norm.instance_statistics(on(value)),
+                ("batch", _) => norm.batch_statistics(on(value)),
+                _ => panic!("switchable norm: {key}"),
+            })
+            .into(),
+        _ => panic!("{norm}"),
+    }
+}
+
+fn largest(values: &ArrayD<f64>) -> f64 {
+    values.iter().fold(0.0, |most, value| most.max(value.abs()))
+}
+
+/// How many times the tolerance `found` is off at its worst element. Two NaNs are equal; a NaN and a number are not.
+fn excess(found: &ArrayD<f64>, expected: &ArrayD<f64>, tolerance: impl Fn(usize) -> f64) -> f64 {
+    assert_eq!(found.shape(), expected.shape());
+    let pairs = found.iter().zip(expected).enumerate();
+    pairs.fold(0.0, |most: f64, (i, (&found, &expected))| {
+        let equal = found == expected || found.is_nan() && expected.is_nan();
+        let ratio = if equal { 0.0 } else { (found - expected).abs() / tolerance(i) };
+        if ratio.is_nan() { f64::INFINITY } else { most.max(ratio) }
+    })
+}
+
+/// Rounding to f64, and how many of them a sum over a tree of `row_len` elements and what follows it make.
+fn rounding(row_len: usize) -> f64 {
+    4.0 * 2f64.powi(-53) * (4.0 + (row_len as f64).log2())
+}
+
+/// Both sides round in f64, so they may differ by what [`reference::tolerance`] allows in f32, with f64's `u`. Torch
+/// moreover keeps the mean in one number, which is off by `u·|mean|`, or folds it into `weight·r·x + (bias −
+/// weight·r·mean)`, whose products are off by `u·|weight·r·x|`; so `weight·r·max |x|` is added to the magnitude.
+#[test]
+fn the_oracle_computes_what_torch_does() {
+    for case in cases() {
+        let mut state = case.before.clone();
+        let forward = reference::forward(&case.spec, case.mode, &mut state, &case.x).unwrap();
+        let u = rounding(forward.row_len);
+        let weight = case.before.weight.as_ref().map_or(1.0, largest);
+        let size = |i: usize| forward.magnitude.as_slice().unwrap()[i];
+        let folded = |i: usize| weight * forward.inverse_std.as_slice().unwrap()[i] * largest(&case.x);
+        let off = excess(&forward.output, &case.y, |i| u * (size(i) + folded(i)));
+        assert!(off <= 1.0, "{}: off by {off} tolerances\n{}\ntorch:\n{}", case.name, forward.output, case.y);
+    }
+}
+
+/// A mean is off by `u·max |x|`; a variance, whose mean is off by that, by `u·max |x|·(max − min)`, and in the form
+/// `E[x²] − mean²` by `u·max x²`.
+#[test]
+fn the_oracle_moves_the_statistics_as_torch_does() {
+    for case in cases() {
+        let mut state = case.before.clone();
+        reference::forward(&case.spec, case.mode, &mut state, &case.x).unwrap();
+        assert_eq!(state.num_batches_tracked, case.after.num_batches_tracked, "{}", case.name);
+        assert_eq!((&state.weight, &state.bias), (&case.after.weight, &case.after.bias), "{}", case.name);
+        let u = rounding(case.x.len().max(1));
+        let (most, least) = case.x.iter().fold((f64::MIN, f64::MAX), |(most, least), &x| (most.max(x), least.min(x)));
+        let size = largest(&case.x);
+        let reference = matches!(&case.spec, NormSpec::Switchable(_)) && case.name.contains("variance=reference");
+        let spread = if reference { size * size } else { size * (most - least) };
+        let pairs = [
+            ("mean", size, &state.running_mean, &case.after.running_mean),
+            ("variance", spread, &state.running_var, &case.after.running_var),
+        ];
+        for (what, size, found, expected) in pairs {
+            assert_eq!(found.is_some(), expected.is_some(), "{}: running {what}", case.name);
+            let (Some(found), Some(expected)) = (found, expected) else { continue };
+            // |old| twice: weighted and added.
+            let off = excess(found, expected, |i| u * (size + 2.0 * expected.as_slice().unwrap()[i].abs()));
+            assert!(off <= 1.0, "{}: running {what} off by {off} tolerances\n{found}\ntorch: {expected}", case.name);
+        }
+    }
+}
+
+/// The gradients, which the backward pass is held to, are those of the oracle: the change of `Σ y·dy` along a
+/// direction, by fourth-order differences. A step of `h` moves `x̂` by a thousandth, which leaves a truncation of 1e-12
+/// and a rounding of `2⁻⁵³·(1 + r·max |x|) / 1e-3`, both relative to `Σ |dy|` times what `y` moves by.
+#[test]
+fn the_gradients_are_the_slopes_of_the_oracle() {
+    const STEP: f64 = 1e-3;
+    for case in cases() {
+        let run =
+            |state: &State, x: &ArrayD<f64>| reference::forward(&case.spec, case.mode, &mut state.clone(), x).unwrap();
+        let plain = run(&case.before, &case.x);
+        let kinked = plain.inverse_std.iter().any(|&r| r == 0.0 || r.is_nan());
+        if kinked || case.y.is_empty() {
+            continue;
+        }
+        let r = largest(&plain.inverse_std);
+        let kappa = 1.0 + r * largest(&case.x);
+        let size = largest(&case.dy) * case.dy.len() as f64 * largest(&plain.magnitude).max(1.0);
+        let loss = |state: &State, x: &ArrayD<f64>| (run(state, x).output * &case.dy).sum();
+        let check = |what: &str, gradient: &ArrayD<f64>, h: f64, at: &dyn Fn(&ArrayD<f64>) -> f64| {
+            let direction = ArrayD::from_shape_vec(
+                gradient.shape(),
+                (0..gradient.len()).map(|i| (1.0 + 1.7 * i as f64).sin()).collect(),
+            )
+            .unwrap();
+            let along = |steps: f64| at(&(&direction * (steps * h)));
+            let slope = (along(-2.0) - 8.0 * along(-1.0) + 8.0 * along(1.0) - along(2.0)) / (12.0 * h);
+            let expected = (gradient * &direction).sum();
+            let tolerance = (1e-9 + 4.0 * 2f64.powi(-53) * kappa / STEP) * size * STEP / h;
+            let off = (slope - expected).abs() / tolerance;
+            assert!(off <= 1.0, "{}: {what} {expected}, slope {slope}, {off} tolerances", case.name);
+        };
+        check("x", &case.gradients.x, STEP / r, &|change| loss(&case.before, &(&case.x + change)));
+        type Field = fn(&mut State) -> &mut Option<ArrayD<f64>>;
+        let parameters: [(&str, &Option<ArrayD<f64>>, Field); 4] = [
+            ("weight", &case.gradients.weight, |state| &mut state.weight),
+            ("bias", &case.gradients.bias, |state| &mut state.bias),
+            ("mean_weight", &case.gradients.mean_weight, |state| &mut state.mean_weight),
+            ("var_weight", &case.gradients.var_weight, |state| &mut state.var_weight),
+        ];
+        for (what, gradient, field) in parameters {
+            assert_eq!(gradient.is_some(), field(&mut case.before.clone()).is_some(), "{}: {what}", case.name);
+            let Some(gradient) = gradient else { continue };
+            check(what, gradient, STEP, &|change| {
+                let mut state = case.before.clone();
+                *field(&mut state).as_mut().unwrap() += change;
+                loss(&state, &case.x)
+            });
+        }
+    }
+}
+
+#[test]
+fn every_norm_has_cases_and_inputs_are_f32_numbers() {
+    let cases = cases();
+    for norm in ["batch norm", "layer norm", "instance norm", "group norm", "switchable norm", "rms norm"] {
+        assert!(cases.iter().filter(|case| case.spec.name() == norm).count() >= 10, "{norm}");
+    }
+    for case in cases {
+        let before = [&case.before.weight, &case.before.bias, &case.before.running_mean, &case.before.running_var];
+        for tensor in before.into_iter().flatten().chain([&case.x, &case.dy]) {
+            assert!(tensor.iter().all(|&value| f64::from(value as f32) == value), "{}", case.name);
+        }
+    }
+}
+
+#[test]
+fn a_difference_is_noticed() {
+    let one = |value: f64| ndarray::arr1(&[0.0, value, 0.0]).into_dyn();
+    assert_eq!(excess(&one(1.0), &one(1.0), |_| 1e-3), 0.0);
+    assert_eq!(excess(&one(f64::NAN), &one(f64::NAN), |_| 1e-3), 0.0);
+    assert!(excess(&one(1.0), &one(1.002), |_| 1e-3) > 1.0);
+    assert!(excess(&one(1.0), &one(1.002), |_| 0.0) > 1.0);
+    assert!(excess(&one(1.0), &one(f64::NAN), |_| 1e-3) > 1.0);
+    assert!(excess(&one(f64::NAN), &one(1.0), |_| 1e-3) > 1.0);
+    assert!(excess(&one(1.0), &one(f64::INFINITY), |_| 1e-3) > 1.0);
+}
