@@ -13,12 +13,11 @@ fn forward_row(builtins: Builtins) {
     let end = select(0u, params.units, live);
     let tile = UNITS * lanes();
 
-    let shift = shift_of(row);
     var held: array<Unit, UNITS>;
-    var own = Moments(0.0, shift, 0.0, 0.0);
+    var own = Moments(0.0, shift_of(row), 0.0, 0.0);
     for (var t = 0u; t < params.tiles; t++) {
         read_tile(&held, row, t * tile + lane, end);
-        own = merge(own, tile_moments(&held, t * tile + lane, end, shift));
+        own = merge(own, tile_moments(&held, t * tile + lane, end, own.shift));
     }
     let all = reduce(own, lane);
     let s = statistics_of(all);

@@ -211,8 +211,8 @@ impl Gpu {
             Some(Ok(())) => {}
             _ => return Err(self.lost()),
         }
-        let Ok(mapped) = staging.get_mapped_range(..bytes) else { return Err(self.lost()) };
-        Ok(mapped.to_vec())
+        let Ok(mapped) = staging.get_mapped_range(..) else { return Err(self.lost()) };
+        Ok(mapped[..bytes as usize].to_vec())
     }
 }
 

@@ -36,11 +36,6 @@ impl Pipelines {
         };
         slot.get_or_init(|| compile(gpu, step).map(Arc::new)).clone()
     }
-
-    /// How many have been compiled.
-    pub fn len(&self) -> usize {
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner).len()
-    }
 }
 
 fn compile(gpu: &Gpu, step: &Step) -> Result<Pipeline> {

@@ -14,7 +14,8 @@ struct Statistics {
     scale: f32,
 }
 
-// Of two disjoint sets (Chan, Golub & LeVeque 1983), in a's shift.
+// Of two disjoint sets (Chan, Golub & LeVeque 1983). The shift moves to the new mean and `mean` keeps what rounding
+// takes from it, so that neither an outlier among the first values nor a long chain of merges costs digits.
 fn merge(a: Moments, b: Moments) -> Moments {
     if a.count == 0.0 {
         return b;
@@ -23,10 +24,12 @@ fn merge(a: Moments, b: Moments) -> Moments {
     let delta = (b.shift - a.shift) + (b.mean - a.mean);
     // An empty b has no delta to speak of, and its shift may be anything.
     let moved = select(delta, 0.0, b.count == 0.0);
+    let mean = a.mean + moved * share;
+    let shift = a.shift + mean;
     return Moments(
         a.count + b.count,
-        a.shift,
-        a.mean + moved * share,
+        shift,
+        (a.shift - shift) + mean,
         a.m2 + b.m2 + moved * moved * (a.count * share),
     );
 }

@@ -1,7 +1,7 @@
 // A tile: the UNITS units per lane of a row that are in registers together.
 override CENTERED: bool = true; // false for RMS norm, whose mean square is about 0
 
-// The shift of a row's moments: its first element.
+// The first shift of a row's moments: its first element.
 fn shift_of(row: u32) -> f32 {
     if CENTERED {
         return first_scalar(unpack(load(address(row, 0u))));

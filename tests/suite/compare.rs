@@ -69,8 +69,18 @@ pub fn check(
 
     let mut after = before.clone();
     let expected = reference::forward(spec, mode, &mut after, &stored).map_err(|error| error.to_string())?;
-    compare(&y, &expected.output, &expected.tolerance(dtype)).map_err(|worst| format!("output, {worst}"))?;
+    let tolerance = expected.tolerance(dtype) + allowance(before, &stored, &expected);
+    compare(&y, &expected.output, &tolerance).map_err(|worst| format!("output, {worst}"))?;
     check_statistics(&norm, before, &after, &stored, &expected)
+}
+
+/// What the tolerance does not speak of, per unit of |gamma| / sigma: WGSL lets adapters flush subnormal numbers to 0,
+/// and the oracle itself rounds its means to 53 bits.
+fn allowance(state: &State, x: &ArrayD<f64>, expected: &Forward) -> ArrayD<f64> {
+    let largest = |array: &ArrayD<f64>| array.iter().filter(|x| x.is_finite()).fold(0.0, |most: f64, x| most.max(x.abs()));
+    let gamma = state.weight.as_ref().map_or(1.0, largest);
+    let lost = gamma * (f64::from(f32::MIN_POSITIVE) + 8.0 * 2f64.powi(-53) * largest(x));
+    expected.inverse_std.mapv(|r| r * lost)
 }
 
 fn check_statistics(norm: &GpuNorm, before: &State, after: &State, x: &ArrayD<f64>, expected: &Forward) -> Result<(), String> {

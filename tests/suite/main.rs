@@ -1,6 +1,14 @@
 mod numbers;
 mod torch;
+mod plans;
 mod shaders;
 mod adapters;
 mod compare;
+mod data;
 mod forward;
+mod devices;
+mod errors;
+mod layering;
+mod state;
+mod threads;
+mod hostile;

@@ -1,0 +1,144 @@
+//! What each norm does to the same batch of pictures: `cargo run --release --example gallery -- a.jpg b.png`.
+//!
+//! Without pictures it takes one landscape under four lights. See `HELP`.
+
+mod canvas;
+mod picture;
+mod scene;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use gpunorm::{BatchNorm, Gpu, GpuNorm, GroupNorm, InstanceNorm, LayerNorm, NormSpec, SwitchableNorm};
+use image::codecs::png::{CompressionType, FilterType, PngEncoder};
+use image::{DynamicImage, ImageDecoder, ImageReader, Rgb32FImage, RgbImage, imageops};
+use ndarray::{Array4, Axis, s};
+
+use picture::Column;
+
+const HELP: &str = "\
+usage: gallery [--out FILE] [PHOTO...]
+
+Draws what BatchNorm, LayerNorm, InstanceNorm, GroupNorm and SwitchableNorm make of the same pictures.
+
+PHOTO...     PNG or JPEG files, one row each; without any, one generated landscape under four lights
+--out FILE   the PNG to write, target/gallery.png by default";
+
+/// Width and height of every picture in the batch.
+const SIZE: u32 = 192;
+/// R, G, B and luminance: with R, G and B alone, groups of channels could only be LayerNorm or InstanceNorm again.
+const CHANNELS: usize = 4;
+const GROUPS: usize = 2;
+
+fn main() -> ExitCode {
+    match run(std::env::args_os().skip(1).map(PathBuf::from).collect()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("gallery: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: Vec<PathBuf>) -> Result<(), String> {
+    let mut photos = vec![];
+    let mut out = PathBuf::from("target/gallery.png");
+    let mut args = args.into_iter();
+    while let Some(arg) = args.next() {
+        match arg.to_str() {
+            Some("--help" | "-h") => {
+                println!("{HELP}");
+                return Ok(());
+            }
+            Some("--out") => out = args.next().ok_or(format!("--out needs a file\n\n{HELP}"))?,
+            Some(flag) if flag.starts_with('-') => return Err(format!("no such option: {flag}\n\n{HELP}")),
+            _ => photos.push(arg),
+        }
+    }
+    let rows: Vec<(String, Rgb32FImage)> = if photos.is_empty() {
+        scene::lights(SIZE)
+    } else {
+        photos.iter().map(|path| Ok((stem(path), load(path)?))).collect::<Result<_, String>>()?
+    };
+
+    let gpu = Gpu::new().map_err(|error| error.to_string())?;
+    let input = batch(&rows);
+    let mut columns = vec![Column::input(input.clone())];
+    for (title, shared, spec) in norms() {
+        let norm = GpuNorm::new(&gpu, spec).map_err(|error| error.to_string())?;
+        let output = norm.forward(&input).map_err(|error| error.to_string())?;
+        columns.push(Column::normalized(title, shared, output));
+    }
+    let names: Vec<&str> = rows.iter().map(|(name, _)| name.as_str()).collect();
+    let grid = picture::draw(&names, &columns);
+    save(&grid, &out)?;
+
+    let info = gpu.adapter_info();
+    let (width, height) = grid.dimensions();
+    println!("wrote {}, {width} x {height} pixels, normalized on {} ({:?})\n", out.display(), info.name, info.backend);
+    println!("What to look for, and which values share one mean and one variance:");
+    println!("  BatchNorm       a channel of the whole batch: light, contrast and colour stay as different as they were");
+    println!("  LayerNorm       a picture: light and contrast become equal, the colour cast stays");
+    println!("  InstanceNorm    a channel of a picture: the colour cast goes as well");
+    println!("  GroupNorm       a picture's R and G, and its B and luminance: only the cast between R and G stays");
+    println!("  SwitchableNorm  mixes IN, LN and BN by learned shares, which start at a third each: something of all");
+    if rows.len() == 1 {
+        println!("With a single picture BatchNorm is InstanceNorm; give it more.");
+    }
+    Ok(())
+}
+
+/// Title, whose statistics, layer.
+fn norms() -> [(&'static str, &'static str, NormSpec); 5] {
+    let size = SIZE as usize;
+    [
+        ("BatchNorm", "per channel, whole batch", BatchNorm::new(CHANNELS).into()),
+        ("LayerNorm", "per picture", LayerNorm::new([CHANNELS, size, size]).into()),
+        ("InstanceNorm", "per picture and channel", InstanceNorm::new(CHANNELS).into()),
+        ("GroupNorm", "per picture, {R,G} {B,Y}", GroupNorm::new(GROUPS, CHANNELS).into()),
+        ("SwitchableNorm", "a third each: IN, LN, BN", SwitchableNorm::new(CHANNELS).into()),
+    ]
+}
+
+/// `[N, 4, H, W]` from 0 to 1: R, G, B and their luminance (Rec. 709).
+fn batch(rows: &[(String, Rgb32FImage)]) -> Array4<f32> {
+    let size = SIZE as usize;
+    let mut batch = Array4::zeros((rows.len(), CHANNELS, size, size));
+    for ((_, image), mut planes) in rows.iter().zip(batch.axis_iter_mut(Axis(0))) {
+        for (x, y, pixel) in image.enumerate_pixels() {
+            let [r, g, b] = pixel.0;
+            let values = [r, g, b, 0.2126 * r + 0.7152 * g + 0.0722 * b];
+            planes.slice_mut(s![.., y as usize, x as usize]).assign(&ndarray::arr1(&values));
+        }
+    }
+    batch
+}
+
+/// A photo as its camera was held, its centre, in the batch's size.
+fn load(path: &Path) -> Result<Rgb32FImage, String> {
+    let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format);
+    let reader = reader.map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    let decoded = reader.into_decoder().and_then(|mut decoder| {
+        let orientation = decoder.orientation()?;
+        Ok((DynamicImage::from_decoder(decoder)?, orientation))
+    });
+    let (mut photo, orientation) =
+        decoded.map_err(|error| format!("{} is no PNG or JPEG that can be read: {error}", path.display()))?;
+    photo.apply_orientation(orientation);
+    Ok(photo.resize_to_fill(SIZE, SIZE, imageops::FilterType::CatmullRom).to_rgb32f())
+}
+
+fn stem(path: &Path) -> String {
+    path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
+
+fn save(image: &RgbImage, path: &Path) -> Result<(), String> {
+    let failed = |error: &dyn std::fmt::Display| format!("cannot write {}: {error}", path.display());
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder).map_err(|error| failed(&error))?;
+    }
+    let mut bytes = vec![];
+    let encoder = PngEncoder::new_with_quality(&mut bytes, CompressionType::Best, FilterType::Adaptive);
+    image.write_with_encoder(encoder).map_err(|error| failed(&error))?;
+    std::fs::write(path, bytes).map_err(|error| failed(&error))
+}

@@ -1,0 +1,224 @@
+//! Every norm on the best GPU of this machine, held against the oracle: what `cargo xtask demo` runs.
+//!
+//! `--quick` takes smaller inputs and fewer runs.
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use gpunorm::reference::{self, State};
+use gpunorm::{
+    BatchNorm, DType, Error, Gpu, GpuNorm, GroupNorm, InstanceNorm, LayerNorm, NormSpec, RmsNorm, StateDict,
+    SwitchableNorm, Tensor,
+};
+use ndarray::{ArrayD, IxDyn};
+
+#[path = "shared/worst.rs"]
+mod worst;
+use worst::Worst;
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let quick = match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => false,
+        ["--quick"] => true,
+        _ => {
+            eprintln!("usage: quickstart [--quick]");
+            return ExitCode::FAILURE;
+        }
+    };
+    match run(quick) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("quickstart: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether every row is within tolerance.
+fn run(quick: bool) -> Result<bool, Error> {
+    let gpu = Gpu::new()?;
+    let info = gpu.adapter_info();
+    println!("adapter  {}", info.name);
+    println!("backend  {:?}", info.backend);
+    println!("driver   {} {}\n", info.driver, info.driver_info);
+
+    let (batch, size, runs) = if quick { (2, 9, 3) } else { (8, 32, 5) };
+    let images = [batch, 32, size, size];
+    let tokens = [batch, 2 * size, 512];
+    let tracked = InstanceNorm::new(32).affine(true).track_running_stats(true);
+    let layers: [(&str, NormSpec, &[usize]); 7] = [
+        ("BatchNorm", BatchNorm::new(32).into(), &images),
+        ("LayerNorm", LayerNorm::new([512]).into(), &tokens),
+        ("InstanceNorm", InstanceNorm::new(32).into(), &images),
+        ("InstanceNorm, tracked", tracked.into(), &images),
+        ("GroupNorm, 8 groups", GroupNorm::new(8, 32).into(), &images),
+        ("SwitchableNorm", SwitchableNorm::new(32).into(), &images),
+        ("RmsNorm", RmsNorm::new([512]).into(), &tokens),
+    ];
+    let mut rows = vec![];
+    for (name, spec, shape) in layers {
+        let mut norm = GpuNorm::new(&gpu, spec)?;
+        let state = with_random_parameters(norm.state_dict("")?);
+        norm.load_state_dict(&state, "")?;
+        let x = random(shape, 1).mapv(|u| 3.0 + 2.0 * u);
+
+        let training = measure(&norm, &x, runs)?;
+        norm.eval();
+        let evaluation = measure(&norm, &x, runs)?;
+        if state.get("running_mean").is_some() {
+            rows.push((name, "training", shape, training));
+            rows.push((name, "evaluation", shape, evaluation));
+        } else {
+            // Only running statistics make a difference; both were run, and the worse error counts.
+            let worst = training.worst.max(evaluation.worst);
+            rows.push((name, "both alike", shape, Measured { worst, ..training }));
+        }
+    }
+
+    print_table(&rows);
+    let worst = rows.iter().fold(Worst::default(), |worst, (.., row)| worst.max(row.worst));
+    if rows.iter().all(|(.., row)| row.timestamps) {
+        println!("\nGPU time: between the GPU's own timestamps, the sum over the dispatches; medians of {runs} runs.");
+    } else {
+        println!("\nGPU time: no timestamps here, so wall time from submit to the end; medians of {runs} runs.");
+    }
+    println!("Tolerance: what f32 roundings may add up to, see `gpunorm::reference::tolerance`.\n");
+    let count = rows.len();
+    let share = 100.0 * worst.of_tolerance;
+    if worst.is_allowed() {
+        println!("All {count} rows are within tolerance; the worst uses {share:.0} % of it.");
+    } else {
+        println!("NOT within tolerance: the worst of {count} rows is at {share:.0} % of it.");
+    }
+    Ok(worst.is_allowed())
+}
+
+struct Measured {
+    worst: Worst,
+    dispatches: usize,
+    gpu: Duration,
+    /// Whether `gpu` is of the GPU's own clock.
+    timestamps: bool,
+    oracle: Duration,
+}
+
+/// One forward against the oracle from the same state, then times.
+fn measure(norm: &GpuNorm, x: &ArrayD<f32>, runs: usize) -> Result<Measured, Error> {
+    let before = oracle_state(norm)?;
+    let input = Tensor::from_array(norm.gpu(), x)?;
+    let found = norm.forward_tensor(&input)?.to_array()?;
+
+    let wide = x.mapv(f64::from);
+    let oracle = || reference::forward(norm.spec(), norm.mode(), &mut before.clone(), &wide);
+    let expected = oracle()?;
+    let worst = Worst::of(&found, &expected.output, &expected.tolerance(DType::F32));
+
+    // The forwards above were the warm-up.
+    let output = Tensor::zeros(norm.gpu(), x.shape(), DType::F32)?;
+    let mut timestamps = true;
+    let mut gpu_times = vec![];
+    let mut oracle_times = vec![];
+    for _ in 0..runs {
+        gpu_times.push(match norm.profile(&input, &output)? {
+            Some(steps) => steps.iter().map(|(_, time)| *time).sum(),
+            None => {
+                timestamps = false;
+                wall_time(norm, &input, &output)?
+            }
+        });
+        let start = Instant::now();
+        oracle()?;
+        oracle_times.push(start.elapsed());
+    }
+    let dispatches = norm.plan(x.shape())?.steps.len();
+    Ok(Measured { worst, dispatches, gpu: median(gpu_times), timestamps, oracle: median(oracle_times) })
+}
+
+/// From the submission of a recorded forward to its end.
+fn wall_time(norm: &GpuNorm, x: &Tensor, y: &Tensor) -> Result<Duration, Error> {
+    let (device, queue) = (norm.gpu().device(), norm.gpu().queue());
+    let mut encoder = device.create_command_encoder(&Default::default());
+    norm.encode_forward(&mut encoder, x, y)?;
+    let start = Instant::now();
+    queue.submit([encoder.finish()]);
+    let waited = device.poll(wgpu::PollType::wait_indefinitely());
+    waited.map_err(|error| Error::DeviceLost { reason: error.to_string() })?;
+    Ok(start.elapsed())
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times[times.len() / 2]
+}
+
+/// The layer's parameters and running statistics as they are on the GPU now.
+fn oracle_state(norm: &GpuNorm) -> Result<State, Error> {
+    let dict = norm.state_dict("")?;
+    let array = |name: &str| dict.get(name).map(|array| array.mapv(f64::from));
+    Ok(State {
+        weight: array("weight"),
+        bias: array("bias"),
+        mean_weight: array("mean_weight"),
+        var_weight: array("var_weight"),
+        running_mean: array("running_mean"),
+        running_var: array("running_var"),
+        num_batches_tracked: dict.get("num_batches_tracked").map(|count| count[[]] as u64),
+    })
+}
+
+/// Initial weights of 1 and biases of 0 would hide much.
+fn with_random_parameters(mut state: StateDict) -> StateDict {
+    for (seed, name) in ["weight", "bias", "mean_weight", "var_weight"].into_iter().enumerate() {
+        if let Some(shape) = state.get(name).map(|array| array.shape().to_vec()) {
+            let around = if name == "bias" { 0.0 } else { 1.0 };
+            state.insert(name, random(&shape, 2 + seed as u64).mapv(|u| around + 0.5 * u));
+        }
+    }
+    state
+}
+
+/// Uniform from -1 to 1, always the same for a seed: a 64-bit linear congruential generator (Knuth's MMIX).
+fn random(shape: &[usize], seed: u64) -> ArrayD<f32> {
+    let mut state = seed;
+    ArrayD::from_shape_simple_fn(IxDyn(shape), || {
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (state >> 40) as f32 / (1 << 23) as f32 - 1.0
+    })
+}
+
+fn print_table(rows: &[(&str, &str, &[usize], Measured)]) {
+    let title = |cells: [&str; 8]| cells.map(str::to_owned);
+    let mut table = vec![
+        title(["", "", "", "", "largest", "share of", "GPU", "CPU oracle"]),
+        title(["norm", "mode", "shape", "dispatches", "error", "tolerance", "time", "(f64, naive)"]),
+    ];
+    for (name, mode, shape, row) in rows {
+        let milliseconds = |time: Duration| format!("{:.2} ms", 1e3 * time.as_secs_f64());
+        table.push([
+            name.to_string(),
+            mode.to_string(),
+            format!("{shape:?}"),
+            row.dispatches.to_string(),
+            format!("{:.1e}", row.worst.error),
+            format!("{:.0} %", 100.0 * row.worst.of_tolerance),
+            milliseconds(row.gpu),
+            milliseconds(row.oracle),
+        ]);
+    }
+    let width = |column: usize| table.iter().map(|cells| cells[column].len()).max().unwrap_or(0);
+    let widths: [usize; 8] = std::array::from_fn(width);
+    for (index, cells) in table.iter().enumerate() {
+        let aligned: Vec<String> = cells
+            .iter()
+            .zip(widths)
+            .enumerate()
+            .map(|(column, (cell, width))| if column < 3 { format!("{cell:<width$}") } else { format!("{cell:>width$}") })
+            .collect();
+        println!("{}", aligned.join("  "));
+        if index == 1 {
+            println!("{}", "-".repeat(widths.iter().sum::<usize>() + 2 * (widths.len() - 1)));
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Inputs: the layers and the adversarial values that every kernel has to be right on.
+
+use gpunorm::reference::State;
+use gpunorm::{
+    BatchNorm, GroupNorm, InstanceNorm, LayerNorm, NormSpec, RmsNorm, SwitchableNorm, Variance, Weighting,
+};
+use ndarray::{ArrayD, IxDyn};
+
+/// A small generator, the same everywhere (Steele, Lea & Flood 2014, SplitMix64).
+pub struct Random(u64);
+
+impl Random {
+    pub fn new(seed: u64) -> Self {
+        Random(seed)
+    }
+
+    fn bits(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// Uniform in [0, 1).
+    pub fn uniform(&mut self) -> f64 {
+        (self.bits() >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    /// Normal, by Box and Muller.
+    pub fn normal(&mut self) -> f64 {
+        let radius = (-2.0 * (1.0 - self.uniform()).ln()).sqrt();
+        radius * (std::f64::consts::TAU * self.uniform()).cos()
+    }
+}
+
+/// Values of the set called `name`, for an array of `shape` whose rows (statistics) have `row_len` elements.
+pub fn values(name: &str, shape: &[usize], row_len: usize) -> ArrayD<f32> {
+    let mut random = Random::new(shape.iter().fold(7, |seed, &size| seed * 31 + size as u64));
+    let mut index = 0;
+    ArrayD::from_shape_simple_fn(IxDyn(shape), || {
+        let place = index % row_len.max(1);
+        index += 1;
+        let value = match name {
+            "normal" => random.normal(),
+            "uniform" => 10.0 * random.uniform(),
+            "mean 1e2" => 1e2 + random.normal(),
+            "mean 1e4" => 1e4 + random.normal(),
+            "mean 1e6" => 1e6 + random.normal(),
+            "mean -1e6" => -1e6 + random.normal(),
+            "two neighbours" => 4096.0 + f64::from(place as u32 % 2) * 2f64.powi(-11),
+            "first outlier" if place == 0 => 1e4,
+            "last outlier" if place + 1 == row_len => 1e4,
+            "first outlier" | "last outlier" => random.normal(),
+            "small 1e-18" => 1e-18 * random.normal(),
+            "small 1e-25" => 1e-25 * random.normal(),
+            "subnormal" => 1e-40 * random.normal(),
+            "large 6e4" => [6e4, -6e4, 6e4, 3e4][place % 4],
+            name => name.strip_prefix("constant ").expect("a name of this list").parse().expect("a number"),
+        };
+        value as f32
+    })
+}
+
+/// The names that [`values`] knows, all finite and with finite f32 variances.
+pub const VALUES: [&str; 21] = [
+    "normal",
+    "uniform",
+    "mean 1e2",
+    "mean 1e4",
+    "mean 1e6",
+    "mean -1e6",
+    "two neighbours",
+    "first outlier",
+    "last outlier",
+    "small 1e-18",
+    "small 1e-25",
+    "subnormal",
+    "large 6e4",
+    "constant 0",
+    "constant 0.1",
+    "constant 0.5",
+    "constant 100",
+    "constant 100.1",
+    "constant 3333333.25",
+    "constant 3.3e9",
+    "constant 3e38",
+];
+
+/// Random parameters, a negative and a zero weight among them, and running statistics.
+pub fn state(spec: &NormSpec) -> State {
+    let mut random = Random::new(11);
+    let mut state = State::new(spec).unwrap();
+    let mut fill = |array: &mut Option<ArrayD<f64>>, value: &mut dyn FnMut(&mut Random, usize) -> f64| {
+        for (index, element) in array.iter_mut().flatten().enumerate() {
+            *element = f64::from(value(&mut random, index) as f32);
+        }
+    };
+    fill(&mut state.weight, &mut |random, index| if index == 1 { 0.0 } else { random.normal() });
+    fill(&mut state.bias, &mut |random, _| random.normal());
+    let plain = matches!(spec, NormSpec::Switchable(norm) if format!("{norm:?}").contains("Plain"));
+    // Plain shares stay positive, so that the mixed variance does.
+    fill(&mut state.mean_weight, &mut |random, _| if plain { 0.1 + random.uniform() } else { random.normal() });
+    fill(&mut state.var_weight, &mut |random, _| if plain { 0.1 + random.uniform() } else { random.normal() });
+    fill(&mut state.running_mean, &mut |random, _| random.normal());
+    fill(&mut state.running_var, &mut |random, _| 0.5 + random.uniform());
+    state
+}
+
+/// Every norm with its options, for inputs of `c` channels.
+pub fn channel_specs(c: usize) -> Vec<NormSpec> {
+    let groups = (2..c).find(|groups| c.is_multiple_of(*groups)).unwrap_or(1);
+    let sn = SwitchableNorm::new;
+    vec![
+        BatchNorm::new(c).into(),
+        BatchNorm::new(c).bias(false).cumulative_average().into(),
+        BatchNorm::new(c).affine(false).track_running_stats(false).into(),
+        InstanceNorm::new(c).into(),
+        InstanceNorm::new(c).affine(true).track_running_stats(true).momentum(0.3).into(),
+        GroupNorm::new(1, c).into(),
+        GroupNorm::new(groups, c).bias(false).into(),
+        GroupNorm::new(c, c).affine(false).into(),
+        sn(c).into(),
+        sn(c).weighting(Weighting::Plain).into(),
+        sn(c).variance(Variance::Reference).momentum(0.3).into(),
+        sn(c).batch_statistics(false).into(),
+        sn(c).instance_statistics(false).bias(false).into(),
+        sn(c).instance_statistics(false).variance(Variance::Reference).into(),
+    ]
+}
+
+/// Layer and RMS norm over the trailing dimensions of `shape` from `axis` on.
+pub fn trailing_specs(shape: &[usize], axis: usize) -> Vec<NormSpec> {
+    let normalized = &shape[axis..];
+    vec![
+        LayerNorm::new(normalized).into(),
+        LayerNorm::new(normalized).bias(false).into(),
+        LayerNorm::new(normalized).affine(false).into(),
+        RmsNorm::new(normalized).into(),
+        RmsNorm::new(normalized).affine(false).eps(1e-6).into(),
+    ]
+}

@@ -1,0 +1,370 @@
+//! Bad input: a typed error with these words, and nothing changed. What could do worse than panic is in `hostile`.
+
+use std::fmt::Debug;
+
+use gpunorm::caps::Caps;
+use gpunorm::geometry::Geometry;
+use gpunorm::kernel::Team;
+use gpunorm::plan::Route;
+use gpunorm::reference::State;
+use gpunorm::{
+    BatchNorm, DType, Error, Gpu, GpuNorm, GroupNorm, InstanceNorm, LayerNorm, Mode, NormSpec, RmsNorm, Strategy,
+    SwitchableNorm, Tensor, Variance,
+};
+use ndarray::ArrayD;
+use wgpu::{BufferDescriptor, BufferUsages};
+
+use super::{adapters, data, devices};
+
+/// The call fails with this variant and these words.
+macro_rules! refused {
+    ($call:expr, $variant:pat, $told:expr) => {
+        match $call {
+            Err(error @ $variant) => assert_eq!(error.to_string(), $told),
+            other => panic!("expected \"{}\", got {other:?}", $told),
+        }
+    };
+}
+pub(crate) use refused;
+
+fn eps_of(spec: &NormSpec, eps: f32) -> NormSpec {
+    match spec.clone() {
+        NormSpec::Batch(norm) => norm.eps(eps).into(),
+        NormSpec::Layer(norm) => norm.eps(eps).into(),
+        NormSpec::Instance(norm) => norm.eps(eps).into(),
+        NormSpec::Group(norm) => norm.eps(eps).into(),
+        NormSpec::Switchable(norm) => norm.eps(eps).into(),
+        NormSpec::Rms(norm) => norm.eps(eps).into(),
+    }
+}
+
+// ---- what a layer is
+
+#[test]
+fn layers_that_cannot_be() {
+    let check = |spec: NormSpec, told: &str| {
+        let refused = spec.validate().unwrap_err();
+        assert_eq!(refused.to_string(), told);
+        for also in [GpuNorm::new(adapters::first(), spec.clone()).map(drop), State::new(&spec).map(drop)] {
+            assert_eq!(also.unwrap_err().to_string(), told);
+        }
+    };
+    check(BatchNorm::new(0).into(), "batch norm: the number of channels must be at least 1, got 0");
+    check(InstanceNorm::new(0).into(), "instance norm: the number of channels must be at least 1, got 0");
+    check(SwitchableNorm::new(0).into(), "switchable norm: the number of channels must be at least 1, got 0");
+    check(GroupNorm::new(0, 0).into(), "group norm: the number of channels must be at least 1, got 0");
+    check(GroupNorm::new(3, 0).into(), "group norm: the number of channels must be at least 1, got 0");
+    check(GroupNorm::new(0, 6).into(), "group norm: the number of groups must be at least 1, got 0");
+    check(GroupNorm::new(4, 6).into(), "group norm: 4 groups do not divide 6 channels");
+    check(GroupNorm::new(usize::MAX, 6).into(), "group norm: 18446744073709551615 groups do not divide 6 channels");
+    check(LayerNorm::new([]).into(), "layer norm: normalized_shape must have at least one dimension, got []");
+    check(RmsNorm::new([]).into(), "rms norm: normalized_shape must have at least one dimension, got []");
+    check(
+        SwitchableNorm::new(6).instance_statistics(false).batch_statistics(false).into(),
+        "switchable norm: instance and batch statistics are both off, which leaves only layer norm; keep one of them \
+         or use LayerNorm",
+    );
+    for spec in data::channel_specs(6).into_iter().chain(data::trailing_specs(&[2, 6], 1)) {
+        for (eps, text) in [(f32::NAN, "NaN"), (f32::INFINITY, "inf"), (f32::NEG_INFINITY, "-inf")] {
+            let told = format!("{}: eps must be a finite number, got {text}", spec.name());
+            check(eps_of(&spec, eps), &told);
+        }
+        // Everything else is torch's to accept: 0 and negative eps, any momentum.
+        for eps in [0.0, -1.0, f32::MAX, f32::MIN_POSITIVE] {
+            GpuNorm::new(adapters::first(), eps_of(&spec, eps)).unwrap();
+        }
+    }
+    refused!(
+        BatchNorm::new(0).validated(),
+        Error::ZeroSize { .. },
+        "batch norm: the number of channels must be at least 1, got 0"
+    );
+    for momentum in [f32::NAN, f32::INFINITY, -1.0, 2.0] {
+        GpuNorm::new(adapters::first(), BatchNorm::new(3).momentum(momentum)).unwrap();
+    }
+    GpuNorm::new(adapters::first(), LayerNorm::new([0])).unwrap().state_dict("").unwrap();
+}
+
+trait Validated {
+    fn validated(self) -> Result<(), Error>;
+}
+
+impl<T: Into<NormSpec>> Validated for T {
+    fn validated(self) -> Result<(), Error> {
+        self.into().validate()
+    }
+}
+
+// ---- what goes in
+
+/// Refused by every way in, and after it everything is as it was.
+fn refuse(spec: &NormSpec, mode: Mode, shape: &[usize], told: &str) {
+    for (name, gpu) in adapters::all() {
+        let mut norm = GpuNorm::new(gpu, spec.clone()).unwrap();
+        if mode == Mode::Evaluation {
+            norm.eval();
+        }
+        let before = norm.state_dict("").unwrap();
+        let refused = norm.plan(shape).map(|plan| plan.to_string()).expect_err(told);
+        assert_eq!(refused.to_string(), told, "{name}");
+        assert_eq!(Geometry::new(spec, mode, shape).unwrap_err(), refused);
+        let small = shape.iter().try_fold(1usize, |all, &size| all.checked_mul(size)).is_some_and(|all| all < 1 << 20);
+        if small {
+            let x = ArrayD::<f32>::ones(shape);
+            let tensor = Tensor::from_array(gpu, &x).unwrap();
+            let y = Tensor::zeros(gpu, shape, DType::F32).unwrap();
+            let mut encoder = gpu.device().create_command_encoder(&Default::default());
+            let calls = [
+                norm.forward(&x).map(drop),
+                norm.forward_tensor(&tensor).map(drop),
+                norm.encode_forward(&mut encoder, &tensor, &y),
+                norm.profile(&tensor, &y).map(drop),
+                gpunorm::reference::forward(spec, mode, &mut State::new(spec).unwrap(), &x.mapv(f64::from)).map(drop),
+            ];
+            gpu.queue().submit([encoder.finish()]);
+            for call in calls {
+                assert_eq!(call.unwrap_err(), refused, "{name}");
+            }
+        }
+        assert_eq!(norm.state_dict("").unwrap(), before, "{name}: {told}");
+    }
+}
+
+#[test]
+fn shapes_that_a_layer_does_not_take() {
+    use Mode::{Evaluation, Training};
+    let batch = NormSpec::from(BatchNorm::new(6));
+    let instance = NormSpec::from(InstanceNorm::new(6).track_running_stats(true));
+    let unbatched = NormSpec::from(InstanceNorm::new(6).unbatched(true));
+    let group = NormSpec::from(GroupNorm::new(2, 6));
+    let switchable = NormSpec::from(SwitchableNorm::new(6));
+    let reference = NormSpec::from(SwitchableNorm::new(6).variance(Variance::Reference));
+    let layer = NormSpec::from(LayerNorm::new([3, 5]));
+    let rms = NormSpec::from(RmsNorm::new([5]));
+    let tail =
+        |least, layout, shape| format!("expected an input of at least {least} dimensions {layout}, got shape {shape}");
+    for mode in [Training, Evaluation] {
+        refuse(&batch, mode, &[], &format!("batch norm: {}", tail(2, "[N, C, *]", "[]")));
+        refuse(&batch, mode, &[6], &format!("batch norm: {}", tail(2, "[N, C, *]", "[6]")));
+        refuse(&group, mode, &[6], &format!("group norm: {}", tail(2, "[N, C, *]", "[6]")));
+        refuse(&switchable, mode, &[6], &format!("switchable norm: {}", tail(2, "[N, C, *]", "[6]")));
+        refuse(&instance, mode, &[6], &format!("instance norm: {}", tail(2, "[N, C, *] or [C, L]", "[6]")));
+        refuse(&unbatched, mode, &[6], &format!("instance norm: {}", tail(2, "[C, *]", "[6]")));
+        refuse(&batch, mode, &[2, 5, 3], "batch norm: expected 6 channels in dimension 1, got 5 in shape [2, 5, 3]");
+        refuse(&batch, mode, &[6, 0], "batch norm: expected 6 channels in dimension 1, got 0 in shape [6, 0]");
+        refuse(&instance, mode, &[5, 6], "instance norm: expected 6 channels in dimension 0, got 5 in shape [5, 6]");
+        refuse(
+            &unbatched,
+            mode,
+            &[5, 6, 2],
+            "instance norm: expected 6 channels in dimension 0, got 5 in shape [5, 6, 2]",
+        );
+        refuse(&group, mode, &[2, 4, 3], "group norm: expected 6 channels in dimension 1, got 4 in shape [2, 4, 3]");
+        refuse(
+            &switchable,
+            mode,
+            &[2, 7],
+            "switchable norm: expected 6 channels in dimension 1, got 7 in shape [2, 7]",
+        );
+        refuse(&layer, mode, &[2, 3, 4], "layer norm: expected an input of shape [*, 3, 5], got [2, 3, 4]");
+        refuse(&layer, mode, &[5], "layer norm: expected an input of shape [*, 3, 5], got [5]");
+        refuse(&rms, mode, &[], "rms norm: expected an input of shape [*, 5], got []");
+        refuse(
+            &group,
+            mode,
+            &[2, 6, 0],
+            "group norm: the product of the spatial dimensions must be greater than 0, got shape [2, 6, 0]",
+        );
+        let one =
+            |per: &str, shape| format!("expected more than 1 value per {per} to take statistics of, got shape {shape}");
+        refuse(&GroupNorm::new(6, 6).into(), mode, &[1, 6, 1], &format!("group norm: {}", one("group", "[1, 6, 1]")));
+        let untracked = NormSpec::from(BatchNorm::new(6).track_running_stats(false));
+        refuse(&untracked, mode, &[1, 6, 1], &format!("batch norm: {}", one("channel", "[1, 6, 1]")));
+        refuse(
+            &InstanceNorm::new(6).into(),
+            mode,
+            &[4, 6, 1],
+            &format!("instance norm: {}", one("instance", "[4, 6, 1]")),
+        );
+        refuse(&reference, mode, &[4, 6], &format!("switchable norm: {}", one("instance", "[4, 6]")));
+        let many = "the input needs 18446744073709551615 elements, this device allows 9223372036854775807";
+        for shape in [&[usize::MAX, 6][..], &[usize::MAX, 2, 0], &[usize::MAX; 40]] {
+            refuse(&batch, mode, shape, many);
+        }
+        let negative = eps_of(&batch, -1.0);
+        let (bound, told) = match mode {
+            Training => ("positive", "batch norm: eps must be positive with the batch's statistics, got -1"),
+            Evaluation => ("non-negative", "batch norm: eps must be non-negative with running statistics, got -1"),
+        };
+        refuse(&negative, mode, &[2, 6], told);
+        assert!(told.contains(bound));
+    }
+    refuse(
+        &batch,
+        Training,
+        &[1, 6],
+        "batch norm: expected more than 1 value per channel to take statistics of, got shape [1, 6]",
+    );
+    refuse(
+        &eps_of(&batch, 0.0),
+        Training,
+        &[2, 6],
+        "batch norm: eps must be positive with the batch's statistics, got 0",
+    );
+    let flat = SwitchableNorm::new(6).instance_statistics(false).variance(Variance::Reference);
+    refuse(
+        &flat.into(),
+        Training,
+        &[1, 6],
+        "switchable norm: expected more than 1 value per channel to take statistics of, got shape [1, 6]",
+    );
+    refuse(
+        &instance,
+        Training,
+        &[6, 1],
+        "instance norm: expected more than 1 value per instance to take statistics of, got shape [6, 1]",
+    );
+}
+
+#[test]
+fn tensors_that_a_call_does_not_take() {
+    for (name, gpu) in adapters::all() {
+        let norm = GpuNorm::new(gpu, BatchNorm::new(6)).unwrap();
+        let before = norm.state_dict("").unwrap();
+        let zeros = |shape: &[usize], dtype| Tensor::zeros(gpu, shape, dtype).unwrap();
+        let x = zeros(&[4, 6, 8], DType::F32);
+        let mut encoder = gpu.device().create_command_encoder(&Default::default());
+        let mut encode = |x: &Tensor, y: &Tensor| norm.encode_forward(&mut encoder, x, y);
+        let told = "the output: expected shape [4, 6, 8], got [4, 8, 6]";
+        refused!(encode(&x, &zeros(&[4, 8, 6], DType::F32)), Error::Shape { .. }, told);
+        let told = "the output: expected f32 elements, got bf16";
+        refused!(encode(&x, &zeros(&[4, 6, 8], DType::BF16)), Error::ElementType { .. }, told);
+        let told = "the output: expected f16 elements, got f32";
+        refused!(encode(&zeros(&[4, 6, 8], DType::F16), &x), Error::ElementType { .. }, told);
+
+        let shared = "the output shares memory with the input; norms do not run in place, give them two tensors";
+        refused!(encode(&x, &x), Error::Aliasing, shared);
+        refused!(norm.profile(&x, &x), Error::Aliasing, shared);
+        // Parts of one buffer cannot be bound for reading and for writing at once, even where they do not overlap.
+        let buffer = zeros(&[4096], DType::F32).buffer().clone();
+        let part = |offset| Tensor::wrap(gpu, buffer.clone(), offset, &[4, 6, 8], DType::F32).unwrap();
+        refused!(encode(&part(0), &part(256)), Error::Aliasing, shared);
+        match encode(&part(0), &part(4096)) {
+            Err(Error::Aliasing) => {}
+            other => panic!("{name}: {other:?}"),
+        }
+
+        let (_, adapter) = &devices::adapters()[0];
+        let other = pollster::block_on(Gpu::from_adapter(adapter)).unwrap();
+        let foreign = Tensor::zeros(&other, &[4, 6, 8], DType::F32).unwrap();
+        let told = "the input lives on another wgpu device than this layer";
+        refused!(encode(&foreign, &x), Error::OtherDevice { .. }, told);
+        refused!(norm.forward_tensor(&foreign), Error::OtherDevice { .. }, told);
+        refused!(
+            encode(&x, &foreign),
+            Error::OtherDevice { .. },
+            "the output lives on another wgpu device than this layer"
+        );
+        refused!(
+            norm.profile(&x, &foreign),
+            Error::OtherDevice { .. },
+            "the output lives on another wgpu device than this layer"
+        );
+        gpu.queue().submit([encoder.finish()]);
+        assert_eq!(norm.state_dict("").unwrap(), before, "{name}");
+
+        // The buffer is the app's too: it may be gone.
+        let gone = zeros(&[4, 6, 8], DType::F32);
+        gone.buffer().destroy();
+        let calls = [norm.forward_tensor(&gone).map(drop), gone.to_array().map(drop)];
+        assert!(calls.iter().all(|call| matches!(call, Err(Error::Wgpu { .. }))), "{name}: {calls:?}");
+        assert_eq!(norm.state_dict("").unwrap(), before, "{name}");
+    }
+}
+
+#[test]
+fn strategies_that_cannot_run() {
+    let gpu = adapters::first();
+    let strategy = |route, team| Strategy { route, team };
+    let plan = |gpu: &Gpu, spec: NormSpec, strategy| {
+        let mut norm = GpuNorm::new(gpu, spec).unwrap();
+        norm.set_strategy(strategy);
+        norm.plan(&[4, 6, 50]).map(drop)
+    };
+    let without = gpu.with_caps(Caps { subgroup: None, ..*gpu.caps() });
+    let told = "the forced strategy cannot run: this device has no subgroups of one size";
+    refused!(
+        plan(&without, BatchNorm::new(6).into(), strategy(None, Some(Team::Subgroup))),
+        Error::Strategy { .. },
+        told
+    );
+    let told = "the forced strategy cannot run: switchable norm has no fused route";
+    refused!(
+        plan(gpu, SwitchableNorm::new(6).into(), strategy(Some(Route::Fused), None)),
+        Error::Strategy { .. },
+        told
+    );
+    let told = "a row of this shape in one binding needs 1200 bytes, this device allows 1024";
+    let small = gpu.with_caps(Caps { max_binding: 1024, alignment: 4, ..*gpu.caps() });
+    refused!(
+        plan(&small, LayerNorm::new([6, 50]).into(), strategy(Some(Route::Split), None)),
+        Error::TooLarge { .. },
+        told
+    );
+}
+
+#[test]
+fn buffers_that_cannot_be_wrapped() {
+    for (name, gpu) in adapters::all() {
+        let usage = BufferUsages::STORAGE | BufferUsages::COPY_SRC;
+        let buffer_on = |gpu: &Gpu, size, usage| {
+            gpu.device().create_buffer(&BufferDescriptor { label: None, size, usage, mapped_at_creation: false })
+        };
+        let buffer = |size, usage| buffer_on(gpu, size, usage);
+        let wrap = |buffer, offset, shape: &[usize], dtype| {
+            Tensor::wrap(gpu, buffer, offset, shape, dtype).map(|tensor| tensor.len())
+        };
+        assert_eq!(wrap(buffer(1024, usage), 0, &[16, 16], DType::F32), Ok(256), "{name}");
+        assert_eq!(wrap(buffer(1024, usage), 256, &[3, 64], DType::F32), Ok(192), "{name}");
+        assert_eq!(wrap(buffer(1024, usage), 1024, &[0], DType::F32), Ok(0), "{name}");
+        let told = "a tensor of shape [16, 17] needs 1088 bytes from offset 0, the buffer has 1024";
+        refused!(wrap(buffer(1024, usage), 0, &[16, 17], DType::F32), Error::BufferTooSmall { .. }, told);
+        let told = "a tensor of shape [193] needs 772 bytes from offset 256, the buffer has 1024";
+        refused!(wrap(buffer(1024, usage), 256, &[193], DType::F32), Error::BufferTooSmall { .. }, told);
+        // The last word of an odd number of halves.
+        let told = "a tensor of shape [513] needs 1028 bytes from offset 0, the buffer has 1024";
+        refused!(wrap(buffer(1024, usage), 0, &[513], DType::F16), Error::BufferTooSmall { .. }, told);
+        let far = u64::MAX / 256 * 256;
+        let told = format!("a tensor of shape [64] needs 256 bytes from offset {far}, the buffer has 1024");
+        refused!(wrap(buffer(1024, usage), far, &[64], DType::F32), Error::BufferTooSmall { .. }, told);
+        let told = format!("a tensor needs {} bytes, this device allows {}", u64::MAX, gpu.caps().max_buffer);
+        refused!(wrap(buffer(1024, usage), 0, &[usize::MAX, 2], DType::F32), Error::TooLarge { .. }, told);
+        let alignment = gpu.caps().alignment;
+        for offset in [1, 2, alignment / 2] {
+            let told =
+                format!("the offset {offset} is not a multiple of this device's storage offset alignment, {alignment}");
+            refused!(wrap(buffer(1024, usage), offset, &[1], DType::F32), Error::BufferAlignment { .. }, told);
+        }
+        let found = "BufferUsages(COPY_DST | STORAGE)";
+        let told = format!("the buffer needs usage BufferUsages(COPY_SRC | STORAGE), it has {found}");
+        let lacking = buffer(1024, BufferUsages::STORAGE | BufferUsages::COPY_DST);
+        refused!(wrap(lacking, 0, &[1], DType::F32), Error::BufferUsage { .. }, told);
+        let (_, adapter) = &devices::adapters()[0];
+        let other = pollster::block_on(Gpu::from_adapter(adapter)).unwrap();
+        let told = "the wrapped buffer lives on another wgpu device than this layer";
+        refused!(wrap(buffer_on(&other, 1024, usage), 0, &[1], DType::F32), Error::OtherDevice { .. }, told);
+    }
+}
+
+/// Keeps `Debug` of every public type in use: messages of apps print them.
+#[test]
+fn everything_can_be_printed() {
+    fn print(value: &dyn Debug) -> String {
+        format!("{value:?}")
+    }
+    let gpu = adapters::first();
+    let norm = GpuNorm::new(gpu, BatchNorm::new(6)).unwrap();
+    let tensor = Tensor::zeros(gpu, &[2, 6], DType::F32).unwrap();
+    let printed = [print(gpu), print(&norm), print(&tensor), print(&norm.plan(&[2, 6]).unwrap()), print(gpu.caps())];
+    assert!(printed.iter().all(|text| !text.is_empty()));
+}

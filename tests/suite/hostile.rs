@@ -1,0 +1,291 @@
+//! What could abort or hang rather than panic, each in a process of its own: sizes beyond all memory, no adapter, a lost
+//! device, and anything at all.
+
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use gpunorm::caps::Caps;
+use gpunorm::geometry::Geometry;
+use gpunorm::kernel::Team;
+use gpunorm::plan::Route;
+use gpunorm::{
+    BatchNorm, DType, Error, Gpu, GpuNorm, GroupNorm, InstanceNorm, LayerNorm, Mode, NormSpec, Plan, RmsNorm,
+    SwitchableNorm, Tensor, Variance,
+};
+use ndarray::Array1;
+use proptest::prelude::*;
+use wgpu::Limits;
+
+use super::errors::refused;
+use super::{adapters, data, devices};
+
+const HUGE: usize = 1 << 40;
+
+/// Runs the calling test, `hostile::name`, again in a process of its own, with `env`, where it runs `body`; fails if that
+/// panics, aborts or takes longer than a minute. What it printed comes back.
+fn isolated(name: &str, env: &[(&str, &str)], body: impl FnOnce()) -> String {
+    const CHILD: &str = "GPUNORM_TEST_CHILD";
+    if std::env::var_os(CHILD).is_some() {
+        body();
+        return String::new();
+    }
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", &format!("hostile::{name}"), "--nocapture"]).env(CHILD, "1").envs(env.iter().copied());
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let start = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if start.elapsed() > Duration::from_secs(60) {
+            child.kill().unwrap();
+            panic!("{name} hangs: {:?}", child.wait_with_output().unwrap());
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let output = child.wait_with_output().unwrap();
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && out.contains("1 passed"), "{name}: {}\n{out}\n{err}", output.status);
+    out.into_owned()
+}
+
+// ---- beyond all memory
+
+/// Specs that no memory could hold are refused by the device and by the oracle.
+#[test]
+fn layers_beyond_all_memory() {
+    isolated("layers_beyond_all_memory", &[], || {
+        let limit = adapters::first().caps().max_binding.min(adapters::first().caps().max_buffer);
+        let specs: [NormSpec; 6] = [
+            BatchNorm::new(HUGE).into(),
+            GroupNorm::new(2, HUGE).into(),
+            InstanceNorm::new(HUGE).track_running_stats(true).into(),
+            SwitchableNorm::new(HUGE).into(),
+            LayerNorm::new([HUGE]).into(),
+            RmsNorm::new([1 << 20, 1, 1 << 20]).into(),
+        ];
+        for spec in specs {
+            let told = format!("a parameter needs 4398046511104 bytes, this device allows {limit}");
+            refused!(GpuNorm::new(adapters::first(), spec), Error::TooLarge { .. }, told);
+        }
+        for shape in [vec![usize::MAX], vec![usize::MAX, 2], vec![usize::MAX; 40], vec![usize::MAX, 0]] {
+            let told = format!("a parameter needs {} bytes, this device allows {limit}", u64::MAX);
+            refused!(GpuNorm::new(adapters::first(), LayerNorm::new(shape)), Error::TooLarge { .. }, told);
+        }
+        // Without parameters there is nothing to hold.
+        GpuNorm::new(adapters::first(), LayerNorm::new([usize::MAX, 2]).affine(false)).unwrap();
+    });
+}
+
+/// Shapes that fit the layer, but no device.
+#[test]
+fn shapes_beyond_all_memory() {
+    isolated("shapes_beyond_all_memory", &[], || {
+        for (name, gpu) in adapters::all() {
+            let specs: [NormSpec; 5] = [
+                BatchNorm::new(1).into(),
+                GroupNorm::new(1, 1).into(),
+                SwitchableNorm::new(1).into(),
+                InstanceNorm::new(1).into(),
+                LayerNorm::new([1]).into(),
+            ];
+            for (spec, size) in specs.iter().flat_map(|spec| [32, 40, 52, 60, 62].map(|log| (spec, 1usize << log))) {
+                for shape in [vec![size, 1, 2], vec![2, 1, size], vec![size, 1, 1]] {
+                    let shape = if matches!(spec, NormSpec::Layer(_)) { vec![size, 1] } else { shape };
+                    let norm = GpuNorm::new(gpu, spec.clone()).unwrap();
+                    match norm.plan(&shape) {
+                        Err(Error::TooLarge { .. }) => {}
+                        Err(Error::OneValue { .. }) if shape[2] == 1 => {}
+                        other => panic!("{name}, {spec:?}, {shape:?}: {other:?}"),
+                    }
+                }
+            }
+            // As an array without memory behind it.
+            let one = Array1::from_elem(1, 1.0f32);
+            for shape in [(HUGE, 1, 2), (2, 1, HUGE)] {
+                let x = one.broadcast(shape).unwrap();
+                let norm = GpuNorm::new(gpu, BatchNorm::new(1)).unwrap();
+                assert!(matches!(norm.forward(&x), Err(Error::TooLarge { .. })), "{name}, {shape:?}");
+                let told = format!("a tensor needs {} bytes, this device allows {}", 8 * HUGE, gpu.caps().max_buffer);
+                refused!(Tensor::from_array(gpu, &x), Error::TooLarge { .. }, told);
+            }
+            for (shape, needed) in [(&[HUGE][..], 1 << 42), (&[usize::MAX, 2], u64::MAX), (&[usize::MAX; 40], u64::MAX)]
+            {
+                let told = format!("a tensor needs {needed} bytes, this device allows {}", gpu.caps().max_buffer);
+                refused!(Tensor::zeros(gpu, shape, DType::F32), Error::TooLarge { .. }, told);
+            }
+            Tensor::zeros(gpu, &[0, usize::MAX], DType::F16).unwrap().to_array().unwrap();
+        }
+    });
+}
+
+// ---- the device
+
+#[test]
+fn no_adapter() {
+    let run = |env: &[(&str, &str)]| {
+        isolated("no_adapter", env, || println!("told: {:?}", Gpu::new().map(|_| ()).map_err(|e| e.to_string())))
+    };
+    let name = run(&[("WGPU_ADAPTER_NAME", "Voodoo 5")]);
+    if name.is_empty() {
+        return; // the child
+    }
+    let start = r#"told: Err("no usable GPU adapter: WGPU_ADAPTER_NAME is \"voodoo 5\", found [\""#;
+    assert!(name.contains(start), "{name}");
+    let driver =
+        run(&[("WGPU_BACKEND", "vulkan"), ("VK_DRIVER_FILES", "/nowhere.json"), ("VK_ICD_FILENAMES", "/nowhere.json")]);
+    let told = r#"told: Err("no usable GPU adapter: no driver for Backends(VULKAN) was found; on Linux without one, install Mesa's Vulkan drivers")"#;
+    assert!(driver.contains(told), "{driver}");
+}
+
+/// After `destroy` every call that needs the device says so, on this crate's devices and on the app's.
+#[test]
+fn a_lost_device() {
+    isolated("a_lost_device", &[], || {
+        for (name, adapter) in devices::adapters() {
+            let own = pollster::block_on(Gpu::from_adapter(adapter)).unwrap();
+            let (device, queue) = devices::device(adapter, Limits::default());
+            for (whose, gpu) in [("own", own), ("the app's", Gpu::from_device(device, queue))] {
+                let x = data::values("normal", &[4, 6, 8], 1);
+                let mut norm = GpuNorm::new(&gpu, BatchNorm::new(6)).unwrap();
+                let tensor = Tensor::from_array(&gpu, &x).unwrap();
+                let y = norm.forward_tensor(&tensor).unwrap();
+                let state = norm.state_dict("").unwrap();
+                let mut encoder = gpu.device().create_command_encoder(&Default::default());
+                gpu.device().destroy();
+
+                let calls: [(&str, Result<(), Error>); 11] = [
+                    ("forward_tensor", norm.forward_tensor(&tensor).map(drop)),
+                    ("forward", norm.forward(&x).map(drop)),
+                    ("encode_forward", norm.encode_forward(&mut encoder, &tensor, &y)),
+                    ("profile", norm.profile(&tensor, &y).map(drop)),
+                    ("to_array", y.to_array().map(drop)),
+                    ("state_dict", norm.state_dict("").map(drop)),
+                    ("load_state_dict", norm.load_state_dict(&state, "")),
+                    ("GpuNorm::new", GpuNorm::new(&gpu, LayerNorm::new([8])).map(drop)),
+                    ("from_array", Tensor::from_array(&gpu, &x).map(drop)),
+                    ("zeros", Tensor::zeros(&gpu, &[3], DType::F32).map(drop)),
+                    ("wrap", Tensor::wrap(&gpu, tensor.buffer().clone(), 0, &[3], DType::F32).map(drop)),
+                ];
+                norm.reset_parameters();
+                norm.reset_running_stats();
+                for (call, result) in calls {
+                    let told = format!("{name}, {whose}, {call}: {result:?}");
+                    assert!(matches!(&result, Err(Error::DeviceLost { .. })), "{told}");
+                    assert!(result.unwrap_err().to_string().starts_with("the device was lost: "), "{told}");
+                }
+                // What needs no device goes on.
+                assert_eq!((norm.plan(&[4, 6, 8]).is_ok(), y.shape()), (true, &[4, 6, 8][..]));
+            }
+        }
+    });
+}
+
+// ---- anything at all
+
+fn size() -> impl Strategy<Value = usize> {
+    prop_oneof![4 => 0usize..4, 4 => 1usize..40, 2 => 1usize..5000, 1 => (0u32..64).prop_map(|log| 1usize << log), 1 => any::<usize>()]
+}
+
+fn shape() -> impl Strategy<Value = Vec<usize>> {
+    prop_oneof![8 => prop::collection::vec(size(), 0..6), 1 => prop::collection::vec(0usize..3, 0..40)]
+}
+
+/// Any layer; more often than not one that takes `shape`.
+fn spec(shape: Vec<usize>) -> impl Strategy<Value = NormSpec> {
+    let near = |place: usize| shape.get(place).copied().unwrap_or(1);
+    let channels = prop_oneof![6 => Just(near(1)), 2 => Just(near(0)), 1 => size()];
+    let groups = prop_oneof![1 => size(), 2 => Just(1), 2 => Just(near(1))];
+    let rank = shape.len();
+    let normalized = prop_oneof![8 => (0..=rank).prop_map(move |axis| shape[axis..].to_vec()), 1 => self::shape()];
+    let number = || prop_oneof![8 => Just(1e-5f32), 1 => Just(0.0), 1 => Just(-1.0), 1 => any::<f32>()];
+    (0..6, channels, groups, normalized, number(), number(), any::<[bool; 6]>()).prop_map(
+        |(norm, channels, groups, normalized, eps, momentum, [affine, bias, track, cumulative, a, b])| match norm {
+            0 | 1 if cumulative => BatchNorm::new(channels)
+                .eps(eps)
+                .cumulative_average()
+                .affine(affine)
+                .bias(bias)
+                .track_running_stats(track)
+                .into(),
+            0 => BatchNorm::new(channels)
+                .eps(eps)
+                .momentum(momentum)
+                .affine(affine)
+                .bias(bias)
+                .track_running_stats(track)
+                .into(),
+            1 => InstanceNorm::new(channels)
+                .eps(eps)
+                .momentum(momentum)
+                .affine(affine)
+                .bias(bias)
+                .track_running_stats(track)
+                .unbatched(a)
+                .into(),
+            2 => GroupNorm::new(groups, channels).eps(eps).affine(affine).bias(bias).into(),
+            3 => LayerNorm::new(normalized).eps(eps).affine(affine).bias(bias).into(),
+            4 => RmsNorm::new(normalized).eps(eps).affine(affine).into(),
+            _ => {
+                let variance = if track { Variance::Biased } else { Variance::Reference };
+                SwitchableNorm::new(channels)
+                    .eps(eps)
+                    .momentum(momentum)
+                    .affine(affine)
+                    .instance_statistics(a)
+                    .batch_statistics(b)
+                    .variance(variance)
+                    .into()
+            }
+        },
+    )
+}
+
+fn caps() -> impl Strategy<Value = Caps> {
+    let small =
+        || prop_oneof![4 => Just(256u32), 2 => (0u32..12).prop_map(|log| 1 << log), 1 => any::<u32>(), 1 => Just(0)];
+    let bytes = || prop_oneof![4 => Just(128u64 << 20), 2 => (0u32..64).prop_map(|log| 1 << log), 1 => any::<u64>(), 1 => Just(0)];
+    let workgroups = prop_oneof![4 => Just(65535), 1 => 0u32..10, 1 => any::<u32>()];
+    (small(), workgroups, bytes(), bytes(), bytes(), small(), prop::option::of(small()), any::<bool>()).prop_map(
+        |(max_workgroup, max_workgroups, max_binding, max_buffer, alignment, workgroup_storage, subgroup, software)| {
+            Caps {
+                max_workgroup,
+                max_workgroups,
+                max_binding,
+                max_buffer,
+                alignment: if alignment == 128 << 20 { 256 } else { alignment },
+                workgroup_storage,
+                subgroup,
+                software,
+            }
+        },
+    )
+}
+
+fn strategy() -> impl Strategy<Value = gpunorm::Strategy> {
+    let route = prop::option::of(prop::sample::select(vec![Route::Fused, Route::Split]));
+    let team = prop::option::of(prop::sample::select(Team::ALL.to_vec()));
+    (route, team).prop_map(|(route, team)| gpunorm::Strategy { route, team })
+}
+
+/// The pure half of the crate never panics, and a plan that it makes stays within the device.
+#[test]
+fn planning_survives_anything() {
+    let input = shape().prop_flat_map(|shape| (spec(shape.clone()), Just(shape)));
+    let modes = prop::sample::select(vec![Mode::Training, Mode::Evaluation]);
+    let dtypes = prop::sample::select(vec![DType::F32, DType::F16, DType::BF16]);
+    let everything = (input, modes, dtypes, caps(), strategy());
+    isolated("planning_survives_anything", &[("PROPTEST_CASES", "20000")], || {
+        let planned = std::cell::Cell::new(0);
+        proptest!(|(((spec, shape), mode, dtype, caps, strategy) in everything)| {
+            let valid = spec.validate().is_ok();
+            let Ok(geometry) = Geometry::new(&spec, mode, &shape) else { return Ok(()) };
+            prop_assert_eq!(geometry.len(), shape.iter().product::<usize>());
+            let Ok(plan) = Plan::forward(&spec, &geometry, dtype, &caps, strategy) else { return Ok(()) };
+            if valid {
+                prop_assert!(!plan.to_string().is_empty());
+                let fits = |step: &gpunorm::plan::Step| step.workgroups.iter().all(|&count| count <= caps.max_workgroups) && step.bytes.end - step.bytes.start <= caps.max_binding;
+                prop_assert!(plan.steps.iter().all(fits), "{plan}");
+                planned.set(planned.get() + 1);
+            }
+        });
+        assert!(planned.get() > 2000, "only {} plans", planned.get());
+    });
+}
