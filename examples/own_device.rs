@@ -3,6 +3,7 @@
 //! The app fills a buffer with activations, normalizes them, applies a ReLU and copies the result back.
 
 use std::error::Error;
+use std::process::ExitCode;
 
 use gpunorm::reference::{self, State};
 use gpunorm::{DType, Gpu, GpuNorm, GroupNorm, Tensor};
@@ -17,7 +18,17 @@ const SHAPE: [usize; 4] = [4, 32, 24, 24];
 const ELEMENTS: usize = SHAPE[0] * SHAPE[1] * SHAPE[2] * SHAPE[3];
 const BYTES: u64 = 4 * ELEMENTS as u64;
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> ExitCode {
+    match app() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("own_device: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn app() -> Result<(), Box<dyn Error>> {
     // The app's part: a device with the limits that every WebGPU device grants, and no features.
     let (device, queue) = pollster::block_on(open_device())?;
     let shader = device.create_shader_module(wgpu::include_wgsl!("own_device.wgsl"));
@@ -34,7 +45,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let x = Tensor::wrap(&gpu, activations.clone(), 0, &SHAPE, DType::F32)?;
     let y = Tensor::wrap(&gpu, normalized.clone(), 0, &SHAPE, DType::F32)?;
     println!("{} ({:?})", gpu.adapter_info().name, gpu.adapter_info().backend);
-    print!("{:?} of {SHAPE:?}: {}", norm.spec(), norm.plan(&SHAPE)?);
+    print!("{} of {SHAPE:?}: {}", norm.spec().name(), norm.plan(&SHAPE)?);
 
     // One encoder: the app's pass, the norm, the app's pass, the app's copy.
     let mut encoder = device.create_command_encoder(&Default::default());
@@ -55,7 +66,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     // A ReLU moves no two values further apart, so the tolerance stays.
     let worst = Worst::of(&found, &expected.output.mapv(|y| y.max(0.0)), &expected.tolerance(DType::F32));
     let share = 100.0 * worst.of_tolerance;
-    println!("fill, norm, ReLU and copy in 1 submission; largest error {:.1e}, {share:.0} % of the tolerance", worst.error);
+    println!(
+        "fill, norm, ReLU and copy in 1 submission; largest error {:.1e}, {share:.0} % of the tolerance",
+        worst.error
+    );
     if worst.is_allowed() { Ok(()) } else { Err("the result is not within tolerance".into()) }
 }
 

@@ -42,7 +42,7 @@ fn run(quick: bool) -> Result<bool, Error> {
     let info = gpu.adapter_info();
     println!("adapter  {}", info.name);
     println!("backend  {:?}", info.backend);
-    println!("driver   {} {}\n", info.driver, info.driver_info);
+    println!("driver   {}\n", format!("{} {}", info.driver, info.driver_info).trim());
 
     let (batch, size, runs) = if quick { (2, 9, 3) } else { (8, 32, 5) };
     let images = [batch, 32, size, size];
@@ -214,7 +214,11 @@ fn print_table(rows: &[(&str, &str, &[usize], Measured)]) {
             .iter()
             .zip(widths)
             .enumerate()
-            .map(|(column, (cell, width))| if column < 3 { format!("{cell:<width$}") } else { format!("{cell:>width$}") })
+            .map(
+                |(column, (cell, width))| {
+                    if column < 3 { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
+                },
+            )
             .collect();
         println!("{}", aligned.join("  "));
         if index == 1 {

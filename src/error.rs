@@ -5,9 +5,10 @@ use crate::dtype::DType;
 /// The result of every fallible call of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Why a call failed, with the values that it failed on.
+/// Why a call failed. The fields of a variant are the values that its message names.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "the messages say what the fields are")]
 pub enum Error {
     // What a layer is.
     /// A layer without channels or groups.

@@ -8,8 +8,11 @@ use crate::spec::{BatchNorm, GroupNorm, InstanceNorm, LayerNorm, Mode, NormSpec,
 /// Layer and RMS norm see `[outer, 1, normalized]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Geometry {
+    /// N; of layer and RMS norm, the outer positions.
     pub samples: usize,
+    /// C; of layer and RMS norm, 1.
     pub channels: usize,
+    /// The product of the spatial sizes; of layer and RMS norm, of the normalized shape.
     pub spatial: usize,
     /// How many statistics there are; of switchable norm, the instance ones.
     pub rows: usize,
@@ -28,15 +31,20 @@ pub struct Geometry {
 /// Where statistics come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
+    /// From the input.
     Input,
+    /// From the running statistics.
     Running,
 }
 
 /// The parameter of element `i` of row `r` is `(r mod period)·step + i / inner`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ParameterIndex {
+    /// Rows after which the parameters begin again.
     pub period: usize,
+    /// Parameters from one row to the next.
     pub step: usize,
+    /// Neighbouring elements that share a parameter.
     pub inner: usize,
 }
 

@@ -253,7 +253,9 @@ async fn choose_adapter() -> Result<wgpu::Adapter> {
     });
     best.ok_or_else(|| {
         let reason = match (&wanted, found.is_empty()) {
-            (_, true) => format!("no driver for {backends:?} was found; on Linux without one, install Mesa's Vulkan drivers"),
+            (_, true) => {
+                format!("no driver for {backends:?} was found; on Linux without one, install Mesa's Vulkan drivers")
+            }
             (Some(name), false) => format!("WGPU_ADAPTER_NAME is {name:?}, found {found:?}"),
             (None, false) => format!("none of {found:?} runs compute shaders"),
         };

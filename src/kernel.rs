@@ -21,15 +21,20 @@ pub enum Team {
 /// How activations are loaded: a type, and how many of it in a unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Element {
+    /// The type.
     pub dtype: DType,
+    /// Elements in a unit.
     pub width: u32,
 }
 
 /// Which parameters the layer has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Parameters {
+    /// Neither.
     None,
+    /// A weight alone.
     Weight,
+    /// A weight and a bias.
     Both,
 }
 
@@ -57,18 +62,27 @@ pub enum StatisticsFrom {
 
 /// A kernel and the pieces that vary in it. Its name is its file, its entry point and its label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "the fields are of types that say what they are")]
 pub enum Kernel {
+    /// Whole rows: read once, summed, written. `units` registers per lane; `save` keeps the rows' moments, `track` moves
+    /// running statistics.
     ForwardRow { team: Team, element: Element, units: u32, parameters: Parameters, save: bool, track: bool },
+    /// Moments of pieces of rows.
     ForwardMoments { team: Team, element: Element, units: u32 },
+    /// Statistics of rows from their pieces.
     ForwardCombine { team: Team, track: bool },
+    /// Statistics of instances, and instance norm's running ones.
     ForwardInstances { team: Team },
+    /// Switchable norm's layer and batch moments and its shares.
     ForwardAxes { team: Team, settle: Settle },
+    /// Outputs from known statistics.
     ForwardApply { team: Team, element: Element, parameters: Parameters, from: StatisticsFrom },
 }
 
 /// A buffer that a kernel binds, with its number in every kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u32)]
+#[allow(missing_docs, reason = "they are called what the shaders call them, see shaders/README.md")]
 pub enum Binding {
     X = 0,
     Y = 1,
@@ -88,6 +102,7 @@ pub enum Binding {
 /// The uniform of every kernel; fields are explained in `shaders/part/params.wgsl`.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Pod, Zeroable)]
 #[repr(C)]
+#[allow(missing_docs, reason = "the shader says it, where it is used")]
 pub struct Params {
     pub rows: u32,
     pub first: u32,
@@ -125,6 +140,7 @@ macro_rules! piece {
 }
 
 impl Team {
+    /// All of them.
     pub const ALL: [Team; 3] = [Team::Workgroup, Team::Subgroup, Team::Invocation];
 
     fn piece(self) -> &'static str {
@@ -229,6 +245,7 @@ impl Kernel {
         }
     }
 
+    /// Who works on a row of it.
     pub fn team(self) -> Team {
         match self {
             Kernel::ForwardRow { team, .. }
@@ -240,6 +257,7 @@ impl Kernel {
         }
     }
 
+    /// How it loads activations, if it does.
     pub fn element(self) -> Option<Element> {
         match self {
             Kernel::ForwardRow { element, .. }
@@ -342,6 +360,15 @@ impl Kernel {
         let mut bindings: Vec<_> = reads.chain(writes.into_iter().map(|binding| (binding, true))).collect();
         bindings.sort();
         bindings
+    }
+
+    /// A name for this permutation, in words that files can be called.
+    pub fn permutation(self) -> String {
+        let fields = format!("{self:?}").to_lowercase();
+        let skip = |word: &str| word.is_empty() || ["element", "dtype", "width", "team"].contains(&word);
+        let mut words: Vec<&str> = fields.split(|c: char| !c.is_alphanumeric()).filter(|word| !skip(word)).collect();
+        words[0] = self.name();
+        words.join("-")
     }
 
     /// Every kernel that a plan can pick.

@@ -1,5 +1,18 @@
-//! gpunorm
+#![doc = include_str!("../README.md")]
+//!
+//! # Map of the source
+//!
+//! A module imports only from its own layer or from those above it in this list.
+//!
+//! * Words: `error`, `dtype`.
+//! * Meaning, without wgpu: `spec` (what a layer is), [`geometry`] (what it means for a shape), [`mod@reference`] (the
+//!   oracle).
+//! * Decision, pure: [`caps`] (an adapter's numbers), [`kernel`] (the WGSL that there is), [`plan`] (what runs).
+//! * Device: `gpu`, `pipeline`, `tensor`, `profile`.
+//! * Use: `encode` (a plan becomes dispatches), `state` and `state_dict` (parameters and running statistics), `norm`
+//!   (the layer).
 #![deny(unsafe_code)]
+#![warn(missing_docs)]
 
 pub mod caps;
 mod dtype;

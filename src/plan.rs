@@ -17,6 +17,8 @@ pub const MAX_ITERATIONS: u32 = 32_768;
 const BUSY_SOFTWARE: usize = 512;
 /// A GPU wants many workgroups: with fewer than this, long rows are cut into segments.
 const BUSY_GPU: usize = 1024;
+/// A tensor is bound in at most this many slices; with real bindings, of 128 MiB and more, no buffer has as many.
+const MAX_SLICES: usize = 1024;
 /// Spatial sizes below this are summed as columns (neighbouring channels in step) rather than plane by plane.
 const COLUMN_SPATIAL: usize = 16;
 
@@ -32,14 +34,18 @@ pub enum Route {
 /// What planning is told to do instead of choosing by itself: for tests and experiments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Strategy {
+    /// How rows are treated.
     pub route: Option<Route>,
+    /// Who works on a row.
     pub team: Option<Team>,
 }
 
 /// What a forward runs, in order. `Display` prints it with the reasons.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
+    /// The dispatches, in order.
     pub steps: Vec<Step>,
+    /// The buffers between them.
     pub scratch: Scratch,
     /// Why these steps.
     pub why: String,
@@ -70,9 +76,11 @@ impl Scratch {
 /// One dispatch.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Step {
+    /// The WGSL that runs.
     pub kernel: Kernel,
     /// WGSL overrides by name.
     pub constants: Vec<(&'static str, u32)>,
+    /// Its uniform.
     pub params: Params,
     /// Workgroups in x and y.
     pub workgroups: [u32; 2],
@@ -93,7 +101,13 @@ impl Plan {
     ///
     /// # Errors
     /// [`Error::TooLarge`] where the device cannot bind or address it, [`Error::Strategy`] where `strategy` cannot run.
-    pub fn forward(spec: &NormSpec, geometry: &Geometry, dtype: DType, caps: &Caps, strategy: Strategy) -> Result<Plan> {
+    pub fn forward(
+        spec: &NormSpec,
+        geometry: &Geometry,
+        dtype: DType,
+        caps: &Caps,
+        strategy: Strategy,
+    ) -> Result<Plan> {
         let planner = Planner { spec, geometry, dtype, caps, strategy };
         if strategy.team == Some(Team::Subgroup) && caps.subgroup.is_none() {
             return Err(Error::Strategy { reason: "this device has no subgroups of one size".into() });
@@ -253,7 +267,8 @@ impl Planner<'_> {
             steps.push(self.track_instances(1)?);
         }
         let reads = if steps[0].params.tiles == 1 { "once" } else { "once, and once more from the cache" };
-        let why = format!("{} rows of {units} units fit one {} each: x is read {reads}", geometry.rows, team_name(team));
+        let why =
+            format!("{} rows of {units} units fit one {} each: x is read {reads}", geometry.rows, team_name(team));
         Ok(Plan { steps, scratch, why })
     }
 
@@ -317,8 +332,7 @@ impl Planner<'_> {
         let wanted = busy.div_ceil(rows.count).min(units.div_ceil(tile));
         let tiles = units.div_ceil(wanted * tile).min(MAX_ITERATIONS as usize / (4 * held as usize));
         let segments = units.div_ceil(tiles * tile);
-        let constants =
-            vec![("CENTERED", u32::from(!matches!(self.spec, NormSpec::Rms(_)))), ("CONTIGUOUS", 1)];
+        let constants = vec![("CENTERED", u32::from(!matches!(self.spec, NormSpec::Rms(_)))), ("CONTIGUOUS", 1)];
         let kernel = Kernel::ForwardMoments { team, element, units: held };
         let mut steps = vec![];
         for slice in self.slices(rows)? {
@@ -444,7 +458,13 @@ impl Planner<'_> {
 
     // ---- apply
 
-    fn apply(&self, rows: Rows, from: StatisticsFrom, period: usize, extra: &[(&'static str, u32)]) -> Result<Vec<Step>> {
+    fn apply(
+        &self,
+        rows: Rows,
+        from: StatisticsFrom,
+        period: usize,
+        extra: &[(&'static str, u32)],
+    ) -> Result<Vec<Step>> {
         const BY_ROW: u32 = 0;
         const BY_UNIT: u32 = 1;
         const BY_ELEMENT: u32 = 2;
@@ -601,6 +621,10 @@ impl Planner<'_> {
             return Err(Error::TooLarge { what: "a row of this shape in one binding", needed, unit: "bytes", limit });
         }
         let most = usize::try_from(most).unwrap_or(usize::MAX);
+        if rows.count.div_ceil(most) > MAX_SLICES {
+            let limit = limit * MAX_SLICES as u64;
+            return Err(Error::TooLarge { what: "this shape", needed: total, unit: "bytes", limit });
+        }
         Ok((0..rows.count).step_by(most).map(|start| start..(start + most).min(rows.count)).collect())
     }
 
@@ -636,7 +660,8 @@ impl Planner<'_> {
     /// The team for a loop over `count` entries of `parts` each: alone where that is short.
     fn gather_team(&self, count: usize, parts: usize) -> (Team, u32) {
         let alone = if self.caps.software { 4096 } else { 8 };
-        let wanted = self.strategy.team.unwrap_or(if count * parts <= alone { Team::Invocation } else { Team::Workgroup });
+        let wanted =
+            self.strategy.team.unwrap_or(if count * parts <= alone { Team::Invocation } else { Team::Workgroup });
         let workgroup = self.workgroup(wanted, count);
         let fits = count.div_ceil(self.lanes(wanted, workgroup)) * (1 + parts) < MAX_ITERATIONS as usize / 2;
         if fits { (wanted, workgroup) } else { (Team::Workgroup, self.largest_workgroup()) }
@@ -721,9 +746,7 @@ impl Step {
             Kernel::ForwardMoments { units, .. } => u64::from(params.tiles) * (1 + 3 * u64::from(units)),
             Kernel::ForwardCombine { .. } => per_lane(params.units),
             Kernel::ForwardInstances { .. } => per_lane(params.samples) * (1 + u64::from(params.parts)) + reduce,
-            Kernel::ForwardAxes { .. } => {
-                per_lane(params.samples.max(params.channels)) * (1 + u64::from(params.parts))
-            }
+            Kernel::ForwardAxes { .. } => per_lane(params.samples.max(params.channels)) * (1 + u64::from(params.parts)),
             Kernel::ForwardApply { from, .. } => {
                 let lookups = if from == StatisticsFrom::Mixed { u64::from(params.parts) * width } else { 0 };
                 per_lane(params.segment_units.min(params.units)) * (1 + gathered + lookups)

@@ -16,12 +16,19 @@ use crate::spec::{Mode, Momentum, NormSpec, SwitchableNorm, Variance, Weighting}
 /// A layer's parameters and running statistics, under torch's names.
 #[derive(Debug, Clone, PartialEq)]
 pub struct State {
+    /// `[C]`, or the normalized shape.
     pub weight: Option<ArrayD<f64>>,
+    /// Of `weight`'s shape.
     pub bias: Option<ArrayD<f64>>,
+    /// Of switchable norm: one per statistic that it mixes.
     pub mean_weight: Option<ArrayD<f64>>,
+    /// Of `mean_weight`'s shape.
     pub var_weight: Option<ArrayD<f64>>,
+    /// `[C]`.
     pub running_mean: Option<ArrayD<f64>>,
+    /// `[C]`.
     pub running_var: Option<ArrayD<f64>>,
+    /// Training forwards so far.
     pub num_batches_tracked: Option<u64>,
 }
 

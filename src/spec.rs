@@ -386,11 +386,17 @@ impl SwitchableNorm {
 /// Any of the norms. Every spec converts into it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum NormSpec {
+    /// Batch normalization.
     Batch(BatchNorm),
+    /// Layer normalization.
     Layer(LayerNorm),
+    /// Instance normalization.
     Instance(InstanceNorm),
+    /// Group normalization.
     Group(GroupNorm),
+    /// Switchable normalization.
     Switchable(SwitchableNorm),
+    /// Root-mean-square normalization.
     Rms(RmsNorm),
 }
 

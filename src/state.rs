@@ -130,7 +130,8 @@ impl State {
         }
         let known = |key: &str| self.entries.iter().any(|entry| entry.name == key);
         let unexpected = |key: &str| key.strip_prefix(prefix).is_some_and(|name| !known(name));
-        let keys: Vec<String> = state.iter().map(|(key, _)| key).filter(|key| unexpected(key)).map(str::to_owned).collect();
+        let keys: Vec<String> =
+            state.iter().map(|(key, _)| key).filter(|key| unexpected(key)).map(str::to_owned).collect();
         if !keys.is_empty() {
             return Err(Error::UnexpectedKeys { keys });
         }

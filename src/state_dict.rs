@@ -75,7 +75,9 @@ impl StateDict {
             .collect();
         let views: Vec<(&str, TensorView)> = bytes
             .iter()
-            .map(|(key, dtype, shape, data)| Ok((*key, TensorView::new(*dtype, shape.to_vec(), data).map_err(refused)?)))
+            .map(|(key, dtype, shape, data)| {
+                Ok((*key, TensorView::new(*dtype, shape.to_vec(), data).map_err(refused)?))
+            })
             .collect::<Result<_>>()?;
         safetensors::serialize(views, None).map_err(refused)
     }

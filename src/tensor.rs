@@ -177,8 +177,11 @@ impl Tensor {
             }
         };
         let found = vec![values.len()];
-        ArrayD::from_shape_vec(IxDyn(&self.shape), values)
-            .map_err(|_| Error::Shape { what: "readback", expected: self.shape.clone(), found })
+        ArrayD::from_shape_vec(IxDyn(&self.shape), values).map_err(|_| Error::Shape {
+            what: "readback",
+            expected: self.shape.clone(),
+            found,
+        })
     }
 }
 
@@ -193,8 +196,6 @@ fn bytes_of(gpu: &Gpu, shape: &[usize], dtype: DType) -> Result<u64> {
     let bytes = elements.and_then(|elements| elements.checked_mul(dtype.size() as u64));
     match bytes {
         Some(bytes) if bytes <= limit => Ok(bytes),
-        bytes => {
-            Err(Error::TooLarge { what: "a tensor", needed: bytes.unwrap_or(u64::MAX), unit: "bytes", limit })
-        }
+        bytes => Err(Error::TooLarge { what: "a tensor", needed: bytes.unwrap_or(u64::MAX), unit: "bytes", limit }),
     }
 }

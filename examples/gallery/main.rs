@@ -77,7 +77,9 @@ fn run(args: Vec<PathBuf>) -> Result<(), String> {
     let (width, height) = grid.dimensions();
     println!("wrote {}, {width} x {height} pixels, normalized on {} ({:?})\n", out.display(), info.name, info.backend);
     println!("What to look for, and which values share one mean and one variance:");
-    println!("  BatchNorm       a channel of the whole batch: light, contrast and colour stay as different as they were");
+    println!(
+        "  BatchNorm       a channel of the whole batch: light, contrast and colour stay as different as they were"
+    );
     println!("  LayerNorm       a picture: light and contrast become equal, the colour cast stays");
     println!("  InstanceNorm    a channel of a picture: the colour cast goes as well");
     println!("  GroupNorm       a picture's R and G, and its B and luminance: only the cast between R and G stays");

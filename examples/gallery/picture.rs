@@ -62,7 +62,9 @@ pub fn draw(names: &[&str], columns: &[Column]) -> RgbImage {
     for (column, x) in columns.iter().zip((LEFT..).step_by((size + GAP) as usize)) {
         text(&mut image, x, MARGIN, column.title, TITLE, INK);
         text(&mut image, x, MARGIN + 24, column.subtitle, SMALL, QUIET);
-        for ((name, planes), y) in names.iter().zip(column.values.outer_iter()).zip((TOP..).step_by(row_height as usize)) {
+        for ((name, planes), y) in
+            names.iter().zip(column.values.outer_iter()).zip((TOP..).step_by(row_height as usize))
+        {
             if x == LEFT {
                 let short: String = name.chars().take(TITLE.letters(size)).collect();
                 upwards(&mut image, MARGIN - 6, y + size / 2, &short, TITLE, INK);

@@ -27,7 +27,8 @@ fn open(backends: Backends) -> Gpu {
     let descriptor = wgpu::InstanceDescriptor { backends, ..wgpu::InstanceDescriptor::new_without_display_handle() };
     let adapters = pollster::block_on(wgpu::Instance::new(descriptor).enumerate_adapters(backends));
     let software = adapters.iter().find(|adapter| adapter.get_info().device_type == DeviceType::Cpu);
-    let adapter = software.unwrap_or_else(|| panic!("no software adapter for {backends:?}: `cargo xtask test` installs it"));
+    let adapter =
+        software.unwrap_or_else(|| panic!("no software adapter for {backends:?}: `cargo xtask test` installs it"));
     pollster::block_on(Gpu::from_adapter(adapter)).expect("a device")
 }
 

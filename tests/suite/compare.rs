@@ -17,7 +17,10 @@ pub fn compare(found: &ArrayD<f32>, expected: &ArrayD<f64>, tolerance: &ArrayD<f
         let ratio = if same { 0.0 } else { (found - expected).abs() / tolerance };
         // A NaN ratio is a miss too.
         if !(ratio <= worst.0) {
-            worst = (ratio, format!("element {index}: {found} for {expected}, {ratio:.2} times the tolerance {tolerance:e}"));
+            worst = (
+                ratio,
+                format!("element {index}: {found} for {expected}, {ratio:.2} times the tolerance {tolerance:e}"),
+            );
         }
         index += 1;
     });
@@ -77,13 +80,20 @@ pub fn check(
 /// What the tolerance does not speak of, per unit of |gamma| / sigma: WGSL lets adapters flush subnormal numbers to 0,
 /// and the oracle itself rounds its means to 53 bits.
 fn allowance(state: &State, x: &ArrayD<f64>, expected: &Forward) -> ArrayD<f64> {
-    let largest = |array: &ArrayD<f64>| array.iter().filter(|x| x.is_finite()).fold(0.0, |most: f64, x| most.max(x.abs()));
+    let largest =
+        |array: &ArrayD<f64>| array.iter().filter(|x| x.is_finite()).fold(0.0, |most: f64, x| most.max(x.abs()));
     let gamma = state.weight.as_ref().map_or(1.0, largest);
     let lost = gamma * (f64::from(f32::MIN_POSITIVE) + 8.0 * 2f64.powi(-53) * largest(x));
     expected.inverse_std.mapv(|r| r * lost)
 }
 
-fn check_statistics(norm: &GpuNorm, before: &State, after: &State, x: &ArrayD<f64>, expected: &Forward) -> Result<(), String> {
+fn check_statistics(
+    norm: &GpuNorm,
+    before: &State,
+    after: &State,
+    x: &ArrayD<f64>,
+    expected: &Forward,
+) -> Result<(), String> {
     let found = norm.state_dict("").map_err(|error| error.to_string())?;
     let wanted = state_dict(after);
     if let Some(batches) = wanted.get("num_batches_tracked") {
@@ -104,7 +114,8 @@ fn check_statistics(norm: &GpuNorm, before: &State, after: &State, x: &ArrayD<f6
         let (Some(old), Some(new), Some(found)) = (old, new, found.get(name)) else { continue };
         let factor = if scale == 0.0 { stand_out } else { 1.0 };
         let magnitude = Zip::from(old).and(new).map_collect(|old, new| factor * (old.abs() + new.abs()) + scale);
-        let tolerance = magnitude.mapv(|magnitude| reference::tolerance(magnitude, expected.row_len.max(x.len()), DType::F32));
+        let tolerance =
+            magnitude.mapv(|magnitude| reference::tolerance(magnitude, expected.row_len.max(x.len()), DType::F32));
         compare(found, new, &tolerance).map_err(|worst| format!("{name}, {worst}"))?;
     }
     Ok(())

@@ -1,9 +1,7 @@
 //! Inputs: the layers and the adversarial values that every kernel has to be right on.
 
 use gpunorm::reference::State;
-use gpunorm::{
-    BatchNorm, GroupNorm, InstanceNorm, LayerNorm, NormSpec, RmsNorm, SwitchableNorm, Variance, Weighting,
-};
+use gpunorm::{BatchNorm, GroupNorm, InstanceNorm, LayerNorm, NormSpec, RmsNorm, SwitchableNorm, Variance, Weighting};
 use ndarray::{ArrayD, IxDyn};
 
 /// A small generator, the same everywhere (Steele, Lea & Flood 2014, SplitMix64).

@@ -76,7 +76,14 @@ fn variants(gpu: &Gpu) -> Vec<(String, Gpu, Strategy)> {
 }
 
 /// Runs a case, unless the forced strategy or the small bindings rule it out by a typed error.
-fn run(gpu: &Gpu, spec: &NormSpec, mode: Mode, x: &ArrayD<f32>, dtype: DType, strategy: Strategy) -> Option<Result<(), String>> {
+fn run(
+    gpu: &Gpu,
+    spec: &NormSpec,
+    mode: Mode,
+    x: &ArrayD<f32>,
+    dtype: DType,
+    strategy: Strategy,
+) -> Option<Result<(), String>> {
     let geometry = Geometry::new(spec, mode, x.shape()).ok()?;
     match Plan::forward(spec, &geometry, dtype, gpu.caps(), strategy) {
         Err(Error::Strategy { .. } | Error::TooLarge { .. }) => None,
@@ -97,7 +104,8 @@ fn every_variant(shapes: &[&[usize]], specs: impl Fn(&[usize]) -> Vec<NormSpec>,
                         let values = if dtype == DType::F32 { values } else { "normal" };
                         let x = data::values(values, shape, row_len(spec, mode, shape));
                         if let Some(result) = run(&gpu, spec, mode, &x, dtype, strategy) {
-                            let what = || format!("{name}, {variant}, {spec:?}, {mode:?}, {shape:?}, {dtype}, {values}");
+                            let what =
+                                || format!("{name}, {variant}, {spec:?}, {mode:?}, {shape:?}, {dtype}, {values}");
                             failures.check(what, result);
                         }
                     }
@@ -127,7 +135,9 @@ fn every_value_set() {
     for (name, gpu) in adapters::all() {
         let hardware = gpu.with_caps(Caps { software: false, ..*gpu.caps() });
         for values in data::VALUES {
-            for (route, gpu) in [(None, gpu), (Some(Route::Split), gpu), (None, &hardware), (Some(Route::Split), &hardware)] {
+            for (route, gpu) in
+                [(None, gpu), (Some(Route::Split), gpu), (None, &hardware), (Some(Route::Split), &hardware)]
+            {
                 let strategy = Strategy { route, team: None };
                 let shape = [3, 6, 11, 12];
                 let mut specs = data::channel_specs(6);
@@ -140,7 +150,8 @@ fn every_value_set() {
                     }
                     let x = data::values(values, &shape, row_len(&spec, Mode::Training, &shape));
                     if let Some(result) = run(gpu, &spec, Mode::Training, &x, DType::F32, strategy) {
-                        let what = || format!("{name}, {spec:?}, {values}, {route:?}, software {}", gpu.caps().software);
+                        let what =
+                            || format!("{name}, {spec:?}, {values}, {route:?}, software {}", gpu.caps().software);
                         failures.check(what, result);
                     }
                 }
@@ -248,12 +259,17 @@ fn not_a_number() {
                     x[[1, place]] = bad;
                     let Some(y) = layer(LayerNorm::new([37]).into(), &x) else { continue };
                     for (index, value) in y.indexed_iter() {
-                        assert_eq!(value.is_nan(), index[0] == 1, "{name}, {variant}, {bad} at {place}: {value} at {index:?}");
+                        assert_eq!(
+                            value.is_nan(),
+                            index[0] == 1,
+                            "{name}, {variant}, {bad} at {place}: {value} at {index:?}"
+                        );
                     }
                     if bad.is_infinite() {
                         let y = layer(RmsNorm::new([37]).into(), &x).unwrap();
                         for (index, &value) in y.indexed_iter() {
-                            let expected = index[0] != 1 || if index[1] == place { value.is_nan() } else { value == 0.0 };
+                            let expected =
+                                index[0] != 1 || if index[1] == place { value.is_nan() } else { value == 0.0 };
                             assert!(expected, "{name}, {variant}, rms, {bad} at {place}: {value} at {index:?}");
                         }
                     }

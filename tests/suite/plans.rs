@@ -19,7 +19,14 @@ fn zoo() -> Vec<Caps> {
         base,
         Caps { software: true, max_workgroup: 1024, subgroup: Some(8), alignment: 32, ..base },
         Caps { software: true, subgroup: Some(4), ..base },
-        Caps { max_workgroup: 1024, subgroup: Some(32), max_binding: 1 << 31, max_buffer: 1 << 50, alignment: 16, ..base },
+        Caps {
+            max_workgroup: 1024,
+            subgroup: Some(32),
+            max_binding: 1 << 31,
+            max_buffer: 1 << 50,
+            alignment: 16,
+            ..base
+        },
         Caps { subgroup: Some(64), workgroup_storage: 32 << 10, alignment: 32, ..base },
         Caps { max_workgroup: 128, workgroup_storage: 1 << 10, ..base },
         Caps { max_binding: 2 << 10, max_workgroups: 3, ..base },
@@ -31,7 +38,9 @@ fn strategies(caps: &Caps) -> Vec<Strategy> {
     let mut all = vec![Strategy::default()];
     for team in Team::ALL {
         if team != Team::Subgroup || caps.subgroup.is_some() {
-            all.extend([None, Some(Route::Fused), Some(Route::Split)].map(|route| Strategy { route, team: Some(team) }));
+            all.extend(
+                [None, Some(Route::Fused), Some(Route::Split)].map(|route| Strategy { route, team: Some(team) }),
+            );
         }
     }
     all
@@ -100,6 +109,7 @@ fn parameter(step: &Step, row: u32, i: u32) -> u32 {
 
 fn follow(plan: &Plan, geometry: &Geometry, dtype: DType) -> Trace {
     let mut trace = Trace::default();
+    let split = plan.steps.iter().any(|step| matches!(step.kernel, Kernel::ForwardMoments { .. }));
     for step in &plan.steps {
         let (p, start) = (&step.params, slice_start(step, dtype));
         let width = step.kernel.element().map_or(1, |element| element.width);
@@ -136,7 +146,7 @@ fn follow(plan: &Plan, geometry: &Geometry, dtype: DType) -> Trace {
                     trace.merged.entry(row).or_default().extend((0..p.units).map(|i| address(step, row, i)));
                 }
             }
-            Kernel::ForwardInstances { .. } if plan.steps.len() > 2 => {
+            Kernel::ForwardInstances { .. } if split => {
                 for row in 0..p.samples * p.channels {
                     trace.merged.entry(row).or_default().extend((0..p.parts).map(|part| row * p.parts + part));
                 }
@@ -144,7 +154,9 @@ fn follow(plan: &Plan, geometry: &Geometry, dtype: DType) -> Trace {
             Kernel::ForwardInstances { .. } | Kernel::ForwardAxes { .. } => {}
             Kernel::ForwardApply { from, .. } => {
                 if from == StatisticsFrom::Mixed {
-                    for row in p.first..p.first + (step.bytes.end - step.bytes.start) as u32 / (p.row_len * dtype.size() as u32) {
+                    for row in p.first
+                        ..p.first + (step.bytes.end - step.bytes.start) as u32 / (p.row_len * dtype.size() as u32)
+                    {
                         trace.merged.entry(row).or_default().extend((0..p.parts).map(|part| row * p.parts + part));
                     }
                 }
@@ -285,7 +297,12 @@ fn plans_exist_where_they_should() {
         for (spec, shape) in large {
             let geometry = Geometry::new(&spec, Mode::Training, shape).unwrap();
             let plan = Plan::forward(&spec, &geometry, DType::F32, caps, Strategy::default());
-            check_limits(&plan.unwrap_or_else(|error| panic!("{spec:?} {shape:?} {caps:?}: {error}")), caps, &geometry, DType::F32);
+            check_limits(
+                &plan.unwrap_or_else(|error| panic!("{spec:?} {shape:?} {caps:?}: {error}")),
+                caps,
+                &geometry,
+                DType::F32,
+            );
         }
     }
 }

@@ -34,11 +34,13 @@ fn kernels_are_valid_and_bind_what_the_host_says() {
             .filter_map(|(_, global)| {
                 let binding = global.binding?;
                 assert_eq!(binding.group, 0);
-                let writes = matches!(global.space, AddressSpace::Storage { access } if access.contains(StorageAccess::STORE));
+                let writes =
+                    matches!(global.space, AddressSpace::Storage { access } if access.contains(StorageAccess::STORE));
                 Some((binding.binding, writes))
             })
             .collect();
-        let host: BTreeSet<_> = kernel.bindings().into_iter().map(|(binding, writes)| (binding as u32, writes)).collect();
+        let host: BTreeSet<_> =
+            kernel.bindings().into_iter().map(|(binding, writes)| (binding as u32, writes)).collect();
         assert_eq!(shader, host, "{kernel:?}");
         // WebGPU's default is 8 storage buffers; the uniform is not one.
         assert!(host.iter().filter(|(binding, _)| *binding != Binding::Params as u32).count() <= 8, "{kernel:?}");
@@ -48,7 +50,8 @@ fn kernels_are_valid_and_bind_what_the_host_says() {
 #[test]
 fn the_uniform_is_the_same_on_both_sides() {
     let (module, _) = parse(Kernel::all()[0]);
-    let (_, params) = module.global_variables.iter().find(|(_, global)| global.name.as_deref() == Some("params")).unwrap();
+    let (_, params) =
+        module.global_variables.iter().find(|(_, global)| global.name.as_deref() == Some("params")).unwrap();
     let naga::TypeInner::Struct { span, ref members } = module.types[params.ty].inner else { panic!("a struct") };
     assert_eq!(span as usize, size_of::<gpunorm::kernel::Params>());
     let eps = members.iter().find(|member| member.name.as_deref() == Some("eps")).unwrap();
@@ -62,9 +65,11 @@ fn kernels_translate_to_every_backend() {
     for kernel in Kernel::all() {
         let (module, info) = parse(kernel);
         let entry = Some((ShaderStage::Compute, kernel.name()));
-        let (module, info) = naga::back::pipeline_constants::process_overrides(&module, &info, entry, &Default::default())
+        let (module, info) =
+            naga::back::pipeline_constants::process_overrides(&module, &info, entry, &Default::default())
+                .unwrap_or_else(|error| panic!("{kernel:?}: {error}"));
+        spv::write_vec(&module, &info, &spv::Options::default(), None)
             .unwrap_or_else(|error| panic!("{kernel:?}: {error}"));
-        spv::write_vec(&module, &info, &spv::Options::default(), None).unwrap_or_else(|error| panic!("{kernel:?}: {error}"));
         let options = msl::Options { lang_version: (2, 4), fake_missing_bindings: true, ..Default::default() };
         let (source, translated) = msl::write_string(&module, &info, &options, &Default::default())
             .unwrap_or_else(|error| panic!("{kernel:?}: {error}"));
@@ -72,7 +77,8 @@ fn kernels_translate_to_every_backend() {
         for name in translated.entry_point_names {
             name.unwrap_or_else(|error| panic!("{kernel:?}: {error}"));
         }
-        let options = hlsl::Options { shader_model: hlsl::ShaderModel::V6_0, fake_missing_bindings: true, ..Default::default() };
+        let options =
+            hlsl::Options { shader_model: hlsl::ShaderModel::V6_0, fake_missing_bindings: true, ..Default::default() };
         let pipeline = hlsl::PipelineOptions::default();
         let mut text = String::new();
         hlsl::Writer::new(&mut text, &options, &pipeline)

@@ -12,6 +12,7 @@ const HELP: &str = "\
 cargo xtask demo              run the quickstart example, with a GPU driver installed first where there is none
 cargo xtask test              check the format, lint, test and build the docs, as CI does
 cargo xtask test -- ARGS...   the same, with ARGS handed to `cargo test`
+cargo xtask shaders           write every linked kernel to target/shaders/, for editors and other compilers
 cargo xtask help              print this list";
 
 fn main() -> ExitCode {
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
             Ok(())
         }
         ["demo"] => demo(),
+        ["shaders"] => run_steps(&[Step::cargo(&["run", "--quiet", "--example", "dump_shaders"])]),
         ["test"] => test(&[]),
         ["test", "--", ref rest @ ..] => test(rest),
         _ => Err(format!("no such command: {}\n\n{HELP}", args.join(" "))),

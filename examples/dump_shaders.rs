@@ -1,0 +1,18 @@
+//! Writes every linked kernel to `target/shaders/`, as a browser would get it, for editors and other compilers
+//! (`cargo xtask shaders`).
+
+use std::path::Path;
+
+use gpunorm::kernel::{Kernel, Team};
+
+fn main() -> std::io::Result<()> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/shaders");
+    std::fs::create_dir_all(&folder)?;
+    let kernels = Kernel::all();
+    for kernel in &kernels {
+        let directives = if kernel.team() == Team::Subgroup { Kernel::BROWSER_SUBGROUPS } else { "" };
+        std::fs::write(folder.join(format!("{}.wgsl", kernel.permutation())), kernel.link(directives))?;
+    }
+    println!("{} kernels in {}", kernels.len(), folder.display());
+    Ok(())
+}

@@ -1,0 +1,151 @@
+//! The examples, run as a user runs them.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use image::{Rgb, RgbImage, imageops};
+
+/// The gallery's layout: the corner of the first panel, its size, and the steps to the next column and row.
+const CORNER: (u32, u32) = (44, 72);
+const PANEL: u32 = 192;
+const STEP: (u32, u32) = (208, 322);
+const COLUMNS: u32 = 6;
+const INPUT: u32 = 0;
+const INSTANCE: u32 = 3;
+
+/// Cargo puts examples next to the folder that this test runs from.
+fn run<S: AsRef<std::ffi::OsStr>>(example: &str, args: impl IntoIterator<Item = S>) -> Output {
+    let test = std::env::current_exe().unwrap();
+    let folder = test.parent().and_then(Path::parent).unwrap().join("examples");
+    let binary = folder.join(format!("{example}{}", std::env::consts::EXE_SUFFIX));
+    assert!(
+        binary.exists(),
+        "{} is missing: `cargo test` builds it, `cargo test --test suite` does not; run `cargo build --examples` first",
+        binary.display()
+    );
+    Command::new(binary).args(args).output().unwrap()
+}
+
+fn succeed<S: AsRef<std::ffi::OsStr>>(example: &str, args: impl IntoIterator<Item = S>) -> String {
+    let output = run(example, args);
+    let (text, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{example}: {}\n{text}\n{errors}", output.status);
+    text.into_owned()
+}
+
+/// What it says on the way out.
+fn fail<S: AsRef<std::ffi::OsStr>>(example: &str, args: impl IntoIterator<Item = S>) -> String {
+    let output = run(example, args);
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{example}: {}\n{errors}", output.status);
+    assert!(!errors.contains("panicked"), "{errors}");
+    errors
+}
+
+/// An empty folder for the files of one test.
+fn folder(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("examples").join(name);
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+/// The gallery's picture, checked to be of `rows` rows.
+fn gallery(photos: &[PathBuf], out: PathBuf, rows: u32) -> RgbImage {
+    let text = succeed("gallery", photos.iter().cloned().chain(["--out".into(), out.clone()]));
+    assert!(text.contains(&format!("wrote {}", out.display())), "{text}");
+    let image = image::open(&out).unwrap().to_rgb8();
+    assert_eq!(image.dimensions(), (CORNER.0 + COLUMNS * STEP.0 + 4, CORNER.1 + rows * STEP.1 + 60));
+    image
+}
+
+fn panel(image: &RgbImage, column: u32, row: u32) -> RgbImage {
+    imageops::crop_imm(image, CORNER.0 + column * STEP.0, CORNER.1 + row * STEP.1, PANEL, PANEL).to_image()
+}
+
+/// The mean distance of two panels' bytes, and the largest.
+fn distance(a: &RgbImage, b: &RgbImage) -> (f64, u8) {
+    let distances = || a.as_raw().iter().zip(b.as_raw()).map(|(a, b)| a.abs_diff(*b));
+    let sum: f64 = distances().map(f64::from).sum();
+    (sum / a.as_raw().len() as f64, distances().max().unwrap())
+}
+
+#[test]
+fn quickstart_shows_every_norm_within_tolerance() {
+    let text = succeed("quickstart", ["--quick"]);
+    let rows = [
+        ("BatchNorm", "training"),
+        ("BatchNorm", "evaluation"),
+        ("LayerNorm", "both alike"),
+        ("InstanceNorm", "both alike"),
+        ("InstanceNorm, tracked", "training"),
+        ("InstanceNorm, tracked", "evaluation"),
+        ("GroupNorm", "both alike"),
+        ("SwitchableNorm", "training"),
+        ("SwitchableNorm", "evaluation"),
+        ("RmsNorm", "both alike"),
+    ];
+    for (norm, mode) in rows {
+        let shown = text.lines().any(|line| line.starts_with(norm) && line.contains(&format!("  {mode}  ")));
+        assert!(shown, "no row for {norm}, {mode}:\n{text}");
+    }
+    assert!(text.contains(&format!("All {} rows are within tolerance", rows.len())), "{text}");
+    assert!(fail("quickstart", ["--quicker"]).contains("usage"));
+}
+
+#[test]
+fn own_device_needs_one_submission() {
+    let text = succeed("own_device", [""; 0]);
+    assert!(text.contains("dispatch") && text.contains("in 1 submission"), "{text}");
+}
+
+#[test]
+fn gallery_shows_what_each_norm_does() {
+    let image = gallery(&[], folder("lights").join("new/gallery.png"), 4);
+    for row in 0..4 {
+        let panels: Vec<RgbImage> = (0..COLUMNS).map(|column| panel(&image, column, row)).collect();
+        for a in 0..panels.len() {
+            for b in 0..a {
+                let (mean, _) = distance(&panels[a], &panels[b]);
+                assert!(mean > 2.0, "row {row}: columns {a} and {b} differ by {mean} only");
+            }
+        }
+        // The lights change contrast and brightness of a channel, which instance norm takes out of it.
+        let (_, most) = distance(&panels[INSTANCE as usize], &panel(&image, INSTANCE, 0));
+        assert!(most <= 1, "instance norm of rows 0 and {row} differ by {most}");
+    }
+}
+
+#[test]
+fn gallery_takes_photos_of_any_size() {
+    let folder = folder("photos");
+    let wide = RgbImage::from_fn(90, 30, |x, _| Rgb([[200, 0, 0], [0, 200, 0], [0, 0, 200]][x as usize / 30]));
+    let tall = RgbImage::from_fn(33, 50, |x, y| Rgb([3 * x as u8, 5 * y as u8, 40]));
+    let photos = [folder.join("wide.png"), folder.join("tall.jpg")];
+    wide.save(&photos[0]).unwrap();
+    tall.save(&photos[1]).unwrap();
+    let image = gallery(&photos, folder.join("gallery.png"), 2);
+    // Only the middle of a wide photo.
+    let shown = panel(&image, INPUT, 0);
+    for x in [32, PANEL / 2, PANEL - 32] {
+        assert_eq!(shown[(x, PANEL / 2)], Rgb([0, 200, 0]), "at {x}");
+    }
+    for column in 0..COLUMNS {
+        let (mean, _) = distance(&panel(&image, column, 0), &panel(&image, column, 1));
+        assert!(mean > 2.0, "column {column}: the photos differ by {mean} only");
+    }
+    let alone = gallery(&photos[1..], folder.join("alone.png"), 1);
+    // With a single picture, the batch is that picture.
+    assert!(distance(&panel(&alone, 1, 0), &panel(&alone, INSTANCE, 0)).1 <= 1);
+}
+
+#[test]
+fn gallery_says_what_it_cannot_read() {
+    let folder = folder("unreadable");
+    let (missing, text) = (folder.join("missing.png"), folder.join("text.png"));
+    std::fs::write(&text, "no picture").unwrap();
+    assert!(fail("gallery", [&missing]).contains("missing.png"));
+    assert!(fail("gallery", [&text]).contains("text.png is no PNG or JPEG"));
+    assert!(fail("gallery", ["--bogus"]).contains("--bogus"));
+    assert!(fail("gallery", ["--out"]).contains("--out needs a file"));
+}
