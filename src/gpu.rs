@@ -191,13 +191,17 @@ impl Gpu {
         Ok(buffer)
     }
 
-    /// The first `bytes` of `source` from `offset` on, read back. Waits for the device before the first await.
-    pub(crate) async fn read(&self, source: &wgpu::Buffer, offset: u64, bytes: u64) -> Result<Vec<u8>> {
-        let padded = bytes.next_multiple_of(4);
+    /// These buffers' first bytes, as they are at one moment of the queue. Waits for the device before the first await.
+    pub(crate) async fn read(&self, parts: &[Part<'_>]) -> Result<Vec<Vec<u8>>> {
+        let total = parts.iter().map(Part::padded).sum();
         let usage = BufferUsages::COPY_DST | BufferUsages::MAP_READ;
-        let staging = self.buffer("gpunorm readback", padded, usage, None)?;
+        let staging = self.buffer("gpunorm readback", total, usage, None)?;
         let mut encoder = self.device().create_command_encoder(&Default::default());
-        encoder.copy_buffer_to_buffer(source, offset, &staging, 0, padded);
+        let mut at = 0;
+        for part in parts {
+            encoder.copy_buffer_to_buffer(part.buffer, part.offset, &staging, at, part.padded());
+            at += part.padded();
+        }
         self.queue().submit([encoder.finish()]);
         let (sender, receiver) = futures_intrusive::channel::shared::oneshot_channel();
         staging.map_async(wgpu::MapMode::Read, .., move |result| {
@@ -212,7 +216,27 @@ impl Gpu {
             _ => return Err(self.lost()),
         }
         let Ok(mapped) = staging.get_mapped_range(..) else { return Err(self.lost()) };
-        Ok(mapped[..bytes as usize].to_vec())
+        let mut rest = &mapped[..];
+        let mut read = |part: &Part| {
+            let (bytes, after) = rest.split_at(part.padded() as usize);
+            rest = after;
+            bytes[..part.bytes as usize].to_vec()
+        };
+        Ok(parts.iter().map(&mut read).collect())
+    }
+}
+
+/// Bytes of a buffer to read back.
+pub(crate) struct Part<'a> {
+    pub buffer: &'a wgpu::Buffer,
+    pub offset: u64,
+    pub bytes: u64,
+}
+
+impl Part<'_> {
+    /// Copies are of whole words.
+    fn padded(&self) -> u64 {
+        self.bytes.next_multiple_of(4)
     }
 }
 

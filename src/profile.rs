@@ -5,7 +5,7 @@ use std::time::Duration;
 use wgpu::{BufferUsages, ComputePassTimestampWrites, Features, QuerySetDescriptor, QueryType};
 
 use crate::error::Result;
-use crate::gpu::Gpu;
+use crate::gpu::{Gpu, Part};
 
 /// A pair of timestamps per step.
 pub(crate) struct Timestamps {
@@ -38,7 +38,8 @@ impl Timestamps {
         let resolved = gpu.buffer("gpunorm profile", bytes, usage, None)?;
         encoder.resolve_query_set(&self.queries, 0..self.count, &resolved, 0);
         gpu.queue().submit([encoder.finish()]);
-        let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(&pollster::block_on(gpu.read(&resolved, 0, bytes))?);
+        let part = Part { buffer: &resolved, offset: 0, bytes };
+        let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(&pollster::block_on(gpu.read(&[part]))?.concat());
         let period = f64::from(gpu.queue().get_timestamp_period());
         let time = |pair: &[u64]| Duration::from_nanos((pair[1].saturating_sub(pair[0]) as f64 * period) as u64);
         Ok(ticks.chunks_exact(2).map(time).collect())

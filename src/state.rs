@@ -4,7 +4,7 @@ use ndarray::{ArrayD, IxDyn};
 use wgpu::BufferUsages;
 
 use crate::error::{Error, Result};
-use crate::gpu::Gpu;
+use crate::gpu::{Gpu, Part};
 use crate::kernel::Binding;
 use crate::spec::{NormSpec, Weighting};
 use crate::state_dict::{COUNTER, StateDict};
@@ -39,6 +39,12 @@ impl Entry {
 
     fn len(&self) -> usize {
         self.shape.iter().product()
+    }
+
+    /// What reading it back copies; of the counts, which are all equal, one.
+    fn part(&self) -> Part<'_> {
+        let count = if self.is_counter() { 1 } else { self.len() };
+        Part { buffer: &self.buffer, offset: 0, bytes: 4 * count as u64 }
     }
 
     fn reset(&self, gpu: &Gpu) {
@@ -146,21 +152,27 @@ impl State {
         expected == found || self.lenient && squeezed(expected) == squeezed(found)
     }
 
-    /// Copies every array back.
+    /// Copies every array back, all as they are between two forwards.
     pub async fn read(&self, gpu: &Gpu, prefix: &str) -> Result<StateDict> {
+        if self.entries.is_empty() {
+            return Ok(StateDict::new());
+        }
+        let parts: Vec<Part> = self.entries.iter().map(Entry::part).collect();
         let mut state = StateDict::new();
-        for entry in &self.entries {
+        for (entry, bytes) in self.entries.iter().zip(gpu.read(&parts).await?) {
             let key = format!("{prefix}{}", entry.name);
-            let count = if entry.is_counter() { 1 } else { entry.len() };
-            let bytes = gpu.read(&entry.buffer, 0, 4 * count as u64).await?;
-            let array = if entry.is_counter() {
+            let (shape, values): (&[usize], Vec<f32>) = if entry.is_counter() {
                 let counts: Vec<u32> = bytemuck::pod_collect_to_vec(&bytes);
-                ArrayD::from_elem(IxDyn(&[]), counts[0] as f32)
+                (&[], counts.iter().map(|&count| count as f32).collect())
             } else {
-                let found = entry.shape.clone();
-                ArrayD::from_shape_vec(IxDyn(&entry.shape), bytemuck::pod_collect_to_vec(&bytes))
-                    .map_err(|_| Error::KeyShape { key: key.clone(), expected: found.clone(), found })?
+                (&entry.shape, bytemuck::pod_collect_to_vec(&bytes))
             };
+            let found = vec![values.len()];
+            let array = ArrayD::from_shape_vec(IxDyn(shape), values).map_err(|_| Error::KeyShape {
+                key: key.clone(),
+                expected: shape.to_vec(),
+                found,
+            })?;
             state.insert(key, array);
         }
         Ok(state)

@@ -6,7 +6,7 @@ use wgpu::BufferUsages;
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::gpu::Gpu;
+use crate::gpu::{Gpu, Part};
 
 /// A dense, row-major array in a GPU buffer. Clones share the memory.
 #[derive(Clone, Debug)]
@@ -169,7 +169,8 @@ impl Tensor {
         let values = if self.is_empty() {
             vec![]
         } else {
-            let bytes = self.gpu.read(&self.buffer, self.offset, self.bytes()).await?;
+            let part = Part { buffer: &self.buffer, offset: self.offset, bytes: self.bytes() };
+            let bytes = self.gpu.read(&[part]).await?.concat();
             match self.dtype {
                 DType::F32 => bytemuck::pod_collect_to_vec(&bytes),
                 DType::F16 => widen(&bytes, |bits| f16::from_bits(bits).to_f32()),

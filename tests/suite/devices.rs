@@ -36,7 +36,10 @@ pub fn device(adapter: &wgpu::Adapter, limits: Limits) -> (wgpu::Device, wgpu::Q
 fn every_norm(gpu: &Gpu) -> (usize, Vec<(NormSpec, Mode, String)>) {
     let (mut checks, mut failed) = (0, vec![]);
     for shape in [&[3, 6, 11, 12][..], &[70, 6, 1], &[2, 6, 5000]] {
-        for spec in data::channel_specs(6).into_iter().chain(data::trailing_specs(shape, 1)) {
+        let specs = data::channel_specs(6).into_iter().chain(data::trailing_specs(shape, 1));
+        // The oracle is slow: long rows only where they are cut up.
+        let long = |spec: &NormSpec| matches!(spec, NormSpec::Switchable(_) | NormSpec::Batch(_) | NormSpec::Rms(_));
+        for spec in specs.filter(|spec| shape[2] < 100 || long(spec)) {
             for mode in [Mode::Training, Mode::Evaluation] {
                 if gpunorm::geometry::Geometry::new(&spec, mode, shape).is_err() {
                     continue;
@@ -61,11 +64,9 @@ fn every_norm_runs_within_the_default_limits() {
         let gpu = Gpu::from_device(device, queue);
         let software = gpu.caps().software;
         assert_eq!(*gpu.caps(), Caps { software, ..Caps::WEBGPU }, "{name}");
-        for software in [software, false] {
-            let (checks, failed) = every_norm(&gpu.with_caps(Caps { software, ..*gpu.caps() }));
-            assert!(failed.is_empty(), "{name}, software {software}: {failed:#?}");
-            assert!(checks > 90, "only {checks} checks");
-        }
+        let (checks, failed) = every_norm(&gpu);
+        assert!(failed.is_empty(), "{name}: {failed:#?}");
+        assert!(checks > 90, "only {checks} checks");
     }
 }
 

@@ -307,7 +307,7 @@ fn strategies_that_cannot_run() {
     let told = "a row of this shape in one binding needs 1200 bytes, this device allows 1024";
     let small = gpu.with_caps(Caps { max_binding: 1024, alignment: 4, ..*gpu.caps() });
     refused!(
-        plan(&small, LayerNorm::new([6, 50]).into(), strategy(Some(Route::Split), None)),
+        plan(&small, LayerNorm::new([6, 50]).affine(false).into(), strategy(Some(Route::Split), None)),
         Error::TooLarge { .. },
         told
     );

@@ -27,10 +27,11 @@ impl Failures {
         }
     }
 
+    /// Nothing failed, and at least this many checks ran per adapter.
     fn assert_none(self, least: usize) {
         let shown = self.failed.iter().take(40).cloned().collect::<Vec<_>>().join("\n");
         assert!(self.failed.is_empty(), "{} of {} failed:\n{shown}", self.failed.len(), self.checks);
-        assert!(self.checks >= least, "only {} checks ran", self.checks);
+        assert!(self.checks >= least * adapters::all().len(), "only {} checks ran", self.checks);
         println!("{} checks", self.checks);
     }
 }
@@ -50,7 +51,7 @@ fn torch_fixtures() {
             failures.check(|| format!("{name}, {}", case.name), result);
         }
     }
-    failures.assert_none(100);
+    failures.assert_none(200);
 }
 
 /// The strategies that can be forced, and the plans that a GPU, or a device of the default limits, would get.
@@ -120,7 +121,7 @@ fn every_variant(shapes: &[&[usize]], specs: impl Fn(&[usize]) -> Vec<NormSpec>,
 fn channel_norms_in_every_variant() {
     let shapes: [&[usize]; 7] =
         [&[3, 6], &[5, 4, 1], &[1, 6, 5], &[2, 6, 16], &[3, 4, 7, 7], &[2, 6, 3, 4, 5], &[1, 2, 257, 9]];
-    every_variant(&shapes, |shape| data::channel_specs(shape[1]), 1500);
+    every_variant(&shapes, |shape| data::channel_specs(shape[1]), 1300);
 }
 
 #[test]
@@ -158,7 +159,7 @@ fn every_value_set() {
             }
         }
     }
-    failures.assert_none(2000);
+    failures.assert_none(1500);
 }
 
 #[test]
@@ -181,7 +182,7 @@ fn long_rows_keep_their_digits() {
             }
         }
     }
-    failures.assert_none(60);
+    failures.assert_none(100);
 }
 
 /// More rows than a dimension of a dispatch has workgroups.
@@ -204,7 +205,7 @@ fn many_rows() {
         let result = run(gpu, &spec, Mode::Training, &x, DType::F32, Strategy::default());
         failures.check(|| format!("{name}, 880801 samples"), result.expect("a plan"));
     }
-    failures.assert_none(14);
+    failures.assert_none(7);
 }
 
 /// A constant row is its bias to the bit, whatever the constant, the route and the team.
