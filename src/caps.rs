@@ -13,6 +13,8 @@ pub struct Caps {
     pub max_buffer: u64,
     /// What a binding's offset must be a multiple of, in bytes.
     pub alignment: u64,
+    /// Storage buffers of one kernel.
+    pub max_storage_buffers: u32,
     /// Bytes of shared memory per workgroup.
     pub workgroup_storage: u32,
     /// The size of every subgroup, where subgroups are on and have one size.
@@ -29,10 +31,23 @@ impl Caps {
         max_binding: 128 << 20,
         max_buffer: 256 << 20,
         alignment: 256,
+        max_storage_buffers: 8,
         workgroup_storage: 16 << 10,
         subgroup: None,
         software: false,
     };
+
+    /// The same where the numbers make sense, and else what a plan can work with.
+    pub(crate) fn usable(&self) -> Caps {
+        let fits = |size: &u32| size.is_power_of_two() && *size > 1 && *size <= self.max_workgroup;
+        Caps {
+            max_workgroup: self.max_workgroup.max(1),
+            max_workgroups: self.max_workgroups.max(1),
+            alignment: self.alignment.clamp(4, 1 << 32),
+            subgroup: self.subgroup.filter(fits),
+            ..*self
+        }
+    }
 
     /// What `device` grants.
     pub fn of(device: &wgpu::Device) -> Caps {
@@ -44,6 +59,7 @@ impl Caps {
             max_binding: limits.max_storage_buffer_binding_size,
             max_buffer: limits.max_buffer_size,
             alignment: u64::from(limits.min_storage_buffer_offset_alignment),
+            max_storage_buffers: limits.max_storage_buffers_per_shader_stage,
             workgroup_storage: limits.max_compute_workgroup_storage_size,
             subgroup: (device.features().contains(wgpu::Features::SUBGROUP) && uniform)
                 .then_some(info.subgroup_min_size),

@@ -54,11 +54,11 @@ pub enum Error {
     /// A tensor's element type is not the one that the call needs.
     #[error("{what}: expected {expected} elements, got {found}")]
     ElementType { what: &'static str, expected: DType, found: DType },
-    /// The output overlaps the input.
-    #[error("the output shares memory with the input; norms do not run in place, give them two tensors")]
+    /// The output is in the input's buffer, which wgpu cannot bind for reading and writing at once.
+    #[error("the output shares a buffer with the input; norms do not run in place, give them two buffers")]
     Aliasing,
-    /// The tensor lives on another device than the layer.
-    #[error("{what} lives on another wgpu device than this layer")]
+    /// A tensor or buffer is of another device than the layer or the `Gpu` that it is given to.
+    #[error("{what} belongs to another wgpu device")]
     OtherDevice { what: &'static str },
     /// A wrapped buffer ends before the tensor does.
     #[error("a tensor of shape {shape:?} needs {needed} bytes from offset {offset}, the buffer has {size}")]

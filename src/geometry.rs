@@ -52,9 +52,10 @@ impl Geometry {
     /// Checks `shape` against the layer.
     ///
     /// # Errors
-    /// [`Error::Rank`], [`Error::Channels`], [`Error::NormalizedShape`], [`Error::OneValue`], [`Error::EpsSign`],
+    /// Those of [`NormSpec::validate`]; [`Error::Rank`], [`Error::Channels`], [`Error::NormalizedShape`], [`Error::OneValue`], [`Error::EpsSign`],
     /// [`Error::EmptyInput`], [`Error::TooLarge`].
     pub fn new(spec: &NormSpec, mode: Mode, shape: &[usize]) -> Result<Geometry> {
+        spec.validate()?;
         check_size(shape)?;
         match spec {
             NormSpec::Batch(norm) => batch(norm, mode, shape),
@@ -77,9 +78,9 @@ impl Geometry {
     }
 }
 
-/// Sizes whose products would not fit an address.
+/// Sizes whose bytes would not fit an address.
 fn check_size(shape: &[usize]) -> Result<()> {
-    let limit = isize::MAX as usize;
+    let limit = isize::MAX as usize / 8;
     let elements = shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size.max(1)));
     match elements {
         Some(elements) if elements <= limit => Ok(()),

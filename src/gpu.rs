@@ -26,8 +26,10 @@ struct Inner {
     caps: Caps,
     pipelines: Pipelines,
     uniforms: Mutex<HashMap<Vec<u8>, wgpu::Buffer>>,
-    /// Why the device is gone, once it is. Only known of devices that this crate opened.
+    /// Why the device is gone, once it is and if this crate opened it.
     lost: Arc<OnceLock<String>>,
+    /// What tells devices apart: wgpu's own comparison takes those of two instances for the same.
+    identity: Arc<()>,
 }
 
 impl Gpu {
@@ -65,29 +67,35 @@ impl Gpu {
         };
         let opened = adapter.request_device(&descriptor).await;
         let (device, queue) = opened.map_err(|error| Error::RequestDevice { reason: error.to_string() })?;
-        let gpu = Gpu::from_device(device, queue);
-        let lost = gpu.inner.lost.clone();
-        gpu.device().set_device_lost_callback(move |reason, message| {
-            let _ = lost.set(format!("{reason:?}: {message}"));
+        let lost = Arc::new(OnceLock::new());
+        let told = lost.clone();
+        device.set_device_lost_callback(move |reason, message| {
+            let _ = told.set(format!("{reason:?}: {message}"));
         });
-        Ok(gpu)
+        let caps = Caps::of(&device);
+        Ok(Gpu::build(device, queue, caps, lost))
     }
 
     /// Uses the app's own device: its limits, and `SUBGROUP` and `TIMESTAMP_QUERY` where it has them. The limits
-    /// that every WebGPU device grants are enough.
+    /// that every WebGPU device grants are enough. Call it once and clone the result: tensors and layers of two calls
+    /// are taken to be of two devices.
     pub fn from_device(device: wgpu::Device, queue: wgpu::Queue) -> Gpu {
         let caps = Caps::of(&device);
-        let (pipelines, uniforms) = Default::default();
-        Gpu { inner: Arc::new(Inner { device, queue, caps, pipelines, uniforms, lost: Arc::default() }) }
+        Gpu::build(device, queue, caps, Arc::default())
+    }
+
+    fn build(device: wgpu::Device, queue: wgpu::Queue, caps: Caps, lost: Arc<OnceLock<String>>) -> Gpu {
+        let (pipelines, uniforms, identity) = Default::default();
+        Gpu { inner: Arc::new(Inner { device, queue, caps, pipelines, uniforms, lost, identity }) }
     }
 
     /// The same device, planned for as if it had these numbers, which must not exceed its own: for tests and
     /// experiments.
     pub fn with_caps(&self, caps: Caps) -> Gpu {
-        let (device, queue) = (self.device().clone(), self.queue().clone());
+        let Inner { device, queue, lost, identity, .. } = &*self.inner;
+        let (device, queue, lost, identity) = (device.clone(), queue.clone(), lost.clone(), identity.clone());
         let (pipelines, uniforms) = Default::default();
-        let lost = self.inner.lost.clone();
-        Gpu { inner: Arc::new(Inner { device, queue, caps, pipelines, uniforms, lost }) }
+        Gpu { inner: Arc::new(Inner { device, queue, caps, pipelines, uniforms, lost, identity }) }
     }
 
     /// The wgpu device.
@@ -115,27 +123,29 @@ impl Gpu {
     }
 
     pub(crate) fn is(&self, other: &Gpu) -> bool {
-        self.inner.device == other.inner.device
+        Arc::ptr_eq(&self.inner.identity, &other.inner.identity)
     }
 
-    /// Fails once the device is known to be gone.
+    /// Fails once the device is gone. wgpu tells so late, by a callback that is the app's on the app's device, so it is
+    /// tried: a lost device cannot map a new buffer.
     pub(crate) fn alive(&self) -> Result<()> {
-        match self.inner.lost.get() {
-            Some(reason) => Err(Error::DeviceLost { reason: reason.clone() }),
-            None => Ok(()),
+        let usage = BufferUsages::COPY_DST;
+        let descriptor = BufferDescriptor { label: None, size: 4, usage, mapped_at_creation: true };
+        match self.device().create_buffer(&descriptor).get_mapped_range_mut(..) {
+            Ok(_) => Ok(()),
+            Err(_) => Err(self.lost()),
         }
     }
 
     /// Why a mapping failed, when it did: the device is gone.
     pub(crate) fn lost(&self) -> Error {
-        let unknown = || "its buffers can no longer be mapped".to_owned();
+        let unknown = || "its buffers cannot be mapped any more".to_owned();
         Error::DeviceLost { reason: self.inner.lost.get().cloned().unwrap_or_else(unknown) }
     }
 
     /// Calls wgpu and returns the error that it would otherwise raise as a panic. In a browser errors come later,
     /// to the app's own handler.
     pub(crate) fn checked<T>(&self, what: impl FnOnce(&wgpu::Device) -> T) -> Result<T> {
-        self.alive()?;
         if cfg!(target_arch = "wasm32") {
             return Ok(what(self.device()));
         }
@@ -193,20 +203,23 @@ impl Gpu {
 
     /// These buffers' first bytes, as they are at one moment of the queue. Waits for the device before the first await.
     pub(crate) async fn read(&self, parts: &[Part<'_>]) -> Result<Vec<Vec<u8>>> {
+        self.alive()?;
         let total = parts.iter().map(Part::padded).sum();
         let usage = BufferUsages::COPY_DST | BufferUsages::MAP_READ;
         let staging = self.buffer("gpunorm readback", total, usage, None)?;
-        let mut encoder = self.device().create_command_encoder(&Default::default());
-        let mut at = 0;
-        for part in parts {
-            encoder.copy_buffer_to_buffer(part.buffer, part.offset, &staging, at, part.padded());
-            at += part.padded();
-        }
-        self.queue().submit([encoder.finish()]);
         let (sender, receiver) = futures_intrusive::channel::shared::oneshot_channel();
-        staging.map_async(wgpu::MapMode::Read, .., move |result| {
-            let _ = sender.send(result);
-        });
+        self.checked(|device| {
+            let mut encoder = device.create_command_encoder(&Default::default());
+            let mut at = 0;
+            for part in parts {
+                encoder.copy_buffer_to_buffer(part.buffer, part.offset, &staging, at, part.padded());
+                at += part.padded();
+            }
+            self.queue().submit([encoder.finish()]);
+            staging.map_async(wgpu::MapMode::Read, .., move |result| {
+                let _ = sender.send(result);
+            });
+        })?;
         // Browsers poll by themselves; elsewhere somebody has to.
         if self.device().poll(wgpu::PollType::wait_indefinitely()).is_err() {
             return Err(self.lost());

@@ -92,7 +92,7 @@ impl GpuNorm {
         let y = Tensor::zeros(x.gpu(), x.shape(), x.dtype())?;
         let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
         self.encode_forward(&mut encoder, x, &y)?;
-        self.gpu.queue().submit([encoder.finish()]);
+        self.gpu.checked(|_| self.gpu.queue().submit([encoder.finish()]))?;
         Ok(y)
     }
 
@@ -127,6 +127,7 @@ impl GpuNorm {
     /// # Errors
     /// Those of [`encode_forward`](Self::encode_forward).
     pub fn profile(&self, x: &Tensor, y: &Tensor) -> Result<Option<Vec<(&'static str, Duration)>>> {
+        self.gpu.alive()?;
         let plan = self.checked_plan(x, y)?;
         let Some(timestamps) = Timestamps::new(&self.gpu, plan.steps.len()) else { return Ok(None) };
         let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
@@ -161,20 +162,26 @@ impl GpuNorm {
         if y.dtype() != x.dtype() {
             return Err(Error::ElementType { what: "the output", expected: x.dtype(), found: y.dtype() });
         }
-        if x.overlaps(y) {
+        if x.shares_buffer(y) {
             return Err(Error::Aliasing);
         }
         Ok(plan)
     }
 
     /// Weight 1, bias 0, switchable norm's weights equal; and [`reset_running_stats`](Self::reset_running_stats).
-    pub fn reset_parameters(&mut self) {
-        self.state.reset(&self.gpu, true);
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`].
+    pub fn reset_parameters(&mut self) -> Result<()> {
+        self.state.reset(&self.gpu, true)
     }
 
     /// Running mean 0, running variance 1, no batches tracked.
-    pub fn reset_running_stats(&mut self) {
-        self.state.reset(&self.gpu, false);
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`].
+    pub fn reset_running_stats(&mut self) -> Result<()> {
+        self.state.reset(&self.gpu, false)
     }
 
     /// Loads parameters and running statistics from the keys that begin with `prefix`, which must be the layer's and

@@ -37,7 +37,7 @@ impl Timestamps {
         let usage = BufferUsages::QUERY_RESOLVE | BufferUsages::COPY_SRC;
         let resolved = gpu.buffer("gpunorm profile", bytes, usage, None)?;
         encoder.resolve_query_set(&self.queries, 0..self.count, &resolved, 0);
-        gpu.queue().submit([encoder.finish()]);
+        gpu.checked(|_| gpu.queue().submit([encoder.finish()]))?;
         let part = Part { buffer: &resolved, offset: 0, bytes };
         let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(&pollster::block_on(gpu.read(&[part]))?.concat());
         let period = f64::from(gpu.queue().get_timestamp_period());

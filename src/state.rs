@@ -6,8 +6,8 @@ use wgpu::BufferUsages;
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Part};
 use crate::kernel::Binding;
-use crate::spec::{NormSpec, Weighting};
-use crate::state_dict::{COUNTER, StateDict};
+use crate::spec::{COUNTER, NormSpec, Weighting};
+use crate::state_dict::StateDict;
 
 /// One named array of a layer.
 #[derive(Debug)]
@@ -33,8 +33,8 @@ impl Entry {
         self.binding == Binding::NumBatchesTracked
     }
 
-    fn write(&self, gpu: &Gpu, bytes: &[u8]) {
-        gpu.queue().write_buffer(&self.buffer, 0, bytes);
+    fn write(&self, gpu: &Gpu, bytes: &[u8]) -> Result<()> {
+        gpu.checked(|_| gpu.queue().write_buffer(&self.buffer, 0, bytes))
     }
 
     fn len(&self) -> usize {
@@ -47,15 +47,16 @@ impl Entry {
         Part { buffer: &self.buffer, offset: 0, bytes: 4 * count as u64 }
     }
 
-    fn reset(&self, gpu: &Gpu) {
+    fn reset(&self, gpu: &Gpu) -> Result<()> {
         // A counter's zero is the bits of f32's.
-        self.write(gpu, bytemuck::cast_slice(&vec![self.initial; self.len()]));
+        self.write(gpu, bytemuck::cast_slice(&vec![self.initial; self.len()]))
     }
 }
 
 impl State {
     /// torch's initial values.
     pub fn new(gpu: &Gpu, spec: &NormSpec) -> Result<State> {
+        gpu.alive()?;
         let shape = spec.parameter_shape();
         let mut wanted = vec![];
         if spec.has_weight() {
@@ -91,7 +92,7 @@ impl State {
                 };
                 let buffer = gpu.buffer(name, bytes, usage, None)?;
                 let entry = Entry { name, binding, shape, initial, buffer };
-                entry.reset(gpu);
+                entry.reset(gpu)?;
                 Ok(entry)
             })
             .collect::<Result<_>>()?;
@@ -103,11 +104,11 @@ impl State {
     }
 
     /// Back to the initial values, of the running statistics and, if `all`, of the parameters.
-    pub fn reset(&self, gpu: &Gpu, all: bool) {
+    pub fn reset(&self, gpu: &Gpu, all: bool) -> Result<()> {
+        gpu.alive()?;
         let running = [Binding::RunningMean, Binding::RunningVar, Binding::NumBatchesTracked];
-        for entry in self.entries.iter().filter(|entry| all || running.contains(&entry.binding)) {
-            entry.reset(gpu);
-        }
+        let mut entries = self.entries.iter().filter(|entry| all || running.contains(&entry.binding));
+        entries.try_for_each(|entry| entry.reset(gpu))
     }
 
     /// Takes every array from `state`, or none.
@@ -141,10 +142,7 @@ impl State {
         if !keys.is_empty() {
             return Err(Error::UnexpectedKeys { keys });
         }
-        for (entry, bytes) in writes {
-            entry.write(gpu, &bytes);
-        }
-        Ok(())
+        writes.iter().try_for_each(|(entry, bytes)| entry.write(gpu, bytes))
     }
 
     fn same_shape(&self, expected: &[usize], found: &[usize]) -> bool {

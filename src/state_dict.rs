@@ -9,9 +9,7 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
 use crate::error::{Error, Result};
-
-/// torch's name for the number of batches behind the running statistics; the one whole number in a state dict.
-pub(crate) const COUNTER: &str = "num_batches_tracked";
+use crate::spec::COUNTER;
 
 /// Parameters and statistics by name: what `module.state_dict()` gives, in f32. The `num_batches_tracked` of each
 /// layer is written as the 64-bit integer that torch expects (and is exact up to 2²⁴).

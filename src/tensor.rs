@@ -35,6 +35,7 @@ impl Tensor {
     /// # Errors
     /// As [`from_array`](Self::from_array).
     pub fn from_array_as<D: Dimension>(gpu: &Gpu, array: &ArrayRef<f32, D>, dtype: DType) -> Result<Tensor> {
+        bytes_of(gpu, array.shape(), dtype)?;
         let in_order;
         let values = match array.as_slice() {
             Some(values) => values,
@@ -86,10 +87,12 @@ impl Tensor {
         if offset.checked_add(needed).is_none_or(|end| end > size) {
             return Err(Error::BufferTooSmall { shape: shape.to_vec(), needed, offset, size });
         }
-        // wgpu tells of a foreign buffer only when it is used.
+        // wgpu tells of a foreign buffer only when it is used: an empty copy does.
+        gpu.alive()?;
+        let target = gpu.buffer("gpunorm probe", 4, BufferUsages::COPY_DST, None)?;
         let used = gpu.checked(|device| {
             let mut encoder = device.create_command_encoder(&Default::default());
-            encoder.copy_buffer_to_buffer(&buffer, 0, &buffer, 0, 0);
+            encoder.copy_buffer_to_buffer(&buffer, 0, &target, 0, 0);
             encoder.finish()
         });
         match used {
@@ -101,6 +104,7 @@ impl Tensor {
 
     fn create(gpu: &Gpu, shape: &[usize], dtype: DType, fill: Option<&[u8]>) -> Result<Tensor> {
         let bytes = bytes_of(gpu, shape, dtype)?;
+        gpu.alive()?;
         let buffer = gpu.buffer("gpunorm tensor", bytes, USAGE | BufferUsages::COPY_DST, fill)?;
         Ok(Tensor { gpu: gpu.clone(), buffer, offset: 0, shape: shape.to_vec(), dtype })
     }
@@ -140,11 +144,10 @@ impl Tensor {
         &self.gpu
     }
 
-    /// Whether two tensors have bytes in common.
-    pub(crate) fn overlaps(&self, other: &Tensor) -> bool {
-        let range = |tensor: &Tensor| (tensor.offset, tensor.offset + tensor.bytes());
-        let ((start, end), (other_start, other_end)) = (range(self), range(other));
-        self.buffer == other.buffer && start < other_end && other_start < end
+    /// Whether two tensors are of one buffer. Ranges do not matter: wgpu refuses to bind one buffer both for reading
+    /// and for writing.
+    pub(crate) fn shares_buffer(&self, other: &Tensor) -> bool {
+        self.buffer == other.buffer
     }
 
     fn bytes(&self) -> u64 {
@@ -193,7 +196,10 @@ fn widen(bytes: &[u8], decode: impl Fn(u16) -> f32) -> Vec<f32> {
 /// Bytes of a tensor of this shape; an error where they exceed a buffer.
 fn bytes_of(gpu: &Gpu, shape: &[usize], dtype: DType) -> Result<u64> {
     let limit = gpu.caps().max_buffer;
-    let elements = shape.iter().try_fold(1u64, |product, &size| product.checked_mul(size as u64));
+    // An array of no elements has to have dimensions that could be addressed, too.
+    let addressed = |product: u64, &size: &usize| product.checked_mul(size.max(1) as u64).filter(|&p| p <= 1 << 60);
+    let elements = shape.iter().try_fold(1, addressed);
+    let elements = elements.map(|elements| if shape.contains(&0) { 0 } else { elements });
     let bytes = elements.and_then(|elements| elements.checked_mul(dtype.size() as u64));
     match bytes {
         Some(bytes) if bytes <= limit => Ok(bytes),

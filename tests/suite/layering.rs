@@ -1,5 +1,5 @@
-//! Modules import only from their own layer or from below: a file of `src/` in no layer, or one that names a module
-//! above its own, fails.
+//! Modules import only from their own layer or from below: a module of `src/` in no layer, or one that names a module
+//! above its own, fails. The files of a folder are the module of its name.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -77,30 +77,39 @@ fn complaint(module: &str, name: &str, exports: &BTreeMap<String, String>) -> Op
     }
 }
 
+/// All sources under `directory`, each with the top module that it belongs to.
+fn sources(directory: &Path, top: Option<&str>) -> Vec<(String, String)> {
+    let mut found = vec![];
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let module = top.unwrap_or(&name);
+        if path.is_dir() {
+            found.extend(sources(&path, Some(module)));
+        } else {
+            found.push((module.to_owned(), std::fs::read_to_string(&path).unwrap()));
+        }
+    }
+    found
+}
+
 #[test]
 fn no_module_imports_from_a_layer_above_its_own() {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let exports = exports(&std::fs::read_to_string(directory.join("lib.rs")).unwrap());
+    let mut sources = sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), None);
+    let lib = sources.iter().position(|(module, _)| module == "lib").expect("lib.rs");
+    let exports = exports(&sources.swap_remove(lib).1);
     let mut complaints = vec![];
-    let mut seen = vec!["lib".to_owned()];
     let mut count = 0;
-    for entry in std::fs::read_dir(&directory).unwrap() {
-        let path = entry.unwrap().path();
-        let module = path.file_stem().unwrap().to_string_lossy().into_owned();
-        if module == "lib" {
-            continue;
-        }
-        let source = std::fs::read_to_string(&path).expect("src/ holds files only, one per module");
-        if layer(&module).is_none() {
+    for (module, source) in &sources {
+        if layer(module).is_none() {
             complaints.push(format!("src/{module}.rs is in no layer of this test"));
         }
-        let imports = imports(&source);
+        let imports = imports(source);
         count += imports.len();
-        complaints.extend(imports.iter().filter_map(|name| complaint(&module, name, &exports)));
-        seen.push(module);
+        complaints.extend(imports.iter().filter_map(|name| complaint(module, name, &exports)));
     }
     for module in LAYERS.concat() {
-        if !seen.iter().any(|seen| seen == module) {
+        if !sources.iter().any(|(found, _)| found == module) {
             complaints.push(format!("{module} is in a layer of this test, but not in src/"));
         }
     }

@@ -12,5 +12,6 @@ mod plans;
 mod shaders;
 mod state;
 mod state_dict;
+mod tensors;
 mod threads;
 mod torch;

@@ -207,12 +207,12 @@ fn reset_restores_what_a_new_layer_has() {
         let mut norm = layer(&spec, &data::state(&spec));
         norm.forward(&batch(0)).unwrap();
         let moved = norm.state_dict("").unwrap();
-        norm.reset_running_stats();
+        norm.reset_running_stats().unwrap();
         for (key, value) in norm.state_dict("").unwrap().iter() {
             let running = ["running_mean", "running_var", "num_batches_tracked"].contains(&key);
             assert_eq!(value, (if running { &fresh } else { &moved }).get(key).unwrap(), "{spec:?}, {key}");
         }
-        norm.reset_parameters();
+        norm.reset_parameters().unwrap();
         assert_eq!(norm.state_dict("").unwrap(), fresh, "{spec:?}");
     }
 }

@@ -1,0 +1,232 @@
+//! What all steps share: uniforms, widths, slices, workgroups and grids, sized to a device.
+
+use std::ops::Range;
+
+use super::planner::Planner;
+use super::{MAX_ITERATIONS, Step};
+use crate::error::{Error, Result};
+use crate::geometry::{ParameterIndex, Source};
+use crate::kernel::{Element, Kernel, Parameters, Params, Team};
+use crate::spec::{Momentum, NormSpec, Variance};
+
+/// A tensor is bound in at most this many slices; with real bindings, of 128 MiB and more, no buffer has as many.
+const MAX_SLICES: usize = 1024;
+/// Rows that lie one after the other, as a step sees them.
+#[derive(Clone, Copy)]
+pub(super) struct Rows {
+    pub count: usize,
+    pub len: usize,
+    pub parameter: ParameterIndex,
+}
+
+impl Planner<'_> {
+    /// The uniform's part that only depends on the layer and the geometry.
+    pub(super) fn params(&self) -> Params {
+        let geometry = self.geometry;
+        let bessel = |count: usize| if count > 1 { count as f32 / (count - 1) as f32 } else { 1.0 };
+        let momentum = match self.spec.tracked() {
+            Some(Momentum::Fixed(momentum)) => momentum,
+            Some(Momentum::Cumulative) | None => 0.0,
+        };
+        let mut params =
+            Params { eps: self.spec.eps(), momentum, unbias: bessel(geometry.row_len), ..Params::default() };
+        if let NormSpec::Switchable(norm) = self.spec {
+            (params.instance_scale, params.layer_scale, params.batch_scale) = (1.0, 1.0, 1.0);
+            if norm.variance == Variance::Reference {
+                if norm.is_flat(geometry.spatial) {
+                    params.layer_scale = bessel(geometry.channels);
+                    params.batch_scale = bessel(geometry.samples);
+                } else {
+                    params.instance_scale = bessel(geometry.spatial);
+                }
+            }
+            if geometry.source == Source::Running {
+                params.batch_scale = 1.0;
+            }
+            params.unbias = params.batch_scale;
+        }
+        params
+    }
+
+    pub(super) fn row_params(&self, rows: Rows) -> Result<Params> {
+        Ok(Params {
+            row_len: index(rows.len, "a row")?,
+            period: index(rows.parameter.period, "parameters")?,
+            step: index(rows.parameter.step, "parameters")?,
+            inner: index(rows.parameter.inner, "parameters")?,
+            ..self.instance_params(1)?
+        })
+    }
+
+    pub(super) fn instance_params(&self, parts: usize) -> Result<Params> {
+        let params = self.params();
+        Ok(Params {
+            samples: index(self.geometry.samples, "samples")?,
+            channels: index(self.geometry.channels, "channels")?,
+            parts: index(parts, "partial statistics")?,
+            // Only switchable norm mixes other estimators.
+            instance_scale: if matches!(self.spec, NormSpec::Switchable(_)) { params.instance_scale } else { 1.0 },
+            ..params
+        })
+    }
+
+    pub(super) fn cumulative(&self) -> Vec<(&'static str, u32)> {
+        vec![("CUMULATIVE", u32::from(self.spec.tracked() == Some(Momentum::Cumulative)))]
+    }
+
+    pub(super) fn parameters(&self) -> Parameters {
+        match (self.spec.has_weight(), self.spec.has_bias()) {
+            (false, _) => Parameters::None,
+            (true, false) => Parameters::Weight,
+            (true, true) => Parameters::Both,
+        }
+    }
+
+    pub(super) fn affine_constants(&self, rows: Rows, element: Element) -> Vec<(&'static str, u32)> {
+        let inner = rows.parameter.inner;
+        let affine = match self.parameters() {
+            Parameters::None => 0,
+            _ if inner >= rows.len => 0,
+            _ if inner % element.width as usize == 0 => 1,
+            _ if inner == 1 => 2,
+            _ => 3,
+        };
+        vec![("AFFINE", affine)]
+    }
+
+    /// The widest element that no row of `len` splits and that can be written.
+    pub(super) fn widest(&self, len: usize) -> Option<Element> {
+        let widths = Element::widths(self.dtype);
+        let fits = |&&width: &&u32| len.is_multiple_of(width as usize) && width as usize * self.dtype.size() >= 4;
+        widths.iter().find(fits).map(|&width| Element { dtype: self.dtype, width })
+    }
+
+    pub(super) fn tensor_bytes(&self) -> u64 {
+        self.bytes(&(0..1), self.geometry.len()).end
+    }
+
+    /// Shaders address elements with 32 bits.
+    pub(super) fn binding_limit(&self) -> u64 {
+        self.caps.max_binding.min(u64::from(u32::MAX))
+    }
+
+    /// The bytes of a range of rows; bindings end on a word.
+    pub(super) fn bytes(&self, slice: &Range<usize>, len: usize) -> Range<u64> {
+        let byte = |row: usize| row as u64 * len as u64 * self.dtype.size() as u64;
+        byte(slice.start)..byte(slice.end).next_multiple_of(4)
+    }
+
+    /// Whole rows by what one binding can cover.
+    pub(super) fn slices(&self, rows: Rows) -> Result<Vec<Range<usize>>> {
+        let (limit, total) = (self.binding_limit(), self.tensor_bytes());
+        if total <= limit {
+            return Ok(vec![0..rows.count]);
+        }
+        // Slices begin where a binding may begin: at multiples of this many rows.
+        let row_bytes = rows.len as u64 * self.dtype.size() as u64;
+        let step = self.caps.alignment / gcd(self.caps.alignment, row_bytes);
+        let most = limit / row_bytes.max(1) / step * step;
+        if most == 0 {
+            let needed = row_bytes.saturating_mul(step);
+            return Err(Error::TooLarge { what: "a row of this shape in one binding", needed, unit: "bytes", limit });
+        }
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        if rows.count.div_ceil(most) > MAX_SLICES {
+            let limit = limit.saturating_mul(MAX_SLICES as u64);
+            return Err(Error::TooLarge { what: "this shape", needed: total, unit: "bytes", limit });
+        }
+        Ok((0..rows.count).step_by(most).map(|start| start..(start + most).min(rows.count)).collect())
+    }
+
+    pub(super) fn largest_workgroup(&self) -> u32 {
+        // Shared memory holds 16 bytes of moments per invocation.
+        let most = self.caps.max_workgroup.min(self.caps.workgroup_storage / 16).clamp(1, 1024);
+        1 << most.ilog2()
+    }
+
+    /// Invocations per workgroup for teams that could use `lanes` lanes.
+    pub(super) fn workgroup(&self, team: Team, lanes: usize) -> u32 {
+        match team {
+            Team::Workgroup => {
+                let lanes = u32::try_from(lanes.next_power_of_two()).unwrap_or(u32::MAX);
+                lanes.clamp(64, 1024).min(self.largest_workgroup())
+            }
+            Team::Subgroup => {
+                let size = self.caps.subgroup.unwrap_or(1);
+                64.max(size).min(self.caps.max_workgroup) / size * size
+            }
+            Team::Invocation => 64.min(self.largest_workgroup()),
+        }
+    }
+
+    pub(super) fn lanes(&self, team: Team, workgroup: u32) -> usize {
+        match team {
+            Team::Workgroup => workgroup as usize,
+            Team::Subgroup => self.caps.subgroup.unwrap_or(1) as usize,
+            Team::Invocation => 1,
+        }
+    }
+
+    /// The team for a loop over `count` entries of `parts` each: alone where that is short.
+    pub(super) fn gather_team(&self, count: usize, parts: usize) -> (Team, u32) {
+        let alone = if self.caps.software { 4096 } else { 8 };
+        let wanted =
+            self.strategy.team.unwrap_or(if count * parts <= alone { Team::Invocation } else { Team::Workgroup });
+        let workgroup = self.workgroup(wanted, count);
+        let fits = count.div_ceil(self.lanes(wanted, workgroup)) * (1 + parts) < MAX_ITERATIONS as usize / 2;
+        if fits { (wanted, workgroup) } else { (Team::Workgroup, self.largest_workgroup()) }
+    }
+
+    pub(super) fn step(
+        &self,
+        kernel: Kernel,
+        params: Params,
+        constants: Vec<(&'static str, u32)>,
+        bytes: Range<u64>,
+    ) -> Result<Step> {
+        let workgroup = self.workgroup(kernel.team(), 64);
+        self.sized_step(kernel, params, constants, bytes, workgroup)
+    }
+
+    pub(super) fn sized_step(
+        &self,
+        kernel: Kernel,
+        params: Params,
+        mut constants: Vec<(&'static str, u32)>,
+        bytes: Range<u64>,
+        workgroup: u32,
+    ) -> Result<Step> {
+        constants.push(("WORKGROUP", workgroup));
+        if kernel.team() == Team::Subgroup {
+            constants.push(("SUBGROUP", self.caps.subgroup.unwrap_or(1)));
+        }
+        let teams = u64::from(params.rows) * u64::from(params.segments.max(1));
+        let per_workgroup = workgroup as usize / self.lanes(kernel.team(), workgroup);
+        let workgroups = self.grid(teams.div_ceil(per_workgroup as u64), per_workgroup as u64)?;
+        Ok(Step { kernel, constants, params, workgroups, bytes })
+    }
+
+    /// Workgroups folded over two dimensions; the last ones may be idle.
+    pub(super) fn grid(&self, workgroups: u64, teams: u64) -> Result<[u32; 2]> {
+        let most = u64::from(self.caps.max_workgroups);
+        let y = workgroups.div_ceil(most);
+        let x = workgroups.div_ceil(y.max(1));
+        // The number of a team must fit 32 bits too.
+        let numbers = u128::from(x) * u128::from(y) * u128::from(teams);
+        if y > most || numbers > u128::from(u32::MAX) {
+            let limit = (most * most).min(u64::from(u32::MAX) / teams);
+            return Err(Error::TooLarge { what: "this shape", needed: workgroups, unit: "workgroups", limit });
+        }
+        Ok([x as u32, y as u32])
+    }
+}
+
+/// Shaders count in 32 bits.
+pub(super) fn index(value: usize, what: &'static str) -> Result<u32> {
+    let limit = u64::from(u32::MAX);
+    u32::try_from(value).map_err(|_| Error::TooLarge { what, needed: value as u64, unit: "entries", limit })
+}
+
+fn gcd(a: u64, b: u64) -> u64 {
+    if b == 0 { a } else { gcd(b, a % b) }
+}

@@ -1,0 +1,390 @@
+//! The steps of each norm: one kernel for everything where a row fits a team, else moments, combine and apply.
+
+use super::fit::{Rows, index};
+use super::{Caps, MAX_ITERATIONS, Plan, Route, Scratch, Step, Strategy, team_name};
+use crate::dtype::DType;
+use crate::error::{Error, Result};
+use crate::geometry::{Geometry, ParameterIndex, Source};
+use crate::kernel::{Element, Kernel, Params, Settle, StatisticsFrom, Team, UNITS};
+use crate::spec::{NormSpec, SwitchableNorm, Weighting};
+
+/// A software adapter has a few cores of a few lanes: this many invocations keep them busy.
+const BUSY_SOFTWARE: usize = 512;
+/// A GPU wants many workgroups: with fewer than this, long rows are cut into segments.
+const BUSY_GPU: usize = 1024;
+/// Spatial sizes below this are summed as columns (neighbouring channels in step) rather than plane by plane.
+const COLUMN_SPATIAL: usize = 16;
+
+pub(super) struct Planner<'a> {
+    pub spec: &'a NormSpec,
+    pub geometry: &'a Geometry,
+    pub dtype: DType,
+    pub caps: &'a Caps,
+    pub strategy: Strategy,
+}
+
+impl Planner<'_> {
+    pub fn plan(&self) -> Result<Plan> {
+        let geometry = self.geometry;
+        if geometry.is_empty() {
+            return self.empty();
+        }
+        if let NormSpec::Switchable(norm) = self.spec {
+            return self.switchable(norm);
+        }
+        if geometry.source == Source::Running {
+            let steps = self.apply(self.instances(), StatisticsFrom::Running, geometry.channels, &[])?;
+            return Ok(Plan { steps, scratch: Scratch::default(), why: "running statistics: nothing to sum".into() });
+        }
+        let row = self.row_shape();
+        match (self.strategy.route, row) {
+            (None | Some(Route::Fused), Ok(row)) => self.fused(row),
+            (Some(Route::Fused), Err(reason)) => Err(Error::Strategy { reason }),
+            (_, Err(reason)) => self.split(reason),
+            (Some(Route::Split), Ok(_)) => self.split("the split route is forced".into()),
+        }
+    }
+
+    /// No elements: outputs are empty and running statistics stay, but the batch counts.
+    fn empty(&self) -> Result<Plan> {
+        let counts = self.geometry.updates && !matches!(self.spec, NormSpec::Instance(_));
+        let mut steps = vec![];
+        let mut scratch = Scratch::default();
+        if counts {
+            let params = Params { rows: index(self.geometry.channels, "channels")?, ..self.params() };
+            steps.push(self.step(self.combine_kernel(Team::Invocation, true), params, self.cumulative(), 0..0)?);
+            scratch.statistics = self.geometry.channels as u64;
+        }
+        Ok(Plan { steps, scratch, why: "an empty input".into() })
+    }
+
+    // ---- one kernel for everything
+
+    /// Team, units per lane and width of a fused row, or why there is none.
+    fn row_shape(&self) -> std::result::Result<(Team, u32, Element), String> {
+        let geometry = self.geometry;
+        let run = geometry.row_len / geometry.runs;
+        let element = self.widest(run).ok_or("16-bit rows of odd length share words")?;
+        let units = geometry.row_len / element.width as usize;
+        if geometry.runs > 1 && self.tensor_bytes() > self.binding_limit() {
+            return Err("the tensor exceeds a binding and its rows are scattered".into());
+        }
+        let forced = self.strategy.route == Some(Route::Fused);
+        let fits = |team: Team, tile: usize| forced && self.strategy.team == Some(team) || units <= tile;
+        let team = self.strategy.team.unwrap_or_else(|| match self.caps.subgroup {
+            _ if self.caps.software => Team::Invocation,
+            Some(size) if units <= 8 * size as usize => Team::Subgroup,
+            _ => Team::Workgroup,
+        });
+        let (tile, held) = match team {
+            Team::Workgroup if units <= 128 => (128, 2),
+            Team::Workgroup => (8 * self.largest_workgroup() as usize, 8),
+            Team::Subgroup => {
+                let size = self.caps.subgroup.unwrap_or(1) as usize;
+                let held = UNITS.into_iter().find(|&held| units <= held as usize * size).unwrap_or(32);
+                (32 * size, held)
+            }
+            // Rows longer than its registers are read again from the cache; too few of them would leave cores idle.
+            Team::Invocation => {
+                let alone = units <= 64 || geometry.rows >= BUSY_SOFTWARE / 4;
+                (if alone { 2048 } else { 0 }, if units <= 2 { 2 } else { 8 })
+            }
+        };
+        if fits(team, tile) {
+            Ok((team, held, element))
+        } else {
+            Err(format!("{} rows of {units} units are too long or too few for one team each", geometry.rows))
+        }
+    }
+
+    fn fused(&self, (team, held, element): (Team, u32, Element)) -> Result<Plan> {
+        let geometry = self.geometry;
+        let tracks_instances = matches!(self.spec, NormSpec::Instance(_)) && geometry.updates;
+        let track = geometry.updates && !tracks_instances;
+        let kernel = Kernel::ForwardRow {
+            team,
+            element,
+            units: held,
+            parameters: self.parameters(),
+            save: tracks_instances,
+            track,
+        };
+        let units = geometry.row_len / element.width as usize;
+        let run = units / geometry.runs;
+        let rows = Rows { count: geometry.rows, len: geometry.row_len, parameter: geometry.parameter };
+        let mut constants = self.affine_constants(rows, element);
+        constants.push(("CENTERED", u32::from(!matches!(self.spec, NormSpec::Rms(_)))));
+        constants.push(("CONTIGUOUS", u32::from(geometry.runs == 1)));
+        if track {
+            constants.extend(self.cumulative());
+        }
+        let workgroup = self.workgroup(team, units.div_ceil(held as usize));
+        let lanes = self.lanes(team, workgroup);
+        let mut steps = vec![];
+        let slices = if geometry.runs == 1 { self.slices(rows)? } else { vec![0..geometry.rows] };
+        for slice in slices {
+            let params = Params {
+                rows: index(slice.len(), "rows")?,
+                first: index(slice.start, "rows")?,
+                units: index(units, "a row")?,
+                row_stride: index(run, "a row")?,
+                run: index(run, "a row")?,
+                run_stride: if geometry.runs == 1 { 0 } else { index(run * geometry.channels, "a row")? },
+                tiles: index(units.div_ceil(held as usize * lanes), "a row")?,
+                segments: 1,
+                partial_first: index(slice.start, "rows")?,
+                partial_row: 1,
+                parts: 1,
+                ..self.row_params(rows)?
+            };
+            let bytes = if geometry.runs == 1 { self.bytes(&slice, rows.len) } else { 0..self.tensor_bytes() };
+            steps.push(self.sized_step(kernel, params, constants.clone(), bytes, workgroup)?);
+        }
+        let mut scratch = Scratch::default();
+        if tracks_instances {
+            scratch.moments = geometry.rows as u64;
+            scratch.statistics = geometry.rows as u64;
+            steps.push(self.track_instances(1)?);
+        }
+        let reads = if steps[0].params.tiles == 1 { "once" } else { "once, and once more from the cache" };
+        let why =
+            format!("{} rows of {units} units fit one {} each: x is read {reads}", geometry.rows, team_name(team));
+        Ok(Plan { steps, scratch, why })
+    }
+
+    // ---- moments, combine, apply
+
+    /// The contiguous pieces that all split norms can be summed by: instances of batch norm, else its rows.
+    fn instances(&self) -> Rows {
+        let geometry = self.geometry;
+        if geometry.runs > 1 || matches!(self.spec, NormSpec::Batch(_)) {
+            let parameter = ParameterIndex { period: geometry.channels, step: 1, inner: geometry.spatial };
+            return Rows { count: geometry.samples * geometry.channels, len: geometry.spatial, parameter };
+        }
+        Rows { count: geometry.rows, len: geometry.row_len, parameter: geometry.parameter }
+    }
+
+    fn split(&self, why: String) -> Result<Plan> {
+        let geometry = self.geometry;
+        let rows = self.instances();
+        let columns = matches!(self.spec, NormSpec::Batch(_))
+            && geometry.spatial < COLUMN_SPATIAL
+            && matches!(self.strategy.team, None | Some(Team::Invocation))
+            && self.tensor_bytes() <= self.binding_limit();
+        let mut scratch = Scratch { statistics: geometry.rows as u64, ..Scratch::default() };
+        let (mut steps, combine) = if columns {
+            let (step, chunks) = self.column_moments()?;
+            let (row, all) = (geometry.spatial, geometry.channels * geometry.spatial);
+            scratch.moments = (all * chunks) as u64;
+            (vec![step], self.combine(row, row, all, row * chunks)?)
+        } else {
+            let (steps, segments) = self.moments(rows)?;
+            scratch.moments = (rows.count * segments) as u64;
+            let combine = match self.spec {
+                NormSpec::Batch(_) => {
+                    let sample = geometry.channels * segments;
+                    self.combine(segments, segments, sample, geometry.samples * segments)?
+                }
+                NormSpec::Instance(_) if geometry.updates => self.track_instances(segments)?,
+                _ => self.combine(segments, segments, 0, segments)?,
+            };
+            (steps, combine)
+        };
+        steps.push(combine);
+        steps.extend(self.apply(rows, StatisticsFrom::Stored, geometry.rows, &[])?);
+        Ok(Plan { steps, scratch, why: format!("{why}: partial moments, combine, apply") })
+    }
+
+    /// Moments of contiguous rows, and how many segments each is cut into.
+    fn moments(&self, rows: Rows) -> Result<(Vec<Step>, usize)> {
+        let element = self.widest(rows.len).unwrap_or(Element { dtype: self.dtype, width: 1 });
+        let units = rows.len / element.width as usize;
+        let team = self.strategy.team.unwrap_or_else(|| match self.caps.subgroup {
+            _ if self.caps.software || units <= 8 => Team::Invocation,
+            Some(size) if units <= 8 * size as usize => Team::Subgroup,
+            _ => Team::Workgroup,
+        });
+        let held: u32 = if units <= 2 { 2 } else { 8 };
+        let workgroup = self.workgroup(team, units.div_ceil(held as usize));
+        let tile = held as usize * self.lanes(team, workgroup);
+        let busy = if self.caps.software { BUSY_SOFTWARE } else { BUSY_GPU };
+        // Enough teams to keep the adapter busy, none with more tiles than the loop limit allows.
+        let wanted = busy.div_ceil(rows.count).min(units.div_ceil(tile));
+        let tiles = units.div_ceil(wanted * tile).min(MAX_ITERATIONS as usize / (4 * held as usize));
+        let segments = units.div_ceil(tiles * tile);
+        let constants = vec![("CENTERED", u32::from(!matches!(self.spec, NormSpec::Rms(_)))), ("CONTIGUOUS", 1)];
+        let kernel = Kernel::ForwardMoments { team, element, units: held };
+        let mut steps = vec![];
+        for slice in self.slices(rows)? {
+            let params = Params {
+                rows: index(slice.len(), "rows")?,
+                first: index(slice.start, "rows")?,
+                units: index(units, "a row")?,
+                row_stride: index(units, "a row")?,
+                tiles: index(tiles, "a row")?,
+                segments: index(segments, "a row")?,
+                segment_units: index(tiles * tile, "a row")?,
+                partial_first: index(slice.start * segments, "partial statistics")?,
+                partial_row: index(segments, "a row")?,
+                partial_segment: 1,
+                ..self.row_params(rows)?
+            };
+            let bytes = self.bytes(&slice, rows.len);
+            steps.push(self.sized_step(kernel, params, constants.clone(), bytes, workgroup)?);
+        }
+        Ok((steps, segments))
+    }
+
+    /// Moments of batch norm's columns, channels by spatial positions, in chunks of samples; and how many chunks.
+    fn column_moments(&self) -> Result<(Step, usize)> {
+        let geometry = self.geometry;
+        let columns = geometry.channels * geometry.spatial;
+        let element = Element { dtype: self.dtype, width: 1 };
+        let held = 8;
+        let busy = if self.caps.software { BUSY_SOFTWARE } else { 64 * BUSY_GPU };
+        let wanted = busy.div_ceil(columns).min(geometry.samples.div_ceil(2 * held)).max(1);
+        let tiles = geometry.samples.div_ceil(wanted * held).min(MAX_ITERATIONS as usize / (4 * held));
+        let chunks = geometry.samples.div_ceil(tiles * held);
+        let kernel = Kernel::ForwardMoments { team: Team::Invocation, element, units: held as u32 };
+        let columns = index(columns, "channels")?;
+        let params = Params {
+            rows: columns,
+            units: index(geometry.samples, "samples")?,
+            row_stride: 1,
+            run: 1,
+            run_stride: columns,
+            tiles: index(tiles, "samples")?,
+            segments: index(chunks, "samples")?,
+            segment_units: index(tiles * held, "samples")?,
+            partial_row: 1,
+            partial_segment: columns,
+            ..self.params()
+        };
+        let constants = vec![("CENTERED", 1), ("CONTIGUOUS", 0)];
+        Ok((self.step(kernel, params, constants, 0..self.tensor_bytes())?, chunks))
+    }
+
+    fn combine_kernel(&self, team: Team, track: bool) -> Kernel {
+        Kernel::ForwardCombine { team, track }
+    }
+
+    /// A combine of `units` partials per row, in runs of `run` that are `run_stride` apart.
+    fn combine(&self, row_stride: usize, run: usize, run_stride: usize, units: usize) -> Result<Step> {
+        let track = self.geometry.updates;
+        let params = Params {
+            rows: index(self.geometry.rows, "rows")?,
+            units: index(units, "partial statistics")?,
+            row_stride: index(row_stride, "partial statistics")?,
+            run: index(run, "partial statistics")?,
+            run_stride: index(run_stride, "partial statistics")?,
+            ..self.params()
+        };
+        let (team, workgroup) = self.gather_team(units, 1);
+        let mut constants = if track { self.cumulative() } else { vec![] };
+        constants.push(("CONTIGUOUS", u32::from(run == units)));
+        self.sized_step(self.combine_kernel(team, track), params, constants, 0..0, workgroup)
+    }
+
+    /// Instance norm's running statistics, from `parts` partial moments per instance.
+    fn track_instances(&self, parts: usize) -> Result<Step> {
+        let geometry = self.geometry;
+        let (team, workgroup) = self.gather_team(geometry.samples, parts);
+        let params = Params { rows: index(geometry.channels, "channels")?, ..self.instance_params(parts)? };
+        self.sized_step(Kernel::ForwardInstances { team }, params, vec![], 0..0, workgroup)
+    }
+
+    // ---- switchable norm
+
+    fn switchable(&self, norm: &SwitchableNorm) -> Result<Plan> {
+        if self.strategy.route == Some(Route::Fused) {
+            return Err(Error::Strategy { reason: "switchable norm has no fused route".into() });
+        }
+        let geometry = self.geometry;
+        let rows = self.instances();
+        let (mut steps, parts) = self.moments(rows)?;
+        let settle = match geometry.source {
+            _ if !norm.batch => Settle::None,
+            Source::Input if geometry.updates => Settle::Track,
+            Source::Input => Settle::None,
+            Source::Running => Settle::Running,
+        };
+        let axes = geometry.samples + if norm.batch { geometry.channels } else { 0 };
+        let (team, workgroup) = self.gather_team(geometry.samples.max(geometry.channels), parts);
+        let mut constants = vec![
+            ("INSTANCE", u32::from(norm.instance)),
+            ("BATCH", u32::from(norm.batch)),
+            ("SOFTMAX", u32::from(norm.weighting == Weighting::Softmax)),
+            ("BATCH_FROM_INPUT", u32::from(geometry.source == Source::Input)),
+        ];
+        if settle == Settle::Track {
+            constants.extend(self.cumulative());
+        }
+        let params = Params { rows: index(axes, "samples and channels")?, ..self.instance_params(parts)? };
+        steps.push(self.sized_step(Kernel::ForwardAxes { team, settle }, params, constants, 0..0, workgroup)?);
+        let mixed = [("BATCH", u32::from(norm.batch))];
+        let apply = self.apply(rows, StatisticsFrom::Mixed, geometry.rows, &mixed)?;
+        steps.extend(apply.into_iter().map(|mut step| {
+            step.params.parts = params.parts;
+            step
+        }));
+        let scratch = Scratch {
+            moments: (rows.count * parts) as u64,
+            axes: (geometry.samples + geometry.channels + 2) as u64,
+            ..Scratch::default()
+        };
+        let why = "instance moments give the layer and batch ones: x is read once for all statistics".into();
+        Ok(Plan { steps, scratch, why })
+    }
+
+    // ---- apply
+
+    fn apply(
+        &self,
+        rows: Rows,
+        from: StatisticsFrom,
+        period: usize,
+        extra: &[(&'static str, u32)],
+    ) -> Result<Vec<Step>> {
+        const BY_ROW: u32 = 0;
+        const BY_UNIT: u32 = 1;
+        const BY_ELEMENT: u32 = 2;
+        let (element, within) = match self.widest(rows.len) {
+            Some(element) => (element, true),
+            None => (Element { dtype: self.dtype, width: 2 }, false),
+        };
+        let width = element.width as usize;
+        let team = self.strategy.team.unwrap_or(if self.caps.software { Team::Invocation } else { Team::Workgroup });
+        let workgroup = self.workgroup(team, 256);
+        let lanes = self.lanes(team, workgroup);
+        // Units that a team takes, and the shortest row that is worth a team of its own.
+        let stretch = if team == Team::Invocation { 256 } else { 8 * lanes };
+        let lookup = match within {
+            true if rows.len / width >= lanes.max(4) => BY_ROW,
+            true => BY_UNIT,
+            false => BY_ELEMENT,
+        };
+        let kernel = Kernel::ForwardApply { team, element, parameters: self.parameters(), from };
+        let mut constants = self.affine_constants(rows, element);
+        constants.push(("LOOKUP", lookup));
+        constants.extend_from_slice(extra);
+        let mut steps = vec![];
+        for slice in self.slices(rows)? {
+            let (count, units) = match lookup {
+                BY_ROW => (slice.len(), rows.len / width),
+                _ => (1, (slice.len() * rows.len).div_ceil(width)),
+            };
+            let params = Params {
+                rows: index(count, "rows")?,
+                first: index(slice.start, "rows")?,
+                units: index(units, "a tensor")?,
+                segments: index(units.div_ceil(stretch), "a tensor")?,
+                segment_units: index(stretch, "a tensor")?,
+                statistics_period: index(period, "rows")?,
+                ..self.row_params(rows)?
+            };
+            let bytes = self.bytes(&slice, rows.len);
+            steps.push(self.sized_step(kernel, params, constants.clone(), bytes, workgroup)?);
+        }
+        Ok(steps)
+    }
+}
