@@ -7,6 +7,7 @@ use crate::spec::{BatchNorm, GroupNorm, InstanceNorm, LayerNorm, Mode, NormSpec,
 /// An input seen as `[samples, channels, spatial]` and its rows: the sets of elements that share one statistic.
 /// Layer and RMS norm see `[outer, 1, normalized]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Geometry {
     /// N; of layer and RMS norm, the outer positions.
     pub samples: usize,

@@ -363,11 +363,12 @@ impl NormSpec {
     pub fn validate(&self) -> Result<()> {
         let norm = self.name();
         match self {
-            NormSpec::Layer(LayerNorm { normalized_shape, .. }) | NormSpec::Rms(RmsNorm { normalized_shape, .. }) => {
-                if normalized_shape.is_empty() {
-                    return Err(Error::EmptyNormalizedShape { norm });
-                }
+            NormSpec::Layer(LayerNorm { normalized_shape, .. }) | NormSpec::Rms(RmsNorm { normalized_shape, .. })
+                if normalized_shape.is_empty() =>
+            {
+                return Err(Error::EmptyNormalizedShape { norm });
             }
+            NormSpec::Layer(_) | NormSpec::Rms(_) => {}
             _ if self.parameter_shape() == [0] => return Err(Error::ZeroSize { norm, what: "the number of channels" }),
             NormSpec::Group(GroupNorm { groups: 0, .. }) => {
                 return Err(Error::ZeroSize { norm, what: "the number of groups" });

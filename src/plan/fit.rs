@@ -87,7 +87,7 @@ impl Planner<'_> {
         let affine = match self.parameters() {
             Parameters::None => 0,
             _ if inner >= rows.len => 0,
-            _ if inner % element.width as usize == 0 => 1,
+            _ if inner.is_multiple_of(element.width as usize) => 1,
             _ if inner == 1 => 2,
             _ => 3,
         };
@@ -119,23 +119,25 @@ impl Planner<'_> {
     /// Whole rows by what one binding can cover.
     pub(super) fn slices(&self, rows: Rows) -> Result<Vec<Range<usize>>> {
         let (limit, total) = (self.binding_limit(), self.tensor_bytes());
-        if total <= limit {
-            return Ok(vec![0..rows.count]);
-        }
-        // Slices begin where a binding may begin: at multiples of this many rows.
-        let row_bytes = rows.len as u64 * self.dtype.size() as u64;
-        let step = self.caps.alignment / gcd(self.caps.alignment, row_bytes);
-        let most = limit / row_bytes.max(1) / step * step;
-        if most == 0 {
-            let needed = row_bytes.saturating_mul(step);
-            return Err(Error::TooLarge { what: "a row of this shape in one binding", needed, unit: "bytes", limit });
-        }
-        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        let most = if total <= limit { rows.count } else { self.rows_per_slice(rows)? };
         if rows.count.div_ceil(most) > MAX_SLICES {
             let limit = limit.saturating_mul(MAX_SLICES as u64);
             return Err(Error::TooLarge { what: "this shape", needed: total, unit: "bytes", limit });
         }
-        Ok((0..rows.count).step_by(most).map(|start| start..(start + most).min(rows.count)).collect())
+        Ok((0..rows.count).step_by(most).map(|start| start..start.saturating_add(most).min(rows.count)).collect())
+    }
+
+    /// At least one. Slices begin where a binding may begin: at multiples of so many rows.
+    fn rows_per_slice(&self, rows: Rows) -> Result<usize> {
+        let limit = self.binding_limit();
+        let row_bytes = rows.len as u64 * self.dtype.size() as u64;
+        let step = self.caps.alignment / gcd(self.caps.alignment, row_bytes);
+        let most = limit / row_bytes / step * step;
+        if most == 0 {
+            let needed = row_bytes.saturating_mul(step);
+            return Err(Error::TooLarge { what: "a row of this shape in one binding", needed, unit: "bytes", limit });
+        }
+        Ok(usize::try_from(most).unwrap_or(usize::MAX))
     }
 
     pub(super) fn largest_workgroup(&self) -> u32 {

@@ -121,8 +121,7 @@ impl Planner<'_> {
         let workgroup = self.workgroup(team, units.div_ceil(held as usize));
         let lanes = self.lanes(team, workgroup);
         let mut steps = vec![];
-        let slices = if geometry.runs == 1 { self.slices(rows)? } else { vec![0..geometry.rows] };
-        for slice in slices {
+        for slice in self.slices(rows)? {
             let params = Params {
                 rows: index(slice.len(), "rows")?,
                 first: index(slice.start, "rows")?,

@@ -16,7 +16,7 @@ pub fn compare(found: &ArrayD<f32>, expected: &ArrayD<f64>, tolerance: &ArrayD<f
         let same = found == expected || found.is_nan() && expected.is_nan();
         let ratio = if same { 0.0 } else { (found - expected).abs() / tolerance };
         // A NaN ratio is a miss too.
-        if !(ratio <= worst.0) {
+        if ratio > worst.0 || ratio.is_nan() {
             worst = (
                 ratio,
                 format!("element {index}: {found} for {expected}, {ratio:.2} times the tolerance {tolerance:e}"),
