@@ -86,8 +86,8 @@ pub enum Error {
     /// The device is gone: reset, unplugged or destroyed.
     #[error("the device was lost: {reason}")]
     DeviceLost { reason: String },
-    /// The device is out of memory.
-    #[error("the device is out of memory for a buffer of {bytes} bytes")]
+    /// The device, or of the oracle the machine, is out of memory.
+    #[error("out of memory for a buffer of {bytes} bytes")]
     OutOfMemory { bytes: u64 },
     /// wgpu refused a call that this crate had checked: a defect of this crate or of the driver.
     #[error("wgpu: {message}")]

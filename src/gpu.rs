@@ -131,9 +131,11 @@ impl Gpu {
     pub(crate) fn alive(&self) -> Result<()> {
         let usage = BufferUsages::COPY_DST;
         let descriptor = BufferDescriptor { label: None, size: 4, usage, mapped_at_creation: true };
-        match self.device().create_buffer(&descriptor).get_mapped_range_mut(..) {
-            Ok(_) => Ok(()),
-            Err(_) => Err(self.lost()),
+        let mapped = self.checked(|device| device.create_buffer(&descriptor).get_mapped_range_mut(..).is_ok());
+        match mapped {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(self.lost()),
+            Err(_) => Err(Error::OutOfMemory { bytes: descriptor.size }),
         }
     }
 

@@ -64,9 +64,9 @@ impl Scratch {
     /// Bytes of the buffer behind `binding`; at least one entry, since an empty buffer cannot be bound.
     pub fn bytes(&self, binding: Binding) -> u64 {
         match binding {
-            Binding::Statistics => 12 * self.statistics.max(1),
-            Binding::Axes => 16 * self.axes.max(1),
-            _ => 16 * self.moments.max(1),
+            Binding::Statistics => self.statistics.max(1).saturating_mul(12),
+            Binding::Axes => self.axes.max(1).saturating_mul(16),
+            _ => self.moments.max(1).saturating_mul(16),
         }
     }
 }
@@ -144,7 +144,7 @@ impl Step {
             Team::Subgroup => "SUBGROUP",
             Team::Invocation => return 1,
         };
-        self.constant(name).unwrap_or(1)
+        self.constant(name).unwrap_or(1).max(1)
     }
 
     /// Teams of one workgroup.

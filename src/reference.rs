@@ -37,10 +37,15 @@ impl State {
     /// shares, which are logits of 1 or plain weights of 1/k.
     ///
     /// # Errors
-    /// As [`NormSpec::validate`].
+    /// As [`NormSpec::validate`]; [`Error::OutOfMemory`].
     pub fn new(spec: &NormSpec) -> Result<State> {
         spec.validate()?;
-        let parameter = |value| ArrayD::from_elem(spec.parameter_shape(), value);
+        let shape = spec.parameter_shape();
+        let bytes = shape.iter().try_fold(8u64, |bytes, &size| bytes.checked_mul(size as u64)).unwrap_or(u64::MAX);
+        let elements = usize::try_from(bytes / 8).unwrap_or(usize::MAX);
+        // An allocation that fails would abort: try one first.
+        Vec::<f64>::new().try_reserve_exact(elements).map_err(|_| Error::OutOfMemory { bytes })?;
+        let parameter = |value| ArrayD::from_elem(shape.clone(), value);
         let share = match spec {
             NormSpec::Switchable(norm) => Some(match norm.weighting {
                 Weighting::Softmax => ArrayD::ones(vec![norm.mixed()]),

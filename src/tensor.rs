@@ -69,7 +69,8 @@ impl Tensor {
 
     /// The elements of `buffer` from byte `offset` on, without a copy. The buffer must be of `gpu`'s device, have the
     /// usages `STORAGE` and `COPY_SRC`, and reach to the end of the tensor's last 4-byte word; `offset` must be a
-    /// multiple of the device's `min_storage_buffer_offset_alignment`.
+    /// multiple of the device's `min_storage_buffer_offset_alignment`. A buffer of another `wgpu::Instance` cannot be told
+    /// from one of this: wgpu itself mistakes it or panics.
     ///
     /// # Errors
     /// [`Error::BufferUsage`], [`Error::BufferTooSmall`], [`Error::BufferAlignment`], [`Error::OtherDevice`],

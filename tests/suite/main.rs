@@ -9,6 +9,7 @@ mod hostile;
 mod layering;
 mod numbers;
 mod plans;
+mod random;
 mod shaders;
 mod state;
 mod state_dict;

@@ -157,6 +157,54 @@ pub fn mixes_with_plain_weights(run: Run, tolerance: f64) {
     assert_close(&y, SWITCHABLE.as_flattened(), tolerance);
 }
 
+mod gpu {
+    use super::*;
+    use crate::{adapters, compare};
+    use gpunorm::GpuNorm;
+
+    /// Forwards of f32: of values of a few units, whose statistics have up to 16 terms.
+    const TOLERANCE: f64 = 1e-5;
+
+    fn on_every_adapter(check: fn(Run, f64)) {
+        for (_, gpu) in adapters::all() {
+            let run = |spec: &NormSpec, mode: Mode, state: &mut State, x: &ArrayD<f64>| {
+                let mut norm = GpuNorm::new(gpu, spec.clone()).unwrap();
+                norm.load_state_dict(&compare::state_dict(state), "").unwrap();
+                if mode == Mode::Evaluation {
+                    norm.eval();
+                }
+                let y = norm.forward(&x.mapv(|value| value as f32)).unwrap();
+                let moved = norm.state_dict("").unwrap();
+                let back = |name: &str| moved.get(name).map(|array| array.mapv(f64::from));
+                (state.running_mean, state.running_var) = (back("running_mean"), back("running_var"));
+                state.num_batches_tracked = moved.get("num_batches_tracked").map(|batches| batches[[]] as u64);
+                y.mapv(f64::from)
+            };
+            check(&run, TOLERANCE);
+        }
+    }
+
+    #[test]
+    fn normalizes_the_example() {
+        on_every_adapter(super::normalizes_the_example);
+    }
+
+    #[test]
+    fn follows_the_running_mean() {
+        on_every_adapter(super::follows_the_running_mean);
+    }
+
+    #[test]
+    fn agrees_where_two_norms_are_one() {
+        on_every_adapter(super::agrees_where_two_norms_are_one);
+    }
+
+    #[test]
+    fn mixes_with_plain_weights() {
+        on_every_adapter(super::mixes_with_plain_weights);
+    }
+}
+
 mod oracle {
     use super::*;
 

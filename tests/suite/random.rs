@@ -1,0 +1,56 @@
+//! Forwards of random layers over random shapes, values, element types and strategies, against the oracle, on every
+//! adapter.
+
+use gpunorm::caps::Caps;
+use gpunorm::geometry::Geometry;
+use gpunorm::kernel::Team;
+use gpunorm::plan::Route;
+use gpunorm::{DType, Error, Mode, Plan, Strategy};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+
+use super::{adapters, compare, data};
+
+#[test]
+fn random_forwards_agree_with_the_oracle() {
+    let sizes = (1usize..7, 1usize..10, 1usize..30, 1usize..40, 2usize..5);
+    let route = prop::option::of(prop::sample::select(vec![Route::Fused, Route::Split]));
+    let team = prop::option::of(prop::sample::select(Team::ALL.to_vec()));
+    let values =
+        prop::sample::select(vec!["normal", "uniform", "mean 1e4", "mean -1e6", "first outlier", "constant 100.1"]);
+    let dtype = prop::sample::select(vec![DType::F32, DType::F32, DType::F16, DType::BF16]);
+    let choices = (0usize..64, any::<bool>(), any::<bool>(), dtype, values, route, team);
+    // The same cases in every run.
+    let config = Config { cases: 150, failure_persistence: None, ..Config::default() };
+    let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &[9; 32]));
+    let ran = std::cell::Cell::new(0);
+    let outcome = runner.run(
+        &(sizes, choices),
+        |((n, c, h, w, rank), (spec, training, hardware, dtype, values, route, team))| {
+            let shape = &[n, c, h, w][..rank];
+            let mut specs = data::channel_specs(c);
+            specs.extend((1..rank).flat_map(|axis| data::trailing_specs(shape, axis)));
+            let spec = &specs[spec % specs.len()];
+            let mode = if training { Mode::Training } else { Mode::Evaluation };
+            let values = if dtype == DType::F32 { values } else { "normal" };
+            let Ok(geometry) = Geometry::new(spec, mode, shape) else { return Ok(()) };
+            let x = data::values(values, shape, geometry.row_len);
+            for (name, gpu) in adapters::all() {
+                let gpu = gpu.with_caps(Caps { software: !hardware && gpu.caps().software, ..*gpu.caps() });
+                let strategy = Strategy { route, team };
+                if let Err(Error::Strategy { .. } | Error::TooLarge { .. }) =
+                    Plan::forward(spec, &geometry, dtype, gpu.caps(), strategy)
+                {
+                    continue;
+                }
+                ran.set(ran.get() + 1);
+                compare::check(&gpu, spec, mode, &data::state(spec), &x, dtype, strategy).map_err(|reason| {
+                    TestCaseError::fail(format!("{name}, {spec:?}, {shape:?}, {values}: {reason}"))
+                })?;
+            }
+            Ok(())
+        },
+    );
+    outcome.unwrap_or_else(|failure| panic!("{failure}"));
+    assert!(ran.get() > 60 * adapters::all().len(), "only {} cases ran", ran.get());
+}
