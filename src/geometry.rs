@@ -163,7 +163,12 @@ fn instance(norm: &InstanceNorm, mode: Mode, shape: &[usize]) -> Result<Geometry
     if source == Source::Input && spatial == 1 {
         return Err(Error::OneValue { norm: name, per: "instance", shape: shape.to_vec() });
     }
-    Ok(Geometry {
+    Ok(instances((samples, channels, spatial), source, mode == Mode::Training && norm.running.track))
+}
+
+/// One row per sample and channel.
+fn instances((samples, channels, spatial): (usize, usize, usize), source: Source, updates: bool) -> Geometry {
+    Geometry {
         samples,
         channels,
         spatial,
@@ -171,9 +176,9 @@ fn instance(norm: &InstanceNorm, mode: Mode, shape: &[usize]) -> Result<Geometry
         row_len: spatial,
         runs: 1,
         source,
-        updates: mode == Mode::Training && norm.running.track,
+        updates,
         parameter: ParameterIndex { period: channels, step: 1, inner: spatial.max(1) },
-    })
+    }
 }
 
 fn group(norm: &GroupNorm, shape: &[usize]) -> Result<Geometry> {
@@ -221,17 +226,7 @@ fn switchable(norm: &SwitchableNorm, mode: Mode, shape: &[usize]) -> Result<Geom
             return one("instance");
         }
     }
-    Ok(Geometry {
-        samples,
-        channels,
-        spatial,
-        rows: samples * channels,
-        row_len: spatial,
-        runs: 1,
-        source,
-        updates: mode == Mode::Training && norm.batch,
-        parameter: ParameterIndex { period: channels, step: 1, inner: spatial.max(1) },
-    })
+    Ok(instances((samples, channels, spatial), source, mode == Mode::Training && norm.batch))
 }
 
 impl SwitchableNorm {

@@ -161,7 +161,7 @@ impl Element {
         }
     }
 
-    fn pieces(self) -> [&'static str; 2] {
+    fn pieces(self) -> [&'static str; 3] {
         let word = match self.dtype {
             DType::F32 => "",
             DType::F16 => piece!("part/word_f16"),
@@ -174,7 +174,9 @@ impl Element {
             (_, 2) => piece!("part/element_16x2"),
             (_, _) => piece!("part/element_16x1"),
         };
-        [word, unit]
+        // Eight elements are a matrix, whose product is another.
+        let values = if self.width == 8 { "" } else { piece!("part/values") };
+        [word, unit, values]
     }
 }
 

@@ -17,14 +17,6 @@ fn unpack(unit: Unit) -> Values {
     return unit;
 }
 
-fn splat(s: f32) -> Values {
-    return s;
-}
-
-fn mul(a: Values, b: Values) -> Values {
-    return a * b;
-}
-
 fn total(v: Values) -> f32 {
     return v;
 }
