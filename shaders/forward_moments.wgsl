@@ -1,7 +1,6 @@
 // The moments of pieces of rows: partial sums of a norm whose rows are too long for one team, or lie scattered.
 //
-// A team owns one segment of one row. Neighbouring teams own neighbouring rows, so that columns (rows that lie across
-// memory) are read in step. The plan picks it for the first of three steps: moments, combine or axes, apply.
+// A team owns one segment of one row. The plan picks it for the first of three steps: moments, combine or axes, apply.
 // In bounds: as forward_row; the plan sizes `moments` to rows * segments.
 
 @compute @workgroup_size(WORKGROUP)

@@ -36,6 +36,10 @@ pub enum Parameters {
     Weight,
     /// A weight and a bias.
     Both,
+    /// A weight, read in fours: for units of neighbours that have neighbouring parameters.
+    WeightQuads,
+    /// A weight and a bias, read in fours.
+    BothQuads,
 }
 
 /// What becomes of a channel's batch statistics.
@@ -75,6 +79,10 @@ pub enum Kernel {
     ForwardInstances { team: Team },
     /// Switchable norm's layer and batch moments and its shares.
     ForwardAxes { team: Team, settle: Settle },
+    /// Moments of columns.
+    ForwardColumns { element: Element, units: u32 },
+    /// Outputs of columns from known statistics.
+    ForwardApplyColumns { element: Element, parameters: Parameters, from: StatisticsFrom },
     /// Outputs from known statistics.
     ForwardApply { team: Team, element: Element, parameters: Parameters, from: StatisticsFrom },
 }
@@ -161,6 +169,11 @@ impl Element {
         }
     }
 
+    /// Whether a unit is at least a word: smaller ones share words, which only reading may.
+    pub fn writes(self) -> bool {
+        self.width as usize * self.dtype.size() >= 4
+    }
+
     fn pieces(self) -> [&'static str; 3] {
         let word = match self.dtype {
             DType::F32 => "",
@@ -186,14 +199,50 @@ impl Parameters {
             Parameters::None => piece!("part/parameters_none"),
             Parameters::Weight => piece!("part/parameters_weight"),
             Parameters::Both => piece!("part/parameters_both"),
+            Parameters::WeightQuads => piece!("part/parameters_weight_quads"),
+            Parameters::BothQuads => piece!("part/parameters_both_quads"),
         }
     }
 
     fn bindings(self) -> &'static [Binding] {
         match self {
             Parameters::None => &[],
-            Parameters::Weight => &[Binding::Weight],
-            Parameters::Both => &[Binding::Weight, Binding::Bias],
+            Parameters::Weight | Parameters::WeightQuads => &[Binding::Weight],
+            Parameters::Both | Parameters::BothQuads => &[Binding::Weight, Binding::Bias],
+        }
+    }
+
+    fn in_quads(self) -> bool {
+        matches!(self, Parameters::WeightQuads | Parameters::BothQuads)
+    }
+
+    /// The pieces of a kernel that looks parameters up for units of `width`.
+    fn unit_pieces(self, width: u32) -> [&'static str; 3] {
+        let neighbours = match (self.in_quads(), width) {
+            (true, 4) => piece!("part/neighbours_4"),
+            (true, _) => piece!("part/neighbours_8"),
+            (false, _) => piece!("part/neighbours_each"),
+        };
+        [self.piece(), neighbours, piece!("part/affine")]
+    }
+}
+
+impl StatisticsFrom {
+    fn pieces(self) -> &'static [&'static str] {
+        match self {
+            StatisticsFrom::Stored => &[piece!("part/statistics_stored")],
+            StatisticsFrom::Running => &[piece!("part/statistics_running")],
+            StatisticsFrom::Mixed => {
+                &[piece!("part/partials"), piece!("part/instances"), piece!("part/statistics_mixed")]
+            }
+        }
+    }
+
+    fn bindings(self) -> &'static [Binding] {
+        match self {
+            StatisticsFrom::Stored => &[Binding::Statistics],
+            StatisticsFrom::Running => &[Binding::RunningMean, Binding::RunningVar],
+            StatisticsFrom::Mixed => &[Binding::Moments, Binding::Axes],
         }
     }
 }
@@ -244,6 +293,8 @@ impl Kernel {
             Kernel::ForwardInstances { .. } => "forward_instances",
             Kernel::ForwardAxes { .. } => "forward_axes",
             Kernel::ForwardApply { .. } => "forward_apply",
+            Kernel::ForwardColumns { .. } => "forward_columns",
+            Kernel::ForwardApplyColumns { .. } => "forward_apply_columns",
         }
     }
 
@@ -256,6 +307,7 @@ impl Kernel {
             | Kernel::ForwardInstances { team }
             | Kernel::ForwardAxes { team, .. }
             | Kernel::ForwardApply { team, .. } => team,
+            Kernel::ForwardColumns { .. } | Kernel::ForwardApplyColumns { .. } => Team::Invocation,
         }
     }
 
@@ -264,7 +316,9 @@ impl Kernel {
         match self {
             Kernel::ForwardRow { element, .. }
             | Kernel::ForwardMoments { element, .. }
-            | Kernel::ForwardApply { element, .. } => Some(element),
+            | Kernel::ForwardApply { element, .. }
+            | Kernel::ForwardColumns { element, .. }
+            | Kernel::ForwardApplyColumns { element, .. } => Some(element),
             _ => None,
         }
     }
@@ -276,9 +330,9 @@ impl Kernel {
             pieces.extend(element.pieces());
         }
         match self {
-            Kernel::ForwardRow { units, parameters, save, track, .. } => {
+            Kernel::ForwardRow { units, parameters, save, track, element, .. } => {
                 pieces.extend([piece!("part/walk"), units_piece(units), piece!("part/tile")]);
-                pieces.extend([parameters.piece(), piece!("part/affine")]);
+                pieces.extend(parameters.unit_pieces(element.width));
                 pieces.push(if save { piece!("part/partials_out") } else { piece!("part/save_none") });
                 pieces.extend(settle_if(track).pieces());
                 pieces.push(piece!("forward_row"));
@@ -301,16 +355,18 @@ impl Kernel {
                 pieces.extend(settle.pieces());
                 pieces.push(piece!("forward_axes"));
             }
-            Kernel::ForwardApply { parameters, from, .. } => {
-                pieces.extend([parameters.piece(), piece!("part/affine")]);
-                pieces.extend(match from {
-                    StatisticsFrom::Stored => &[piece!("part/statistics_stored")][..],
-                    StatisticsFrom::Running => &[piece!("part/statistics_running")],
-                    StatisticsFrom::Mixed => {
-                        &[piece!("part/partials"), piece!("part/instances"), piece!("part/statistics_mixed")]
-                    }
-                });
+            Kernel::ForwardApply { parameters, from, element, .. } => {
+                pieces.extend(parameters.unit_pieces(element.width));
+                pieces.extend(from.pieces());
                 pieces.push(piece!("forward_apply"));
+            }
+            Kernel::ForwardColumns { units, .. } => {
+                pieces.extend([units_piece(units), piece!("part/partials_out"), piece!("forward_columns")]);
+            }
+            Kernel::ForwardApplyColumns { parameters, from, .. } => {
+                pieces.push(parameters.piece());
+                pieces.extend(from.pieces());
+                pieces.push(piece!("forward_apply_columns"));
             }
         }
         pieces.concat()
@@ -328,7 +384,7 @@ impl Kernel {
                 writes.extend(save.then_some(Binding::Moments));
                 writes.extend(settle_if(track).bindings());
             }
-            Kernel::ForwardMoments { .. } => {
+            Kernel::ForwardMoments { .. } | Kernel::ForwardColumns { .. } => {
                 reads.push(Binding::X);
                 writes.push(Binding::Moments);
             }
@@ -347,15 +403,11 @@ impl Kernel {
                 let running = if settle == Settle::Track { &mut writes } else { &mut reads };
                 running.extend(settle.bindings());
             }
-            Kernel::ForwardApply { parameters, from, .. } => {
+            Kernel::ForwardApply { parameters, from, .. } | Kernel::ForwardApplyColumns { parameters, from, .. } => {
                 reads.push(Binding::X);
                 reads.extend(parameters.bindings());
                 writes.push(Binding::Y);
-                match from {
-                    StatisticsFrom::Stored => reads.push(Binding::Statistics),
-                    StatisticsFrom::Running => reads.extend([Binding::RunningMean, Binding::RunningVar]),
-                    StatisticsFrom::Mixed => reads.extend([Binding::Moments, Binding::Axes]),
-                }
+                reads.extend(from.bindings());
             }
         }
         let reads = reads.into_iter().map(|binding| (binding, false));
@@ -379,9 +431,8 @@ impl Kernel {
             .into_iter()
             .flat_map(|dtype| Element::widths(dtype).iter().map(move |&width| Element { dtype, width }))
             .collect();
-        let writable = |element: &&Element| element.dtype == DType::F32 || element.width > 1;
-        let parameters = [Parameters::None, Parameters::Weight, Parameters::Both];
-        let mut all = vec![];
+        let mut all: Vec<Kernel> =
+            elements.iter().flat_map(|&element| UNITS.map(|units| Kernel::ForwardColumns { element, units })).collect();
         for team in Team::ALL {
             all.push(Kernel::ForwardInstances { team });
             all.extend([false, true].map(|track| Kernel::ForwardCombine { team, track }));
@@ -391,8 +442,15 @@ impl Kernel {
             for &element in &elements {
                 all.extend(UNITS.map(|units| Kernel::ForwardMoments { team, element, units }));
             }
-            for &element in elements.iter().filter(writable) {
-                for parameters in parameters {
+        }
+        for &element in elements.iter().filter(|element| element.writes()) {
+            let scalars = [Parameters::None, Parameters::Weight, Parameters::Both];
+            let quads = [Parameters::WeightQuads, Parameters::BothQuads];
+            for from in [StatisticsFrom::Stored, StatisticsFrom::Running] {
+                all.extend(scalars.map(|parameters| Kernel::ForwardApplyColumns { element, parameters, from }));
+            }
+            for parameters in scalars.into_iter().chain(quads.into_iter().filter(|_| element.width >= 4)) {
+                for team in Team::ALL {
                     for from in [StatisticsFrom::Stored, StatisticsFrom::Running, StatisticsFrom::Mixed] {
                         all.push(Kernel::ForwardApply { team, element, parameters, from });
                     }

@@ -13,6 +13,7 @@ use crate::geometry::Geometry;
 use crate::kernel::{Binding, Kernel, Params, StatisticsFrom, Team};
 use crate::spec::NormSpec;
 
+mod columns;
 mod fit;
 mod planner;
 
@@ -165,6 +166,8 @@ impl Step {
         let loops = match self.kernel {
             Kernel::ForwardRow { units, .. } => u64::from(params.tiles) * (2 + u64::from(units) * (4 + gathered)),
             Kernel::ForwardMoments { units, .. } => u64::from(params.tiles) * (1 + 3 * u64::from(units)),
+            Kernel::ForwardColumns { units, .. } => u64::from(params.tiles) * (1 + 2 * u64::from(units)) + width,
+            Kernel::ForwardApplyColumns { .. } => u64::from(params.segment_units) + width,
             Kernel::ForwardCombine { .. } => per_lane(params.units),
             Kernel::ForwardInstances { .. } => per_lane(params.samples) * (1 + u64::from(params.parts)) + reduce,
             Kernel::ForwardAxes { .. } => per_lane(params.samples.max(params.channels)) * (1 + u64::from(params.parts)),

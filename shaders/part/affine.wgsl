@@ -28,6 +28,10 @@ fn normalize_unit(values: Values, s: Statistics, row: u32, i: u32) -> Values {
         let parameter = parameter_of(row, i);
         return mul(deviation, splat(s.scale * weight_at(parameter))) + splat(bias_at(parameter));
     }
+    if AFFINE == PER_ELEMENT {
+        let parameter = parameter_of(row, i);
+        return mul(deviation, mul(splat(s.scale), weight_unit(parameter))) + bias_unit(parameter);
+    }
     var weights: array<f32, WIDTH>;
     var biases: array<f32, WIDTH>;
     for (var k = 0u; k < WIDTH; k++) {

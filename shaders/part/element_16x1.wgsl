@@ -20,3 +20,7 @@ fn total(v: Values) -> f32 {
 fn first_scalar(v: Values) -> f32 {
     return v;
 }
+
+fn scalar(v: Values, k: u32) -> f32 {
+    return v;
+}

@@ -19,6 +19,12 @@ pub(super) struct Rows {
     pub parameter: ParameterIndex,
 }
 
+// shaders/part/affine.wgsl
+const PER_ROW: u32 = 0;
+const PER_UNIT: u32 = 1;
+const PER_ELEMENT: u32 = 2;
+const MIXED: u32 = 3;
+
 impl Planner<'_> {
     /// The uniform's part that only depends on the layer and the geometry.
     pub(super) fn params(&self) -> Params {
@@ -74,24 +80,31 @@ impl Planner<'_> {
         vec![("CUMULATIVE", u32::from(self.spec.tracked() == Some(Momentum::Cumulative)))]
     }
 
-    pub(super) fn parameters(&self) -> Parameters {
-        match (self.spec.has_weight(), self.spec.has_bias()) {
-            (false, _) => Parameters::None,
-            (true, false) => Parameters::Weight,
-            (true, true) => Parameters::Both,
+    /// Whether a kernel over `rows` in units of `element` can read four parameters at once.
+    pub(super) fn quads(&self, rows: Rows, element: Element) -> bool {
+        element.width >= 4 && self.affine(rows, element) == PER_ELEMENT
+    }
+
+    /// Which parameters there are, and whether they are read in fours.
+    pub(super) fn parameters(&self, quads: bool) -> Parameters {
+        match (self.spec.has_weight(), self.spec.has_bias(), quads) {
+            (false, _, _) => Parameters::None,
+            (true, false, false) => Parameters::Weight,
+            (true, true, false) => Parameters::Both,
+            (true, false, true) => Parameters::WeightQuads,
+            (true, true, true) => Parameters::BothQuads,
         }
     }
 
-    pub(super) fn affine_constants(&self, rows: Rows, element: Element) -> Vec<(&'static str, u32)> {
+    /// The value of the override AFFINE, see shaders/part/affine.wgsl.
+    pub(super) fn affine(&self, rows: Rows, element: Element) -> u32 {
         let inner = rows.parameter.inner;
-        let affine = match self.parameters() {
-            Parameters::None => 0,
-            _ if inner >= rows.len => 0,
-            _ if inner.is_multiple_of(element.width as usize) => 1,
-            _ if inner == 1 => 2,
-            _ => 3,
-        };
-        vec![("AFFINE", affine)]
+        match () {
+            _ if !self.spec.has_weight() || inner >= rows.len => PER_ROW,
+            _ if inner.is_multiple_of(element.width as usize) => PER_UNIT,
+            _ if inner == 1 => PER_ELEMENT,
+            _ => MIXED,
+        }
     }
 
     /// The widest element that no row of `len` splits and that can be written.

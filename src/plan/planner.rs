@@ -9,12 +9,9 @@ use crate::kernel::{Element, Kernel, Params, Settle, StatisticsFrom, Team, UNITS
 use crate::spec::{NormSpec, SwitchableNorm, Weighting};
 
 /// A software adapter has a few cores of a few lanes: this many invocations keep them busy.
-const BUSY_SOFTWARE: usize = 512;
+pub(super) const BUSY_SOFTWARE: usize = 512;
 /// A GPU wants many workgroups: with fewer than this, long rows are cut into segments.
-const BUSY_GPU: usize = 1024;
-/// Spatial sizes below this are summed as columns (neighbouring channels in step) rather than plane by plane.
-const COLUMN_SPATIAL: usize = 16;
-
+pub(super) const BUSY_GPU: usize = 1024;
 pub(super) struct Planner<'a> {
     pub spec: &'a NormSpec,
     pub geometry: &'a Geometry,
@@ -33,7 +30,10 @@ impl Planner<'_> {
             return self.switchable(norm);
         }
         if geometry.source == Source::Running {
-            let steps = self.apply(self.instances(), StatisticsFrom::Running, geometry.channels, &[])?;
+            let steps = match self.columns() {
+                Some(element) => vec![self.apply_columns(element, StatisticsFrom::Running)?],
+                None => self.apply(self.instances(), StatisticsFrom::Running, geometry.channels, &[])?,
+            };
             return Ok(Plan { steps, scratch: Scratch::default(), why: "running statistics: nothing to sum".into() });
         }
         let row = self.row_shape();
@@ -101,18 +101,18 @@ impl Planner<'_> {
         let geometry = self.geometry;
         let tracks_instances = matches!(self.spec, NormSpec::Instance(_)) && geometry.updates;
         let track = geometry.updates && !tracks_instances;
+        let rows = Rows { count: geometry.rows, len: geometry.row_len, parameter: geometry.parameter };
         let kernel = Kernel::ForwardRow {
             team,
             element,
             units: held,
-            parameters: self.parameters(),
+            parameters: self.parameters(self.quads(rows, element)),
             save: tracks_instances,
             track,
         };
         let units = geometry.row_len / element.width as usize;
         let run = units / geometry.runs;
-        let rows = Rows { count: geometry.rows, len: geometry.row_len, parameter: geometry.parameter };
-        let mut constants = self.affine_constants(rows, element);
+        let mut constants = vec![("AFFINE", self.affine(rows, element))];
         constants.push(("CENTERED", u32::from(!matches!(self.spec, NormSpec::Rms(_)))));
         constants.push(("CONTIGUOUS", u32::from(geometry.runs == 1)));
         if track {
@@ -166,30 +166,20 @@ impl Planner<'_> {
     fn split(&self, why: String) -> Result<Plan> {
         let geometry = self.geometry;
         let rows = self.instances();
-        let columns = matches!(self.spec, NormSpec::Batch(_))
-            && geometry.spatial < COLUMN_SPATIAL
-            && matches!(self.strategy.team, None | Some(Team::Invocation))
-            && self.tensor_bytes() <= self.binding_limit();
-        let mut scratch = Scratch { statistics: geometry.rows as u64, ..Scratch::default() };
-        let (mut steps, combine) = if columns {
-            let (step, chunks) = self.column_moments()?;
-            let (row, all) = (geometry.spatial, geometry.channels * geometry.spatial);
-            scratch.moments = (all * chunks) as u64;
-            (vec![step], self.combine(row, row, all, row * chunks)?)
-        } else {
-            let (steps, segments) = self.moments(rows)?;
-            scratch.moments = (rows.count * segments) as u64;
-            let combine = match self.spec {
-                NormSpec::Batch(_) => {
-                    let sample = geometry.channels * segments;
-                    self.combine(segments, segments, sample, geometry.samples * segments)?
-                }
-                NormSpec::Instance(_) if geometry.updates => self.track_instances(segments)?,
-                _ => self.combine(segments, segments, 0, segments)?,
-            };
-            (steps, combine)
-        };
-        steps.push(combine);
+        if let Some(element) = self.columns() {
+            return self.split_columns(element, why);
+        }
+        let (mut steps, segments) = self.moments(rows)?;
+        steps.push(match self.spec {
+            NormSpec::Batch(_) => {
+                let sample = geometry.channels * segments;
+                self.combine(segments, segments, sample, geometry.samples * segments)?
+            }
+            NormSpec::Instance(_) if geometry.updates => self.track_instances(segments)?,
+            _ => self.combine(segments, segments, 0, segments)?,
+        });
+        let moments = (rows.count * segments) as u64;
+        let scratch = Scratch { moments, statistics: geometry.rows as u64, ..Scratch::default() };
         steps.extend(self.apply(rows, StatisticsFrom::Stored, geometry.rows, &[])?);
         Ok(Plan { steps, scratch, why: format!("{why}: partial moments, combine, apply") })
     }
@@ -234,41 +224,12 @@ impl Planner<'_> {
         Ok((steps, segments))
     }
 
-    /// Moments of batch norm's columns, channels by spatial positions, in chunks of samples; and how many chunks.
-    fn column_moments(&self) -> Result<(Step, usize)> {
-        let geometry = self.geometry;
-        let columns = geometry.channels * geometry.spatial;
-        let element = Element { dtype: self.dtype, width: 1 };
-        let held = 8;
-        let busy = if self.caps.software { BUSY_SOFTWARE } else { 64 * BUSY_GPU };
-        let wanted = busy.div_ceil(columns).min(geometry.samples.div_ceil(2 * held)).max(1);
-        let tiles = geometry.samples.div_ceil(wanted * held).min(MAX_ITERATIONS as usize / (4 * held));
-        let chunks = geometry.samples.div_ceil(tiles * held);
-        let kernel = Kernel::ForwardMoments { team: Team::Invocation, element, units: held as u32 };
-        let columns = index(columns, "channels")?;
-        let params = Params {
-            rows: columns,
-            units: index(geometry.samples, "samples")?,
-            row_stride: 1,
-            run: 1,
-            run_stride: columns,
-            tiles: index(tiles, "samples")?,
-            segments: index(chunks, "samples")?,
-            segment_units: index(tiles * held, "samples")?,
-            partial_row: 1,
-            partial_segment: columns,
-            ..self.params()
-        };
-        let constants = vec![("CENTERED", 1), ("CONTIGUOUS", 0)];
-        Ok((self.step(kernel, params, constants, 0..self.tensor_bytes())?, chunks))
-    }
-
-    fn combine_kernel(&self, team: Team, track: bool) -> Kernel {
+    pub(super) fn combine_kernel(&self, team: Team, track: bool) -> Kernel {
         Kernel::ForwardCombine { team, track }
     }
 
     /// A combine of `units` partials per row, in runs of `run` that are `run_stride` apart.
-    fn combine(&self, row_stride: usize, run: usize, run_stride: usize, units: usize) -> Result<Step> {
+    pub(super) fn combine(&self, row_stride: usize, run: usize, run_stride: usize, units: usize) -> Result<Step> {
         let track = self.geometry.updates;
         let params = Params {
             rows: index(self.geometry.rows, "rows")?,
@@ -362,8 +323,9 @@ impl Planner<'_> {
             true => BY_UNIT,
             false => BY_ELEMENT,
         };
-        let kernel = Kernel::ForwardApply { team, element, parameters: self.parameters(), from };
-        let mut constants = self.affine_constants(rows, element);
+        let kernel =
+            Kernel::ForwardApply { team, element, parameters: self.parameters(self.quads(rows, element)), from };
+        let mut constants = vec![("AFFINE", self.affine(rows, element))];
         constants.push(("LOOKUP", lookup));
         constants.extend_from_slice(extra);
         let mut steps = vec![];

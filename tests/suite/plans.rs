@@ -141,6 +141,24 @@ fn follow(plan: &Plan, geometry: &Geometry, dtype: DType) -> Trace {
                     }
                 }
             }
+            Kernel::ForwardColumns { .. } | Kernel::ForwardApplyColumns { .. } => {
+                for team in teams(step) {
+                    let (column, chunk) = (team % p.rows, team / p.rows);
+                    for sample in chunk * p.segment_units..((chunk + 1) * p.segment_units).min(p.samples) {
+                        for k in 0..width {
+                            let element = ((sample * p.rows + column) * width + k) as usize;
+                            let channel = (column * width + k) / p.inner;
+                            if matches!(step.kernel, Kernel::ForwardColumns { .. }) {
+                                let partial = (chunk * p.rows + column) * width + k;
+                                trace.partials.entry(partial).or_default().push(element);
+                            } else {
+                                let row = channel % p.statistics_period;
+                                trace.written.entry(element).or_default().push((row, channel));
+                            }
+                        }
+                    }
+                }
+            }
             Kernel::ForwardCombine { .. } => {
                 for row in teams(step) {
                     trace.merged.entry(row).or_default().extend((0..p.units).map(|i| address(step, row, i)));
