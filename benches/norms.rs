@@ -55,6 +55,8 @@ struct Row {
     shape: Vec<usize>,
     dispatches: usize,
     why: String,
+    /// The last run's time of each dispatch.
+    steps: Vec<(&'static str, Duration)>,
     copy: Duration,
     gpu: Duration,
     wall: Duration,
@@ -131,7 +133,7 @@ fn measure(gpu: &Gpu, copies: &Copies, case: &Case, runs: usize) -> Result<Row, 
         gpu.device().poll(wgpu::PollType::wait_indefinitely())?;
         Ok::<_, Box<dyn Error>>(start.elapsed())
     };
-    let (mut copy, mut on_gpu, mut walls) = (vec![], vec![], vec![]);
+    let (mut copy, mut on_gpu, mut walls, mut last) = (vec![], vec![], vec![], vec![]);
     for run in 0..runs + 2 {
         let best = copies.best(&x, &target)?;
         let whole = wall(&|encoder| norm.encode_forward(encoder, &x, &y))?;
@@ -140,7 +142,8 @@ fn measure(gpu: &Gpu, copies: &Copies, case: &Case, runs: usize) -> Result<Row, 
         if run >= 2 {
             copy.push(best);
             walls.push(whole);
-            on_gpu.push(steps.map_or(whole, |steps| steps.iter().map(|(_, time)| *time).sum()));
+            on_gpu.push(steps.as_ref().map_or(whole, |steps| steps.iter().map(|(_, time)| *time).sum()));
+            last = steps.unwrap_or_default();
         }
     }
     let result = y.to_array()?;
@@ -152,6 +155,7 @@ fn measure(gpu: &Gpu, copies: &Copies, case: &Case, runs: usize) -> Result<Row, 
         shape: case.shape.clone(),
         dispatches: plan.steps.len(),
         why: plan.why,
+        steps: last,
         copy: median(copy),
         gpu: median(on_gpu),
         wall: median(walls),
@@ -189,7 +193,9 @@ fn to_json(info: &wgpu::AdapterInfo, runs: usize, rows: &[Row]) -> String {
     let rows: Vec<serde_json::Value> = rows
         .iter()
         .map(|row| {
+            let steps: Vec<_> = row.steps.iter().map(|(step, time)| (step, time.as_secs_f64() * 1e3)).collect();
             serde_json::json!({
+                "steps_ms": steps,
                 "case": row.name, "shape": row.shape, "dispatches": row.dispatches, "plan": row.why,
                 "copy_ms": row.copy.as_secs_f64() * 1e3, "gpu_ms": row.gpu.as_secs_f64() * 1e3,
                 "wall_ms": row.wall.as_secs_f64() * 1e3, "gb_per_s": row.gigabytes_per_second(), "ratio": row.ratio(),

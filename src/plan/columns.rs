@@ -9,8 +9,10 @@ use crate::kernel::{Element, Kernel, Params, StatisticsFrom, Team};
 use crate::spec::NormSpec;
 
 /// Spatial sizes below this are summed as columns (neighbouring channels in step) rather than plane by plane.
-const COLUMN_SPATIAL: usize = 16;
+const COLUMN_SPATIAL: usize = 64;
 
+/// Bytes of a chunk of samples on software adapters.
+const CHUNK_BYTES: u64 = 128 << 10;
 /// Samples that an invocation holds in registers at once.
 const HELD: usize = 8;
 
@@ -49,8 +51,13 @@ impl Planner<'_> {
     fn column_step(&self, kernel: Kernel, element: Element) -> Result<Step> {
         let geometry = self.geometry;
         let units = geometry.channels * geometry.spatial / element.width as usize;
-        let busy = if self.caps.software { BUSY_SOFTWARE } else { 64 * BUSY_GPU };
-        let wanted = busy.div_ceil(units).min(geometry.samples.div_ceil(2 * HELD));
+        let wanted = if self.caps.software {
+            // Neighbouring teams run one after the other there: what they share has to be in the cache still.
+            BUSY_SOFTWARE.div_ceil(units).max(usize::try_from(self.tensor_bytes() / CHUNK_BYTES).unwrap_or(usize::MAX))
+        } else {
+            (64 * BUSY_GPU).div_ceil(units)
+        };
+        let wanted = wanted.min(geometry.samples.div_ceil(2 * HELD));
         let tiles = geometry.samples.div_ceil(wanted * HELD).min(MAX_ITERATIONS as usize / (4 * HELD));
         let params = Params {
             rows: index(units, "channels")?,
