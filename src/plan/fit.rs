@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::planner::Planner;
+use super::planner::{BUSY_SOFTWARE, Planner};
 use super::{MAX_ITERATIONS, Step};
 use crate::error::{Error, Result};
 use crate::geometry::{ParameterIndex, Source};
@@ -211,11 +211,16 @@ impl Planner<'_> {
         bytes: Range<u64>,
         workgroup: u32,
     ) -> Result<Step> {
+        let teams = u64::from(params.rows) * u64::from(params.segments.max(1));
+        // Few invocations on a software adapter: small workgroups, so that every core gets some.
+        let workgroup = match kernel.team() {
+            Team::Invocation if self.caps.software && teams < BUSY_SOFTWARE as u64 => workgroup.min(8),
+            _ => workgroup,
+        };
         constants.push(("WORKGROUP", workgroup));
         if kernel.team() == Team::Subgroup {
             constants.push(("SUBGROUP", self.caps.subgroup.unwrap_or(1)));
         }
-        let teams = u64::from(params.rows) * u64::from(params.segments.max(1));
         let per_workgroup = workgroup as usize / self.lanes(kernel.team(), workgroup);
         let workgroups = self.grid(teams.div_ceil(per_workgroup as u64), per_workgroup as u64)?;
         Ok(Step { kernel, constants, params, workgroups, bytes })

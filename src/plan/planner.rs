@@ -10,6 +10,8 @@ use crate::spec::{NormSpec, SwitchableNorm, Weighting};
 
 /// A software adapter has a few cores of a few lanes: this many invocations keep them busy.
 pub(super) const BUSY_SOFTWARE: usize = 512;
+/// Units of a tensor so small that dispatches are what costs.
+const FEW_UNITS: usize = 1 << 15;
 /// A GPU wants many workgroups: with fewer than this, long rows are cut into segments.
 pub(super) const BUSY_GPU: usize = 1024;
 pub(super) struct Planner<'a> {
@@ -84,9 +86,11 @@ impl Planner<'_> {
                 let held = UNITS.into_iter().find(|&held| units <= held as usize * size).unwrap_or(32);
                 (32 * size, held)
             }
-            // Rows longer than its registers are read again from the cache; too few of them would leave cores idle.
+            // Rows longer than its registers are read again from the cache; too few of them would leave cores idle, which
+            // does not matter where all of it takes less than two more dispatches would.
             Team::Invocation => {
-                let alone = units <= 64 || geometry.rows >= BUSY_SOFTWARE / 4;
+                let few = geometry.rows * units <= FEW_UNITS && geometry.rows >= 8;
+                let alone = units <= 64 || geometry.rows >= BUSY_SOFTWARE / 4 || few;
                 (if alone { 2048 } else { 0 }, if units <= 2 { 2 } else { 8 })
             }
         };

@@ -12,6 +12,7 @@ const HELP: &str = "\
 cargo xtask demo              run the quickstart example, with a GPU driver installed first where there is none
 cargo xtask test              check the format, lint, test and build the docs, as CI does
 cargo xtask test -- ARGS...   the same, with ARGS handed to `cargo test`
+cargo xtask bench [ARGS...]   time every norm against copying its bytes; --quick, --json FILE, words of a case's name
 cargo xtask shaders           write every linked kernel to target/shaders/, for editors and other compilers
 cargo xtask help              print this list";
 
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
             Ok(())
         }
         ["demo"] => demo(),
+        ["bench", ref rest @ ..] => bench(rest),
         ["shaders"] => run_steps(&[Step::cargo(&["run", "--quiet", "--example", "dump_shaders"])]),
         ["test"] => test(&[]),
         ["test", "--", ref rest @ ..] => test(rest),
@@ -44,6 +46,11 @@ fn demo() -> Result<(), String> {
     let folder = std::env::temp_dir().display().to_string();
     let folder = std::env::var("XDG_RUNTIME_DIR").unwrap_or(folder);
     run_steps(&[Step::cargo(&["run", "--release", "--example", "quickstart"]).env("XDG_RUNTIME_DIR", &folder)])
+}
+
+fn bench(args: &[&str]) -> Result<(), String> {
+    drivers::ensure(&[Driver::Vulkan])?;
+    run_steps(&[Step::cargo(&[&["bench", "--bench", "norms", "--"], args].concat())])
 }
 
 fn test(test_args: &[&str]) -> Result<(), String> {
