@@ -1,10 +1,14 @@
 //! A plan and its buffers become dispatches in a command encoder.
 
-use wgpu::{BindGroupEntry, BindingResource, BufferBinding, BufferUsages};
+use std::ops::Range;
+use std::sync::Arc;
 
-use crate::error::Result;
+use wgpu::{BindGroupEntry, BindingResource, BufferBinding};
+
+use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 use crate::kernel::Binding;
+use crate::pipeline::Pipeline;
 use crate::plan::{Plan, Step};
 use crate::profile::Timestamps;
 use crate::tensor::Tensor;
@@ -19,7 +23,7 @@ pub(crate) struct Resources<'a> {
 
 /// One step, ready: all that can fail has been done.
 struct Ready {
-    pipeline: std::sync::Arc<crate::pipeline::Pipeline>,
+    pipeline: Arc<Pipeline>,
     group: wgpu::BindGroup,
 }
 
@@ -32,31 +36,34 @@ pub(crate) fn record(
     timestamps: Option<&Timestamps>,
 ) -> Result<()> {
     gpu.alive()?;
-    let scratch = |binding, label| gpu.buffer(label, plan.scratch.bytes(binding), BufferUsages::STORAGE, None);
-    let moments = scratch(Binding::Moments, "gpunorm moments")?;
-    let statistics = scratch(Binding::Statistics, "gpunorm statistics")?;
-    let axes = scratch(Binding::Axes, "gpunorm axes")?;
+    // Once for all steps: another thread may grow it meanwhile.
+    let scratch = [Binding::Moments, Binding::Statistics, Binding::Axes]
+        .into_iter()
+        .filter(|&binding| plan.steps.iter().any(|step| step.kernel.bindings().iter().any(|used| used.0 == binding)))
+        .map(|binding| Ok((binding, gpu.scratch(binding, plan.scratch.bytes(binding))?)))
+        .collect::<Result<Vec<_>>>()?;
     let ready: Vec<Ready> = plan
         .steps
         .iter()
         .map(|step| {
             let pipeline = gpu.pipelines().get(gpu, step)?;
-            let params = gpu.uniform(&step.params)?;
-            let resource = |binding: Binding| match binding {
-                Binding::X => slice_of(resources.x, step),
-                Binding::Y => slice_of(resources.y, step),
-                Binding::Params => params.as_entire_binding(),
-                Binding::Moments => moments.as_entire_binding(),
-                Binding::Statistics => statistics.as_entire_binding(),
-                Binding::Axes => axes.as_entire_binding(),
-                // A plan only asks for state that the layer has.
-                state => (resources.state)(state).unwrap_or(&moments).as_entire_binding(),
+            let bound = |binding: Binding| match scratch.iter().find(|(scratch, _)| *scratch == binding) {
+                Some((_, buffer)) => Ok((buffer.clone(), 0..plan.scratch.bytes(binding))),
+                None => buffer_for(gpu, step, resources, binding),
             };
-            let entries: Vec<_> = step
+            let bound = step
                 .kernel
                 .bindings()
                 .into_iter()
-                .map(|(binding, _)| BindGroupEntry { binding: binding as u32, resource: resource(binding) })
+                .map(|(binding, _)| Ok((binding, bound(binding)?)))
+                .collect::<Result<Vec<_>>>()?;
+            let entries: Vec<_> = bound
+                .iter()
+                .map(|(binding, (buffer, range))| {
+                    let size = wgpu::BufferSize::new(range.end - range.start);
+                    let resource = BindingResource::Buffer(BufferBinding { buffer, offset: range.start, size });
+                    BindGroupEntry { binding: *binding as u32, resource }
+                })
                 .collect();
             let label = Some(step.kernel.name());
             let descriptor = wgpu::BindGroupDescriptor { label, layout: &pipeline.layout, entries: &entries };
@@ -78,11 +85,20 @@ pub(crate) fn record(
     Ok(())
 }
 
-/// The part of a tensor that a step binds.
-fn slice_of<'a>(tensor: &'a Tensor, step: &Step) -> BindingResource<'a> {
-    BindingResource::Buffer(BufferBinding {
-        buffer: tensor.buffer(),
-        offset: tensor.offset() + step.bytes.start,
-        size: wgpu::BufferSize::new(step.bytes.end - step.bytes.start),
-    })
+/// The buffer behind a binding that is not scratch, and which of its bytes a step binds.
+fn buffer_for(gpu: &Gpu, step: &Step, resources: &Resources, binding: Binding) -> Result<(wgpu::Buffer, Range<u64>)> {
+    let slice = |tensor: &Tensor| {
+        let range = tensor.offset() + step.bytes.start..tensor.offset() + step.bytes.end;
+        (tensor.buffer().clone(), range)
+    };
+    let buffer = match binding {
+        Binding::X => return Ok(slice(resources.x)),
+        Binding::Y => return Ok(slice(resources.y)),
+        Binding::Params => gpu.uniform(&step.params)?,
+        state => (resources.state)(state).cloned().ok_or_else(|| Error::Wgpu {
+            message: format!("{} binds {state:?}, which this layer lacks", step.kernel.name()),
+        })?,
+    };
+    let range = 0..buffer.size();
+    Ok((buffer, range))
 }

@@ -7,7 +7,7 @@ use wgpu::{Backend, BufferDescriptor, BufferUsages, DeviceType, ErrorFilter, Fea
 
 use crate::caps::Caps;
 use crate::error::{Error, Result};
-use crate::kernel::Params;
+use crate::kernel::{Binding, Params};
 use crate::pipeline::Pipelines;
 
 /// Uniforms kept for steps that may come again.
@@ -26,6 +26,9 @@ struct Inner {
     caps: Caps,
     pipelines: Pipelines,
     uniforms: Mutex<HashMap<Vec<u8>, wgpu::Buffer>>,
+    /// What steps hand to one another. All forwards share it: the queue runs them one after the other, and each writes
+    /// before it reads.
+    scratch: Mutex<HashMap<Binding, wgpu::Buffer>>,
     /// Why the device is gone, once it is and if this crate opened it.
     lost: Arc<OnceLock<String>>,
     /// What tells devices apart: wgpu's own comparison takes those of two instances for the same.
@@ -85,8 +88,8 @@ impl Gpu {
     }
 
     fn build(device: wgpu::Device, queue: wgpu::Queue, caps: Caps, lost: Arc<OnceLock<String>>) -> Gpu {
-        let (pipelines, uniforms, identity) = Default::default();
-        Gpu { inner: Arc::new(Inner { device, queue, caps, pipelines, uniforms, lost, identity }) }
+        let (pipelines, uniforms, scratch, identity) = Default::default();
+        Gpu { inner: Arc::new(Inner { device, queue, caps, pipelines, uniforms, scratch, lost, identity }) }
     }
 
     /// The same device, planned for as if it had these numbers, which must not exceed its own: for tests and
@@ -94,8 +97,8 @@ impl Gpu {
     pub fn with_caps(&self, caps: Caps) -> Gpu {
         let Inner { device, queue, lost, identity, .. } = &*self.inner;
         let (device, queue, lost, identity) = (device.clone(), queue.clone(), lost.clone(), identity.clone());
-        let (pipelines, uniforms) = Default::default();
-        Gpu { inner: Arc::new(Inner { device, queue, caps, pipelines, uniforms, lost, identity }) }
+        let (pipelines, uniforms, scratch) = Default::default();
+        Gpu { inner: Arc::new(Inner { device, queue, caps, pipelines, uniforms, scratch, lost, identity }) }
     }
 
     /// The wgpu device.
@@ -200,6 +203,17 @@ impl Gpu {
             uniforms.clear();
         }
         uniforms.insert(bytes.to_vec(), buffer.clone());
+        Ok(buffer)
+    }
+
+    /// At least `bytes` of scratch for `binding`, of any content. It only grows.
+    pub(crate) fn scratch(&self, binding: Binding, bytes: u64) -> Result<wgpu::Buffer> {
+        let mut scratch = self.inner.scratch.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(buffer) = scratch.get(&binding).filter(|buffer| buffer.size() >= bytes) {
+            return Ok(buffer.clone());
+        }
+        let buffer = self.buffer("gpunorm scratch", bytes, BufferUsages::STORAGE, None)?;
+        scratch.insert(binding, buffer.clone());
         Ok(buffer)
     }
 
