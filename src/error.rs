@@ -3,7 +3,7 @@
 use crate::dtype::DType;
 
 /// The result of every fallible call of this crate.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why a call failed. The fields of a variant are the values that its message names.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]

@@ -63,7 +63,7 @@ impl Planner<'_> {
     // ---- one kernel for everything
 
     /// Team, units per lane and width of a fused row, or why there is none.
-    fn row_shape(&self) -> std::result::Result<(Team, u32, Element), String> {
+    fn row_shape(&self) -> Result<(Team, u32, Element), String> {
         let geometry = self.geometry;
         let run = geometry.row_len / geometry.runs;
         let element = self.widest(run).ok_or("16-bit rows of odd length share words")?;
