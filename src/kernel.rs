@@ -7,6 +7,9 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::dtype::DType;
 
+mod all;
+mod link;
+
 /// Who works on one row together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Team {
@@ -141,23 +144,9 @@ pub struct Params {
     pub pad: [u32; 2],
 }
 
-macro_rules! piece {
-    ($file:literal) => {
-        include_str!(concat!("../shaders/", $file, ".wgsl"))
-    };
-}
-
 impl Team {
     /// All of them.
     pub const ALL: [Team; 3] = [Team::Workgroup, Team::Subgroup, Team::Invocation];
-
-    fn piece(self) -> &'static str {
-        match self {
-            Team::Workgroup => piece!("part/team_workgroup"),
-            Team::Subgroup => piece!("part/team_subgroup"),
-            Team::Invocation => piece!("part/team_invocation"),
-        }
-    }
 }
 
 impl Element {
@@ -173,37 +162,9 @@ impl Element {
     pub fn writes(self) -> bool {
         self.width as usize * self.dtype.size() >= 4
     }
-
-    fn pieces(self) -> [&'static str; 3] {
-        let word = match self.dtype {
-            DType::F32 => "",
-            DType::F16 => piece!("part/word_f16"),
-            DType::BF16 => piece!("part/word_bf16"),
-        };
-        let unit = match (self.dtype, self.width) {
-            (DType::F32, 4) => piece!("part/element_32x4"),
-            (DType::F32, _) => piece!("part/element_32x1"),
-            (_, 8) => piece!("part/element_16x8"),
-            (_, 2) => piece!("part/element_16x2"),
-            (_, _) => piece!("part/element_16x1"),
-        };
-        // Eight elements are a matrix, whose product is another.
-        let values = if self.width == 8 { "" } else { piece!("part/values") };
-        [word, unit, values]
-    }
 }
 
 impl Parameters {
-    fn piece(self) -> &'static str {
-        match self {
-            Parameters::None => piece!("part/parameters_none"),
-            Parameters::Weight => piece!("part/parameters_weight"),
-            Parameters::Both => piece!("part/parameters_both"),
-            Parameters::WeightQuads => piece!("part/parameters_weight_quads"),
-            Parameters::BothQuads => piece!("part/parameters_both_quads"),
-        }
-    }
-
     fn bindings(self) -> &'static [Binding] {
         match self {
             Parameters::None => &[],
@@ -211,33 +172,9 @@ impl Parameters {
             Parameters::Both | Parameters::BothQuads => &[Binding::Weight, Binding::Bias],
         }
     }
-
-    fn in_quads(self) -> bool {
-        matches!(self, Parameters::WeightQuads | Parameters::BothQuads)
-    }
-
-    /// The pieces of a kernel that looks parameters up for units of `width`.
-    fn unit_pieces(self, width: u32) -> [&'static str; 3] {
-        let neighbours = match (self.in_quads(), width) {
-            (true, 4) => piece!("part/neighbours_4"),
-            (true, _) => piece!("part/neighbours_8"),
-            (false, _) => piece!("part/neighbours_each"),
-        };
-        [self.piece(), neighbours, piece!("part/affine")]
-    }
 }
 
 impl StatisticsFrom {
-    fn pieces(self) -> &'static [&'static str] {
-        match self {
-            StatisticsFrom::Stored => &[piece!("part/statistics_stored")],
-            StatisticsFrom::Running => &[piece!("part/statistics_running")],
-            StatisticsFrom::Mixed => {
-                &[piece!("part/partials"), piece!("part/instances"), piece!("part/statistics_mixed")]
-            }
-        }
-    }
-
     fn bindings(self) -> &'static [Binding] {
         match self {
             StatisticsFrom::Stored => &[Binding::Statistics],
@@ -248,14 +185,6 @@ impl StatisticsFrom {
 }
 
 impl Settle {
-    fn pieces(self) -> &'static [&'static str] {
-        match self {
-            Settle::None => &[piece!("part/settle_none")],
-            Settle::Track => &[piece!("part/running"), piece!("part/settle_track")],
-            Settle::Running => &[piece!("part/settle_running")],
-        }
-    }
-
     fn bindings(self) -> &'static [Binding] {
         match self {
             Settle::None => &[],
@@ -267,14 +196,6 @@ impl Settle {
 
 /// Registers that a tile holds; each has its piece.
 pub const UNITS: [u32; 3] = [2, 8, 32];
-
-fn units_piece(units: u32) -> &'static str {
-    match units {
-        2 => piece!("part/units_2"),
-        8 => piece!("part/units_8"),
-        _ => piece!("part/units_32"),
-    }
-}
 
 fn settle_if(track: bool) -> Settle {
     if track { Settle::Track } else { Settle::None }
@@ -323,55 +244,6 @@ impl Kernel {
         }
     }
 
-    /// The WGSL of this kernel. `directives` come first: browsers require `enable subgroups;` where naga refuses it.
-    pub fn link(self, directives: &str) -> String {
-        let mut pieces = vec![directives, piece!("part/params"), piece!("part/moments"), self.team().piece()];
-        if let Some(element) = self.element() {
-            pieces.extend(element.pieces());
-        }
-        match self {
-            Kernel::ForwardRow { units, parameters, save, track, element, .. } => {
-                pieces.extend([piece!("part/walk"), units_piece(units), piece!("part/tile")]);
-                pieces.extend(parameters.unit_pieces(element.width));
-                pieces.push(if save { piece!("part/partials_out") } else { piece!("part/save_none") });
-                pieces.extend(settle_if(track).pieces());
-                pieces.push(piece!("forward_row"));
-            }
-            Kernel::ForwardMoments { units, .. } => {
-                pieces.extend([piece!("part/walk"), units_piece(units), piece!("part/tile")]);
-                pieces.extend([piece!("part/partials_out"), piece!("forward_moments")]);
-            }
-            Kernel::ForwardCombine { track, .. } => {
-                pieces.extend([piece!("part/walk"), piece!("part/partials"), piece!("part/statistics_out")]);
-                pieces.extend(settle_if(track).pieces());
-                pieces.push(piece!("forward_combine"));
-            }
-            Kernel::ForwardInstances { .. } => {
-                pieces.extend([piece!("part/partials"), piece!("part/instances"), piece!("part/statistics_out")]);
-                pieces.extend([piece!("part/running"), piece!("forward_instances")]);
-            }
-            Kernel::ForwardAxes { settle, .. } => {
-                pieces.extend([piece!("part/partials"), piece!("part/instances")]);
-                pieces.extend(settle.pieces());
-                pieces.push(piece!("forward_axes"));
-            }
-            Kernel::ForwardApply { parameters, from, element, .. } => {
-                pieces.extend(parameters.unit_pieces(element.width));
-                pieces.extend(from.pieces());
-                pieces.push(piece!("forward_apply"));
-            }
-            Kernel::ForwardColumns { units, .. } => {
-                pieces.extend([units_piece(units), piece!("part/partials_out"), piece!("forward_columns")]);
-            }
-            Kernel::ForwardApplyColumns { parameters, from, .. } => {
-                pieces.push(parameters.piece());
-                pieces.extend(from.pieces());
-                pieces.push(piece!("forward_apply_columns"));
-            }
-        }
-        pieces.concat()
-    }
-
     /// What it binds, in group 0, and whether it writes it.
     pub fn bindings(self) -> Vec<(Binding, bool)> {
         let mut reads = vec![Binding::Params];
@@ -414,54 +286,5 @@ impl Kernel {
         let mut bindings: Vec<_> = reads.chain(writes.into_iter().map(|binding| (binding, true))).collect();
         bindings.sort();
         bindings
-    }
-
-    /// A name for this permutation, in words that files can be called.
-    pub fn permutation(self) -> String {
-        let fields = format!("{self:?}").to_lowercase();
-        let skip = |word: &str| word.is_empty() || ["element", "dtype", "width", "team"].contains(&word);
-        let mut words: Vec<&str> = fields.split(|c: char| !c.is_alphanumeric()).filter(|word| !skip(word)).collect();
-        words[0] = self.name();
-        words.join("-")
-    }
-
-    /// Every kernel that a plan can pick.
-    pub fn all() -> Vec<Kernel> {
-        let elements: Vec<Element> = [DType::F32, DType::F16, DType::BF16]
-            .into_iter()
-            .flat_map(|dtype| Element::widths(dtype).iter().map(move |&width| Element { dtype, width }))
-            .collect();
-        let mut all: Vec<Kernel> =
-            elements.iter().flat_map(|&element| UNITS.map(|units| Kernel::ForwardColumns { element, units })).collect();
-        for team in Team::ALL {
-            all.push(Kernel::ForwardInstances { team });
-            all.extend([false, true].map(|track| Kernel::ForwardCombine { team, track }));
-            all.extend(
-                [Settle::None, Settle::Track, Settle::Running].map(|settle| Kernel::ForwardAxes { team, settle }),
-            );
-            for &element in &elements {
-                all.extend(UNITS.map(|units| Kernel::ForwardMoments { team, element, units }));
-            }
-        }
-        for &element in elements.iter().filter(|element| element.writes()) {
-            let scalars = [Parameters::None, Parameters::Weight, Parameters::Both];
-            let quads = [Parameters::WeightQuads, Parameters::BothQuads];
-            for from in [StatisticsFrom::Stored, StatisticsFrom::Running] {
-                all.extend(scalars.map(|parameters| Kernel::ForwardApplyColumns { element, parameters, from }));
-            }
-            for parameters in scalars.into_iter().chain(quads.into_iter().filter(|_| element.width >= 4)) {
-                for team in Team::ALL {
-                    for from in [StatisticsFrom::Stored, StatisticsFrom::Running, StatisticsFrom::Mixed] {
-                        all.push(Kernel::ForwardApply { team, element, parameters, from });
-                    }
-                    for units in UNITS {
-                        for (save, track) in [(false, false), (true, false), (false, true)] {
-                            all.push(Kernel::ForwardRow { team, element, units, parameters, save, track });
-                        }
-                    }
-                }
-            }
-        }
-        all
     }
 }

@@ -1,0 +1,69 @@
+//! The norms of trailing dimensions: layer and RMS normalization.
+
+use super::Affine;
+
+/// Layer normalization over the trailing dimensions `normalized_shape`, of inputs `[*, normalized_shape]`
+/// (`torch.nn.LayerNorm`; Ba, Kiros & Hinton 2016, arXiv:1607.06450).
+///
+/// State: `weight`, `bias` of shape `normalized_shape`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LayerNorm {
+    pub(crate) normalized_shape: Vec<usize>,
+    pub(crate) eps: f32,
+    pub(crate) affine: Affine,
+}
+
+impl LayerNorm {
+    /// eps 1e-5, elementwise affine with bias.
+    pub fn new(normalized_shape: impl Into<Vec<usize>>) -> Self {
+        LayerNorm { normalized_shape: normalized_shape.into(), eps: 1e-5, affine: Affine::BOTH }
+    }
+
+    /// Added to the variance.
+    pub fn eps(mut self, eps: f32) -> Self {
+        self.eps = eps;
+        self
+    }
+
+    /// torch's `elementwise_affine`: whether there are a weight and a bias.
+    pub fn affine(mut self, elementwise_affine: bool) -> Self {
+        self.affine.affine = elementwise_affine;
+        self
+    }
+
+    /// Whether an affine layer has a bias.
+    pub fn bias(mut self, bias: bool) -> Self {
+        self.affine.bias = bias;
+        self
+    }
+}
+
+/// Root-mean-square normalization, `x / sqrt(mean(x²) + eps) · weight`, over the trailing dimensions
+/// `normalized_shape` (`torch.nn.RMSNorm`; Zhang & Sennrich 2019, arXiv:1910.07467).
+///
+/// State: `weight` of shape `normalized_shape`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RmsNorm {
+    pub(crate) normalized_shape: Vec<usize>,
+    pub(crate) eps: f32,
+    pub(crate) affine: bool,
+}
+
+impl RmsNorm {
+    /// torch's `eps=None`, which is f32's machine epsilon 2⁻²³, and a weight.
+    pub fn new(normalized_shape: impl Into<Vec<usize>>) -> Self {
+        RmsNorm { normalized_shape: normalized_shape.into(), eps: f32::EPSILON, affine: true }
+    }
+
+    /// Added to the mean square.
+    pub fn eps(mut self, eps: f32) -> Self {
+        self.eps = eps;
+        self
+    }
+
+    /// torch's `elementwise_affine`: whether there is a weight.
+    pub fn affine(mut self, elementwise_affine: bool) -> Self {
+        self.affine = elementwise_affine;
+        self
+    }
+}
