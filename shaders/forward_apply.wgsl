@@ -19,9 +19,10 @@ fn forward_apply(builtins: Builtins) {
 
     if LOOKUP == BY_ROW {
         let s = statistics_for(params.first + row);
+        let base = parameter_base(params.first + row);
         for (var i = begin + lane; i < end; i += lanes()) {
             let at = row * params.units + i;
-            store(at, normalize_unit(unpack(load(at)), s, params.first + row, i * WIDTH));
+            store(at, normalize_unit(unpack(load(at)), s, base, i * WIDTH));
         }
     } else {
         for (var i = begin + lane; i < end; i += lanes()) {
@@ -29,7 +30,8 @@ fn forward_apply(builtins: Builtins) {
             let owner = params.first + element / params.row_len;
             let values = unpack(load(i));
             if LOOKUP == BY_UNIT {
-                store(i, normalize_unit(values, statistics_for(owner), owner, element % params.row_len));
+                let base = parameter_base(owner);
+                store(i, normalize_unit(values, statistics_for(owner), base, element % params.row_len));
             } else {
                 store(i, normalize_across(values, element));
             }
@@ -42,7 +44,8 @@ fn normalize_across(values: Values, element: u32) -> Values {
     var results: array<f32, WIDTH>;
     for (var k = 0u; k < WIDTH; k++) {
         let row = params.first + (element + k) / params.row_len;
-        results[k] = normalize(scalar(values, k), statistics_for(row), row, (element + k) % params.row_len);
+        let place = (element + k) % params.row_len;
+        results[k] = normalize(scalar(values, k), statistics_for(row), parameter_base(row), place);
     }
     return gather(results);
 }

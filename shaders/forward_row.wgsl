@@ -26,6 +26,7 @@ fn forward_row(builtins: Builtins) {
         settle(params.first + row, all);
     }
 
+    let base = parameter_base(params.first + row);
     for (var t = params.tiles; t > 0u; t--) {
         let first = (t - 1u) * tile + lane;
         if t != params.tiles {
@@ -34,7 +35,7 @@ fn forward_row(builtins: Builtins) {
         for (var k = 0u; k < UNITS; k++) {
             let i = first + k * lanes();
             if i < end {
-                store(address(row, i), normalize_unit(unpack(held[k]), s, params.first + row, i * WIDTH));
+                store(address(row, i), normalize_unit(unpack(held[k]), s, base, i * WIDTH));
             }
         }
     }

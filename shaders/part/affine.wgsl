@@ -5,8 +5,13 @@ const PER_ELEMENT = 2u; // inner is 1: neighbours have neighbours
 const MIXED = 3u;       // a unit may cross from one to the next
 override AFFINE: u32 = 3u;
 
-fn parameter_of(row: u32, i: u32) -> u32 {
-    let base = (row % params.period) * params.step;
+// The first parameter of a row: a division, so once per row and not once per unit.
+fn parameter_base(row: u32) -> u32 {
+    return (row % params.period) * params.step;
+}
+
+// The parameter of element `i` of a row whose first is `base`.
+fn parameter_of(base: u32, i: u32) -> u32 {
     if AFFINE == PER_ROW {
         return base;
     }
@@ -16,28 +21,27 @@ fn parameter_of(row: u32, i: u32) -> u32 {
     return base + i / params.inner;
 }
 
-fn normalize(value: f32, s: Statistics, row: u32, i: u32) -> f32 {
-    let parameter = parameter_of(row, i);
+fn normalize(value: f32, s: Statistics, base: u32, i: u32) -> f32 {
+    let parameter = parameter_of(base, i);
     return ((value - s.shift) - s.mean) * (s.scale * weight_at(parameter)) + bias_at(parameter);
 }
 
-// The same for a unit whose first element is `i` of `row`, and which lies in that row whole.
-fn normalize_unit(values: Values, s: Statistics, row: u32, i: u32) -> Values {
+// The same for a unit whose first element is `i` of its row, and which lies in that row whole.
+fn normalize_unit(values: Values, s: Statistics, base: u32, i: u32) -> Values {
     let deviation = (values - splat(s.shift)) - splat(s.mean);
+    let parameter = parameter_of(base, i);
     if AFFINE == PER_ROW || AFFINE == PER_UNIT {
-        let parameter = parameter_of(row, i);
         return mul(deviation, splat(s.scale * weight_at(parameter))) + splat(bias_at(parameter));
     }
     if AFFINE == PER_ELEMENT {
-        let parameter = parameter_of(row, i);
         return mul(deviation, mul(splat(s.scale), weight_unit(parameter))) + bias_unit(parameter);
     }
     var weights: array<f32, WIDTH>;
     var biases: array<f32, WIDTH>;
     for (var k = 0u; k < WIDTH; k++) {
-        let parameter = parameter_of(row, i + k);
-        weights[k] = s.scale * weight_at(parameter);
-        biases[k] = bias_at(parameter);
+        let own = parameter_of(base, i + k);
+        weights[k] = s.scale * weight_at(own);
+        biases[k] = bias_at(own);
     }
     return mul(deviation, gather(weights)) + gather(biases);
 }
