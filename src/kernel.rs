@@ -141,7 +141,8 @@ pub struct Params {
     pub instance_scale: f32,
     pub layer_scale: f32,
     pub batch_scale: f32,
-    pub pad: [u32; 2],
+    pub statistics_run: u32,
+    pub pad: u32,
 }
 
 impl Team {

@@ -17,7 +17,7 @@ struct Params {
     period: u32,            // affine.wgsl
     step: u32,
     inner: u32,
-    statistics_period: u32, // row r uses statistics r mod this
+    statistics_period: u32, // row r uses statistics (r / statistics_run) mod this
     samples: u32,
     channels: u32,
     eps: f32,
@@ -26,7 +26,7 @@ struct Params {
     instance_scale: f32,    // factors on switchable norm's biased variances
     layer_scale: f32,
     batch_scale: f32,
-    _pad0: u32,
-    _pad1: u32,
+    statistics_run: u32,
+    _pad: u32,
 }
 @group(0) @binding(2) var<uniform> params: Params;

@@ -68,6 +68,7 @@ impl Planner<'_> {
             samples: index(geometry.samples, "samples")?,
             channels: index(geometry.channels, "channels")?,
             inner: index(geometry.spatial, "spatial positions")?,
+            statistics_run: 1,
             statistics_period: index(geometry.channels, "channels")?,
             ..self.params()
         };

@@ -12,6 +12,8 @@ use crate::spec::{NormSpec, SwitchableNorm, Weighting};
 pub(super) const BUSY_SOFTWARE: usize = 512;
 /// Units of a tensor so small that dispatches are what costs.
 const FEW_UNITS: usize = 1 << 15;
+/// Spatial sizes from here on make a channel of a group worth a row of its own.
+const PLANE_SPATIAL: usize = 64;
 /// A GPU wants many workgroups: with fewer than this, long rows are cut into segments.
 pub(super) const BUSY_GPU: usize = 1024;
 pub(super) struct Planner<'a> {
@@ -34,7 +36,7 @@ impl Planner<'_> {
         if geometry.source == Source::Running {
             let steps = match self.columns() {
                 Some(element) => vec![self.apply_columns(element, StatisticsFrom::Running)?],
-                None => self.apply(self.instances(), StatisticsFrom::Running, geometry.channels, &[])?,
+                None => self.apply(self.instances(), StatisticsFrom::Running, (1, geometry.channels), &[])?,
             };
             return Ok(Plan { steps, scratch: Scratch::default(), why: "running statistics: nothing to sum".into() });
         }
@@ -160,11 +162,17 @@ impl Planner<'_> {
     /// The contiguous pieces that all split norms can be summed by: instances of batch norm, else its rows.
     fn instances(&self) -> Rows {
         let geometry = self.geometry;
-        if geometry.runs > 1 || matches!(self.spec, NormSpec::Batch(_)) {
-            let parameter = ParameterIndex { period: geometry.channels, step: 1, inner: geometry.spatial };
-            return Rows { count: geometry.samples * geometry.channels, len: geometry.spatial, parameter };
+        if matches!(self.spec, NormSpec::Batch(_)) {
+            return self.planes();
         }
         Rows { count: geometry.rows, len: geometry.row_len, parameter: geometry.parameter }
+    }
+
+    /// One row per sample and channel.
+    fn planes(&self) -> Rows {
+        let geometry = self.geometry;
+        let parameter = ParameterIndex { period: geometry.channels, step: 1, inner: geometry.spatial };
+        Rows { count: geometry.samples * geometry.channels, len: geometry.spatial, parameter }
     }
 
     fn split(&self, why: String) -> Result<Plan> {
@@ -184,7 +192,12 @@ impl Planner<'_> {
         });
         let moments = (rows.count * segments) as u64;
         let scratch = Scratch { moments, statistics: geometry.rows as u64, ..Scratch::default() };
-        steps.extend(self.apply(rows, StatisticsFrom::Stored, geometry.rows, &[])?);
+        // A group's channels have a parameter each: applied by channel, it is one for a whole row.
+        let (rows, run) = match self.spec {
+            NormSpec::Group(norm) if geometry.spatial >= PLANE_SPATIAL => (self.planes(), norm.channels / norm.groups),
+            _ => (rows, 1),
+        };
+        steps.extend(self.apply(rows, StatisticsFrom::Stored, (run, geometry.rows), &[])?);
         Ok(Plan { steps, scratch, why: format!("{why}: partial moments, combine, apply") })
     }
 
@@ -286,7 +299,7 @@ impl Planner<'_> {
         let params = Params { rows: index(axes, "samples and channels")?, ..self.instance_params(parts)? };
         steps.push(self.sized_step(Kernel::ForwardAxes { team, settle }, params, constants, 0..0, workgroup)?);
         let mixed = [("BATCH", u32::from(norm.batch))];
-        let apply = self.apply(rows, StatisticsFrom::Mixed, geometry.rows, &mixed)?;
+        let apply = self.apply(rows, StatisticsFrom::Mixed, (1, geometry.rows), &mixed)?;
         steps.extend(apply.into_iter().map(|mut step| {
             step.params.parts = params.parts;
             step
@@ -302,11 +315,12 @@ impl Planner<'_> {
 
     // ---- apply
 
+    /// Row `r` uses statistics `(r / run) mod period`.
     fn apply(
         &self,
         rows: Rows,
         from: StatisticsFrom,
-        period: usize,
+        (run, period): (usize, usize),
         extra: &[(&'static str, u32)],
     ) -> Result<Vec<Step>> {
         const BY_ROW: u32 = 0;
@@ -344,6 +358,7 @@ impl Planner<'_> {
                 units: index(units, "a tensor")?,
                 segments: index(units.div_ceil(stretch), "a tensor")?,
                 segment_units: index(stretch, "a tensor")?,
+                statistics_run: index(run, "rows")?,
                 statistics_period: index(period, "rows")?,
                 ..self.row_params(rows)?
             };

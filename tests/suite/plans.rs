@@ -190,7 +190,11 @@ fn follow(plan: &Plan, geometry: &Geometry, dtype: DType) -> Trace {
                             }
                             let owner = p.first + local / p.row_len;
                             let parameter = parameter(step, owner, local % p.row_len);
-                            trace.written.entry(element).or_default().push((owner % p.statistics_period, parameter));
+                            trace
+                                .written
+                                .entry(element)
+                                .or_default()
+                                .push((owner / p.statistics_run % p.statistics_period, parameter));
                         }
                     }
                 }
