@@ -3,12 +3,18 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use wgpu::{Backend, BufferDescriptor, BufferUsages, DeviceType, ErrorFilter, Features};
+use wgpu::{BufferDescriptor, BufferUsages, ErrorFilter, Features};
 
 use crate::caps::Caps;
 use crate::error::{Error, Result};
 use crate::kernel::{Binding, Params};
+use crate::memory::{Lease, Memory, Pool, PoolOf};
 use crate::pipeline::Pipelines;
+
+mod adapter;
+mod readback;
+
+pub(crate) use readback::Part;
 
 /// Uniforms kept for steps that may come again.
 const CACHED_UNIFORMS: usize = 4096;
@@ -31,6 +37,8 @@ struct Inner {
     scratch: Mutex<HashMap<Binding, wgpu::Buffer>>,
     /// Why the device is gone, once it is and if this crate opened it.
     lost: Arc<OnceLock<String>>,
+    tensors: Pool,
+    readbacks: Pool,
     /// What tells devices apart: wgpu's own comparison takes those of two instances for the same.
     identity: Arc<()>,
 }
@@ -53,7 +61,7 @@ impl Gpu {
     /// # Errors
     /// As [`new`](Self::new).
     pub async fn request() -> Result<Gpu> {
-        Gpu::from_adapter(&choose_adapter().await?).await
+        Gpu::from_adapter(&adapter::choose_adapter().await?).await
     }
 
     /// Opens this adapter.
@@ -88,17 +96,37 @@ impl Gpu {
     }
 
     fn build(device: wgpu::Device, queue: wgpu::Queue, caps: Caps, lost: Arc<OnceLock<String>>) -> Gpu {
-        let (pipelines, uniforms, scratch, identity) = Default::default();
-        Gpu { inner: Arc::new(Inner { device, queue, caps, pipelines, uniforms, scratch, lost, identity }) }
+        Gpu::assemble(device, queue, caps, lost, Arc::default(), Pipelines::default())
+    }
+
+    fn assemble(
+        device: wgpu::Device,
+        queue: wgpu::Queue,
+        caps: Caps,
+        lost: Arc<OnceLock<String>>,
+        identity: Arc<()>,
+        pipelines: Pipelines,
+    ) -> Gpu {
+        let (uniforms, scratch, tensors, readbacks) = Default::default();
+        let inner = Inner { device, queue, caps, pipelines, uniforms, scratch, lost, tensors, readbacks, identity };
+        Gpu { inner: Arc::new(inner) }
     }
 
     /// The same device, planned for as if it had these numbers, which must not exceed its own: for tests and
     /// experiments.
     pub fn with_caps(&self, caps: Caps) -> Gpu {
+        self.derive(caps, Pipelines::new(self.pipelines().checks()))
+    }
+
+    /// The same device with the shaders' run-time checks on, or off as they are at first. What they guard against does
+    /// not happen (each shader says why), so they only cost time: for tests and experiments.
+    pub fn with_shader_checks(&self, checks: bool) -> Gpu {
+        self.derive(*self.caps(), Pipelines::new(checks))
+    }
+
+    fn derive(&self, caps: Caps, pipelines: Pipelines) -> Gpu {
         let Inner { device, queue, lost, identity, .. } = &*self.inner;
-        let (device, queue, lost, identity) = (device.clone(), queue.clone(), lost.clone(), identity.clone());
-        let (pipelines, uniforms, scratch) = Default::default();
-        Gpu { inner: Arc::new(Inner { device, queue, caps, pipelines, uniforms, scratch, lost, identity }) }
+        Gpu::assemble(device.clone(), queue.clone(), caps, lost.clone(), identity.clone(), pipelines)
     }
 
     /// The wgpu device.
@@ -172,7 +200,7 @@ impl Gpu {
         usage: BufferUsages,
         fill: Option<&[u8]>,
     ) -> Result<wgpu::Buffer> {
-        let size = bytes.max(1).next_multiple_of(16);
+        let size = buffer_size(bytes);
         let limit = self.caps().max_buffer;
         if size > limit {
             return Err(Error::TooLarge { what: "a buffer", needed: size, unit: "bytes", limit });
@@ -217,101 +245,63 @@ impl Gpu {
         Ok(buffer)
     }
 
-    /// These buffers' first bytes, as they are at one moment of the queue. Waits for the device before the first await.
-    pub(crate) async fn read(&self, parts: &[Part<'_>]) -> Result<Vec<Vec<u8>>> {
-        self.alive()?;
-        let total = parts.iter().map(Part::padded).sum();
-        let usage = BufferUsages::COPY_DST | BufferUsages::MAP_READ;
-        let staging = self.buffer("gpunorm readback", total, usage, None)?;
-        let (sender, receiver) = futures_intrusive::channel::shared::oneshot_channel();
-        self.checked(|device| {
-            let mut encoder = device.create_command_encoder(&Default::default());
-            let mut at = 0;
-            for part in parts {
-                encoder.copy_buffer_to_buffer(part.buffer, part.offset, &staging, at, part.padded());
-                at += part.padded();
+    pub(crate) fn pool(&self, of: PoolOf) -> &Pool {
+        match of {
+            PoolOf::Tensors => &self.inner.tensors,
+            PoolOf::Readbacks => &self.inner.readbacks,
+        }
+    }
+
+    /// Memory for at least `bytes`, begun with `fill` or of any content. A buffer that nobody uses any more is taken
+    /// first.
+    pub(crate) fn lease(&self, of: PoolOf, bytes: u64, fill: Option<&[u8]>) -> Result<Lease> {
+        let (label, usage) = match of {
+            PoolOf::Tensors => ("gpunorm tensor", TENSOR),
+            PoolOf::Readbacks => ("gpunorm readback", BufferUsages::COPY_DST | BufferUsages::MAP_READ),
+        };
+        let pool = self.pool(of);
+        if let Some(memory) = pool.take(buffer_size(bytes)) {
+            let lease = Lease::new(self, memory, Some(of));
+            if let Some(fill) = fill.filter(|fill| !fill.is_empty()) {
+                self.write(&lease.memory().buffer, fill)?;
             }
-            self.queue().submit([encoder.finish()]);
-            staging.map_async(wgpu::MapMode::Read, .., move |result| {
-                let _ = sender.send(result);
-            });
+            return Ok(lease);
+        }
+        let make = || self.buffer(label, bytes, usage, fill);
+        let buffer = match make() {
+            Err(Error::OutOfMemory { .. }) => {
+                self.empty_cache();
+                make()?
+            }
+            made => made?,
+        };
+        pool.made(buffer.size());
+        Ok(Lease::new(self, Memory::new(buffer), Some(of)))
+    }
+
+    /// Before all work that is submitted from now on.
+    fn write(&self, buffer: &wgpu::Buffer, bytes: &[u8]) -> Result<()> {
+        let padded = (bytes.len() as u64).next_multiple_of(4);
+        let view = self.checked(|_| {
+            wgpu::BufferSize::new(padded).and_then(|size| self.queue().write_buffer_with(buffer, 0, size))
         })?;
-        // Browsers poll by themselves; elsewhere somebody has to.
-        if self.device().poll(wgpu::PollType::wait_indefinitely()).is_err() {
-            return Err(self.lost());
-        }
-        match receiver.receive().await {
-            Some(Ok(())) => {}
-            _ => return Err(self.lost()),
-        }
-        let Ok(mapped) = staging.get_mapped_range(..) else { return Err(self.lost()) };
-        let mut rest = &mapped[..];
-        let mut read = |part: &Part| {
-            let (bytes, after) = rest.split_at(part.padded() as usize);
-            rest = after;
-            bytes[..part.bytes as usize].to_vec()
-        };
-        Ok(parts.iter().map(&mut read).collect())
+        let Some(mut view) = view else { return Err(self.lost()) };
+        view.slice(..bytes.len()).copy_from_slice(bytes);
+        self.checked(|_| drop(view))
+    }
+
+    /// Frees the buffers of tensors that are gone, which are otherwise kept for the next ones of their sizes.
+    #[doc(alias = "trim")]
+    pub fn empty_cache(&self) {
+        self.inner.tensors.empty();
+        self.inner.readbacks.empty();
     }
 }
 
-/// Bytes of a buffer to read back.
-pub(crate) struct Part<'a> {
-    pub buffer: &'a wgpu::Buffer,
-    pub offset: u64,
-    pub bytes: u64,
-}
+/// What the buffer behind a tensor of this crate allows.
+const TENSOR: BufferUsages = BufferUsages::STORAGE.union(BufferUsages::COPY_SRC).union(BufferUsages::COPY_DST);
 
-impl Part<'_> {
-    /// Copies are of whole words.
-    fn padded(&self) -> u64 {
-        self.bytes.next_multiple_of(4)
-    }
-}
-
-/// The best adapter that can run compute shaders.
-async fn choose_adapter() -> Result<wgpu::Adapter> {
-    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle().with_env());
-    if cfg!(target_arch = "wasm32") {
-        let options = wgpu::RequestAdapterOptions {
-            power_preference: wgpu::PowerPreference::HighPerformance,
-            ..Default::default()
-        };
-        let adapter = instance.request_adapter(&options).await;
-        return adapter.map_err(|error| Error::NoAdapter { reason: error.to_string() });
-    }
-    let backends = wgpu::Backends::from_env().unwrap_or(wgpu::Backends::all());
-    let wanted = std::env::var("WGPU_ADAPTER_NAME").ok().map(|name| name.to_lowercase());
-    let low_power = wgpu::PowerPreference::from_env() == Some(wgpu::PowerPreference::LowPower);
-    let mut adapters = instance.enumerate_adapters(backends).await;
-    let found: Vec<String> = adapters.iter().map(|adapter| adapter.get_info().name).collect();
-    adapters.retain(|adapter| {
-        let compute = wgpu::DownlevelFlags::COMPUTE_SHADERS;
-        let name = adapter.get_info().name.to_lowercase();
-        adapter.get_downlevel_capabilities().flags.contains(compute)
-            && wanted.as_ref().is_none_or(|wanted| name.contains(wanted))
-    });
-    let best = adapters.into_iter().min_by_key(|adapter| {
-        let info = adapter.get_info();
-        let kind = match info.device_type {
-            DeviceType::DiscreteGpu if low_power => 1,
-            DeviceType::IntegratedGpu if low_power => 0,
-            DeviceType::DiscreteGpu => 0,
-            DeviceType::IntegratedGpu => 1,
-            DeviceType::VirtualGpu => 2,
-            DeviceType::Other => 3,
-            DeviceType::Cpu => 4,
-        };
-        (kind, info.backend == Backend::Gl)
-    });
-    best.ok_or_else(|| {
-        let reason = match (&wanted, found.is_empty()) {
-            (_, true) => {
-                format!("no driver for {backends:?} was found; on Linux without one, install Mesa's Vulkan drivers")
-            }
-            (Some(name), false) => format!("WGPU_ADAPTER_NAME is {name:?}, found {found:?}"),
-            (None, false) => format!("none of {found:?} runs compute shaders"),
-        };
-        Error::NoAdapter { reason }
-    })
+/// Whole 16-byte units, and at least one.
+fn buffer_size(bytes: u64) -> u64 {
+    bytes.max(1).next_multiple_of(16)
 }

@@ -8,7 +8,8 @@
 //! * Meaning, without wgpu: `spec` (what a layer is), [`geometry`] (what it means for a shape), [`mod@reference`] (the
 //!   oracle).
 //! * Decision, pure: [`caps`] (an adapter's numbers), [`kernel`] (the WGSL that there is), [`plan`] (what runs).
-//! * Device: `gpu`, `pipeline`, `tensor`, `profile`.
+//! * Device: `gpu`, `pipeline`, `tensor`, `memory` (pooled buffers), `prepared` (what a layer need not make again),
+//!   `profile`.
 //! * Use: `encode` (a plan becomes dispatches), `state` and `state_dict` (parameters and running statistics), `norm`
 //!   (the layer).
 #![deny(unsafe_code)]
@@ -21,9 +22,11 @@ mod error;
 pub mod geometry;
 mod gpu;
 pub mod kernel;
+mod memory;
 mod norm;
 mod pipeline;
 pub mod plan;
+mod prepared;
 mod profile;
 pub mod reference;
 mod spec;

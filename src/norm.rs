@@ -1,15 +1,17 @@
 //! The layer that users call.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ndarray::{Array, ArrayRef, Dimension};
 
 use crate::dtype::DType;
-use crate::encode::{Resources, record};
+use crate::encode::{Resources, prepare, record};
 use crate::error::{Error, Result};
 use crate::geometry::Geometry;
 use crate::gpu::Gpu;
 use crate::plan::{Plan, Strategy};
+use crate::prepared::{Prepared, Ready};
 use crate::profile::Timestamps;
 use crate::spec::{Mode, NormSpec};
 use crate::state::State;
@@ -28,6 +30,7 @@ pub struct GpuNorm {
     mode: Mode,
     strategy: Strategy,
     state: State,
+    prepared: Arc<Prepared>,
 }
 
 impl GpuNorm {
@@ -39,7 +42,8 @@ impl GpuNorm {
         let spec = spec.into();
         spec.validate()?;
         let state = State::new(gpu, &spec)?;
-        Ok(GpuNorm { gpu: gpu.clone(), spec, mode: Mode::Training, strategy: Strategy::default(), state })
+        let (mode, strategy, prepared) = (Mode::Training, Strategy::default(), Arc::default());
+        Ok(GpuNorm { gpu: gpu.clone(), spec, mode, strategy, state, prepared })
     }
 
     /// What the layer is.
@@ -70,34 +74,49 @@ impl GpuNorm {
     /// Forces how forwards are planned, for tests and experiments.
     pub fn set_strategy(&mut self, strategy: Strategy) {
         self.strategy = strategy;
+        self.prepared.clear();
     }
 
-    /// The normalized array, of the same shape. Uploads, runs and waits for the result; in a browser, and to keep
-    /// data on the GPU, use [`forward_tensor`](Self::forward_tensor).
+    /// The normalized array, of the same shape. Uploads, runs and reads the result back in one submission, and waits
+    /// for it; in a browser, and to keep data on the GPU, use [`forward_tensor`](Self::forward_tensor).
     ///
     /// # Errors
     /// Those of [`encode_forward`](Self::encode_forward), and [`Error::OutOfMemory`].
     pub fn forward<D: Dimension>(&self, x: &ArrayRef<f32, D>) -> Result<Array<f32, D>> {
-        self.plan(x.shape())?;
-        let y = self.forward_tensor(&Tensor::from_array(&self.gpu, x)?)?.to_array()?;
+        Geometry::new(&self.spec, self.mode, x.shape())?;
+        let (encoder, y) = self.start(&Tensor::from_array(&self.gpu, x)?)?;
+        let y = pollster::block_on(y.read_after(encoder))?;
         let (expected, found) = (x.shape().to_vec(), y.shape().to_vec());
         y.into_dimensionality().map_err(|_| Error::Shape { what: "the output", expected, found })
     }
 
-    /// The normalized tensor, of the same shape and element type. One submission, no wait, no readback.
+    /// The normalized tensor, of the same shape and element type. One submission, no wait, no readback. Where a tensor
+    /// of its size was dropped before, it gets that one's memory.
     ///
     /// # Errors
     /// Those of [`encode_forward`](Self::encode_forward), and [`Error::OutOfMemory`].
     pub fn forward_tensor(&self, x: &Tensor) -> Result<Tensor> {
-        let y = Tensor::zeros(x.gpu(), x.shape(), x.dtype())?;
-        let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
-        self.encode_forward(&mut encoder, x, &y)?;
+        let (encoder, y) = self.start(x)?;
+        self.gpu.alive()?;
         self.gpu.checked(|_| self.gpu.queue().submit([encoder.finish()]))?;
         Ok(y)
     }
 
+    /// A forward of `x` into a new tensor, not yet submitted.
+    fn start(&self, x: &Tensor) -> Result<(wgpu::CommandEncoder, Tensor)> {
+        self.check_gpu(x, "the input")?;
+        let y = Tensor::uninitialized(&self.gpu, x.shape(), x.dtype())?;
+        let ready = self.prepare(x, &y)?;
+        let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
+        record(&mut encoder, &ready, None);
+        Ok((encoder, y))
+    }
+
     /// Records a forward from `x` into `y` and nothing else: it runs when the app submits the encoder, and only then
     /// do running statistics move. `x` may have any rank that the layer takes, `y` has its shape and element type.
+    ///
+    /// The first call for a pair of tensors compiles and binds what it needs; later ones make nothing anew. They do not
+    /// notice a lost device either: submitting does.
     ///
     /// # Errors
     /// The shape: [`Error::Rank`], [`Error::Channels`], [`Error::NormalizedShape`], [`Error::OneValue`],
@@ -105,8 +124,24 @@ impl GpuNorm {
     /// [`Error::ElementType`], [`Error::Aliasing`]. The device: [`Error::TooLarge`], [`Error::OutOfMemory`],
     /// [`Error::DeviceLost`]. On an error nothing is recorded.
     pub fn encode_forward(&self, encoder: &mut wgpu::CommandEncoder, x: &Tensor, y: &Tensor) -> Result<()> {
-        let plan = self.checked_plan(x, y)?;
-        self.record(encoder, &plan, x, y, None)
+        let ready = self.prepare(x, y)?;
+        x.show();
+        y.show();
+        record(encoder, &ready, None);
+        Ok(())
+    }
+
+    /// Compiles what a forward of a tensor of this shape and type needs in the current mode, so that the first one is as
+    /// fast as the next.
+    ///
+    /// # Errors
+    /// Those of [`encode_forward`](Self::encode_forward).
+    pub fn warm_up(&self, shape: &[usize], dtype: DType) -> Result<()> {
+        self.gpu.alive()?;
+        self.plan_as(shape, dtype)?
+            .steps
+            .iter()
+            .try_for_each(|step| self.gpu.pipelines().get(&self.gpu, step).map(drop))
     }
 
     /// What a forward of an f32 input of this shape runs in the current mode, and why.
@@ -128,32 +163,33 @@ impl GpuNorm {
     /// Those of [`encode_forward`](Self::encode_forward).
     pub fn profile(&self, x: &Tensor, y: &Tensor) -> Result<Option<Vec<(&'static str, Duration)>>> {
         self.gpu.alive()?;
-        let plan = self.checked_plan(x, y)?;
-        let Some(timestamps) = Timestamps::new(&self.gpu, plan.steps.len()) else { return Ok(None) };
+        let ready = self.prepare(x, y)?;
+        let Some(timestamps) = Timestamps::new(&self.gpu, ready.len()) else { return Ok(None) };
         let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
-        self.record(&mut encoder, &plan, x, y, Some(&timestamps))?;
+        record(&mut encoder, &ready, Some(&timestamps));
         let times = timestamps.finish(&self.gpu, encoder)?;
-        Ok(Some(plan.steps.iter().map(|step| step.kernel.name()).zip(times).collect()))
+        Ok(Some(ready.iter().map(|step| step.name).zip(times).collect()))
     }
 
-    fn record(
-        &self,
-        encoder: &mut wgpu::CommandEncoder,
-        plan: &Plan,
-        x: &Tensor,
-        y: &Tensor,
-        timestamps: Option<&Timestamps>,
-    ) -> Result<()> {
+    /// The dispatches of a forward from `x` to `y`. What was checked and prepared before is found again.
+    fn prepare(&self, x: &Tensor, y: &Tensor) -> Result<Arc<[Ready]>> {
+        if let Some(ready) = self.prepared.get(self.mode, x, y) {
+            return Ok(ready);
+        }
+        let plan = self.checked_plan(x, y)?;
         let resources = Resources { x, y, state: &|binding| self.state.buffer(binding) };
-        record(&self.gpu, encoder, plan, &resources, timestamps)
+        let ready = prepare(&self.gpu, &plan, &resources)?;
+        self.prepared.put(self.mode, x, y, ready.clone());
+        Ok(ready)
+    }
+
+    fn check_gpu(&self, tensor: &Tensor, what: &'static str) -> Result<()> {
+        if tensor.gpu().is(&self.gpu) { Ok(()) } else { Err(Error::OtherDevice { what }) }
     }
 
     fn checked_plan(&self, x: &Tensor, y: &Tensor) -> Result<Plan> {
-        for (tensor, what) in [(x, "the input"), (y, "the output")] {
-            if !tensor.gpu().is(&self.gpu) {
-                return Err(Error::OtherDevice { what });
-            }
-        }
+        self.check_gpu(x, "the input")?;
+        self.check_gpu(y, "the output")?;
         let plan = self.plan_as(x.shape(), x.dtype())?;
         if y.shape() != x.shape() {
             let (expected, found) = (x.shape().to_vec(), y.shape().to_vec());
@@ -212,3 +248,6 @@ impl GpuNorm {
         self.state.read(&self.gpu, prefix).await
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,10 +5,13 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use wgpu::{BindGroupLayoutEntry, BindingType, BufferBindingType, ShaderStages};
 
+use crate::dtype::DType;
 use crate::error::Result;
+use crate::geometry::Geometry;
 use crate::gpu::Gpu;
 use crate::kernel::{Binding, Kernel, Team};
-use crate::plan::Step;
+use crate::plan::{Plan, Step, Strategy};
+use crate::spec::{Mode, NormSpec};
 
 /// A pipeline and the layout of its one bind group.
 #[derive(Debug)]
@@ -25,30 +28,78 @@ type Slot = Arc<OnceLock<Result<Arc<Pipeline>>>>;
 #[derive(Debug, Default)]
 pub(crate) struct Pipelines {
     slots: Mutex<HashMap<Key, Slot>>,
+    checks: bool,
 }
 
 impl Pipelines {
+    /// `checks` are the run-time checks of wgpu's shaders.
+    pub fn new(checks: bool) -> Pipelines {
+        Pipelines { slots: Mutex::default(), checks }
+    }
+
+    #[cfg(test)]
+    pub fn len(&self) -> usize {
+        self.slots.lock().unwrap().len()
+    }
+
+    /// All pipelines of `plan`.
+    pub fn compile(&self, gpu: &Gpu, plan: &Plan) -> Result<()> {
+        plan.steps.iter().try_for_each(|step| self.get(gpu, step).map(drop))
+    }
+
+    pub fn checks(&self) -> bool {
+        self.checks
+    }
+
     /// The pipeline of `step`; compiles it if nobody has. The map is not locked meanwhile, so other kernels go on.
     pub fn get(&self, gpu: &Gpu, step: &Step) -> Result<Arc<Pipeline>> {
         let slot = {
             let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
             slots.entry((step.kernel, step.constants.clone())).or_default().clone()
         };
-        slot.get_or_init(|| compile(gpu, step).map(Arc::new)).clone()
+        slot.get_or_init(|| compile(gpu, step, self.checks).map(Arc::new)).clone()
     }
 }
 
-fn compile(gpu: &Gpu, step: &Step) -> Result<Pipeline> {
+impl Gpu {
+    /// Compiles ahead what forwards of f32 inputs need, in training and in evaluation: each layer for each of `shapes`
+    /// that it takes. For other element types there is [`GpuNorm::warm_up`](crate::GpuNorm::warm_up).
+    ///
+    /// # Errors
+    /// For a layer that takes none of the shapes, what the last of them has against it; [`Error::TooLarge`](crate::Error::TooLarge),
+    /// [`Error::DeviceLost`](crate::Error::DeviceLost).
+    pub fn warm_up(&self, specs: &[NormSpec], shapes: &[&[usize]]) -> Result<()> {
+        self.alive()?;
+        for spec in specs {
+            let mut refused = None;
+            let mut taken = false;
+            for shape in shapes {
+                for mode in [Mode::Training, Mode::Evaluation] {
+                    match Geometry::new(spec, mode, shape) {
+                        Ok(geometry) => {
+                            taken = true;
+                            let plan = Plan::forward(spec, &geometry, DType::F32, self.caps(), Strategy::default())?;
+                            self.pipelines().compile(self, &plan)?;
+                        }
+                        Err(error) => refused = Some(error),
+                    }
+                }
+            }
+            if let Some(error) = refused.filter(|_| !taken) {
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn compile(gpu: &Gpu, step: &Step, checks: bool) -> Result<Pipeline> {
     let kernel = step.kernel;
     let label = Some(kernel.name());
-    let source = kernel.link(directives(kernel));
     let entries: Vec<_> = kernel.bindings().into_iter().map(entry).collect();
     let constants: Vec<_> = step.constants.iter().map(|&(name, value)| (name, f64::from(value))).collect();
     gpu.checked(|device| {
-        let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
-            label,
-            source: wgpu::ShaderSource::Wgsl(source.into()),
-        });
+        let module = module(device, kernel, checks);
         let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label, entries: &entries });
         let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
             label,
@@ -69,6 +120,24 @@ fn compile(gpu: &Gpu, step: &Step) -> Result<Pipeline> {
         });
         Pipeline { compute, layout }
     })
+}
+
+/// The crate's one unsafe block. wgpu's run-time checks clamp every index, count every loop and test every divisor.
+///
+/// They may be off because a module is made of nothing but this crate's own kernels, each of which says in its header
+/// why it stays in bounds of buffers that the plan and `GpuNorm` have sized; because no loop runs more than
+/// [`MAX_ITERATIONS`](crate::plan::MAX_ITERATIONS), a property of every plan; and because divisors are sizes that no
+/// planned step has as 0. `tests/suite/plans.rs` follows plans by hand for the first two; CI runs the whole suite with
+/// checks and without.
+#[allow(unsafe_code)]
+fn module(device: &wgpu::Device, kernel: Kernel, checks: bool) -> wgpu::ShaderModule {
+    let source = wgpu::ShaderSource::Wgsl(kernel.link(directives(kernel)).into());
+    let descriptor = wgpu::ShaderModuleDescriptor { label: Some(kernel.name()), source };
+    if checks {
+        return device.create_shader_module(descriptor);
+    }
+    // SAFETY: as above.
+    unsafe { device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
 }
 
 /// Browsers want subgroups enabled by name; naga knows neither directive.

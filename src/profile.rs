@@ -37,9 +37,9 @@ impl Timestamps {
         let usage = BufferUsages::QUERY_RESOLVE | BufferUsages::COPY_SRC;
         let resolved = gpu.buffer("gpunorm profile", bytes, usage, None)?;
         encoder.resolve_query_set(&self.queries, 0..self.count, &resolved, 0);
-        gpu.checked(|_| gpu.queue().submit([encoder.finish()]))?;
-        let part = Part { buffer: &resolved, offset: 0, bytes };
-        let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(&pollster::block_on(gpu.read(&[part]))?.concat());
+        let parts = [Part { buffer: &resolved, offset: 0, bytes }];
+        let read = gpu.read(encoder, &parts, |parts| bytemuck::pod_collect_to_vec(parts[0]));
+        let ticks: Vec<u64> = pollster::block_on(read)?;
         let period = f64::from(gpu.queue().get_timestamp_period());
         let time = |pair: &[u64]| Duration::from_nanos((pair[1].saturating_sub(pair[0]) as f64 * period) as u64);
         Ok(ticks.chunks_exact(2).map(time).collect())

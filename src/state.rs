@@ -156,8 +156,10 @@ impl State {
             return Ok(StateDict::new());
         }
         let parts: Vec<Part> = self.entries.iter().map(Entry::part).collect();
+        let encoder = gpu.device().create_command_encoder(&Default::default());
+        let copies = gpu.read(encoder, &parts, |parts| parts.iter().map(|part| part.to_vec()).collect::<Vec<_>>());
         let mut state = StateDict::new();
-        for (entry, bytes) in self.entries.iter().zip(gpu.read(&parts).await?) {
+        for (entry, bytes) in self.entries.iter().zip(copies.await?) {
             let key = format!("{prefix}{}", entry.name);
             let (shape, values): (&[usize], Vec<f32>) = if entry.is_counter() {
                 let counts: Vec<u32> = bytemuck::pod_collect_to_vec(&bytes);

@@ -1,5 +1,7 @@
 //! Arrays on the GPU.
 
+use std::sync::Arc;
+
 use half::{bf16, f16};
 use ndarray::{ArrayD, ArrayRef, Dimension, IxDyn};
 use wgpu::BufferUsages;
@@ -7,12 +9,13 @@ use wgpu::BufferUsages;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Part};
+use crate::memory::{Lease, Memory, PoolOf};
 
 /// A dense, row-major array in a GPU buffer. Clones share the memory.
 #[derive(Clone, Debug)]
 pub struct Tensor {
     gpu: Gpu,
-    buffer: wgpu::Buffer,
+    lease: Arc<Lease>,
     offset: u64,
     shape: Vec<usize>,
     dtype: DType,
@@ -56,7 +59,7 @@ impl Tensor {
                 bytemuck::cast_slice(&narrow)
             }
         };
-        Tensor::create(gpu, array.shape(), dtype, Some(bytes))
+        Tensor::lease(gpu, array.shape(), dtype, Some(bytes))
     }
 
     /// A tensor of zeros.
@@ -64,7 +67,19 @@ impl Tensor {
     /// # Errors
     /// As [`from_array`](Self::from_array).
     pub fn zeros(gpu: &Gpu, shape: &[usize], dtype: DType) -> Result<Tensor> {
-        Tensor::create(gpu, shape, dtype, None)
+        let tensor = Tensor::uninitialized(gpu, shape, dtype)?;
+        gpu.alive()?;
+        gpu.checked(|device| {
+            let mut encoder = device.create_command_encoder(&Default::default());
+            encoder.clear_buffer(&tensor.memory().buffer, 0, None);
+            gpu.queue().submit([encoder.finish()])
+        })?;
+        Ok(tensor)
+    }
+
+    /// A tensor of any content.
+    pub(crate) fn uninitialized(gpu: &Gpu, shape: &[usize], dtype: DType) -> Result<Tensor> {
+        Tensor::lease(gpu, shape, dtype, None)
     }
 
     /// The elements of `buffer` from byte `offset` on, without a copy. The buffer must be of `gpu`'s device, have the
@@ -100,14 +115,14 @@ impl Tensor {
             Err(Error::Wgpu { .. }) => return Err(Error::OtherDevice { what: "the wrapped buffer" }),
             used => drop(used?),
         }
-        Ok(Tensor { gpu: gpu.clone(), buffer, offset, shape: shape.to_vec(), dtype })
+        let lease = Arc::new(Lease::new(gpu, Memory::new(buffer), None));
+        Ok(Tensor { gpu: gpu.clone(), lease, offset, shape: shape.to_vec(), dtype })
     }
 
-    fn create(gpu: &Gpu, shape: &[usize], dtype: DType, fill: Option<&[u8]>) -> Result<Tensor> {
-        let bytes = bytes_of(gpu, shape, dtype)?;
-        gpu.alive()?;
-        let buffer = gpu.buffer("gpunorm tensor", bytes, USAGE | BufferUsages::COPY_DST, fill)?;
-        Ok(Tensor { gpu: gpu.clone(), buffer, offset: 0, shape: shape.to_vec(), dtype })
+    fn lease(gpu: &Gpu, shape: &[usize], dtype: DType, fill: Option<&[u8]>) -> Result<Tensor> {
+        let lease = gpu.lease(PoolOf::Tensors, bytes_of(gpu, shape, dtype)?, fill)?;
+        lease.set_reusable(true);
+        Ok(Tensor { gpu: gpu.clone(), lease: Arc::new(lease), offset: 0, shape: shape.to_vec(), dtype })
     }
 
     /// Sizes of the dimensions, outermost first.
@@ -132,7 +147,22 @@ impl Tensor {
 
     /// The buffer behind the tensor.
     pub fn buffer(&self) -> &wgpu::Buffer {
-        &self.buffer
+        self.show();
+        &self.memory().buffer
+    }
+
+    /// The app may now have recorded work with the tensor: its memory goes to no other one.
+    pub(crate) fn show(&self) {
+        self.lease.set_reusable(false);
+    }
+
+    pub(crate) fn memory(&self) -> &Memory {
+        self.lease.memory()
+    }
+
+    /// Which memory, and where in it.
+    pub(crate) fn place(&self) -> (u64, u64) {
+        (self.memory().id, self.offset)
     }
 
     /// Where in the buffer the tensor begins, in bytes.
@@ -148,7 +178,7 @@ impl Tensor {
     /// Whether two tensors are of one buffer. Ranges do not matter: wgpu refuses to bind one buffer both for reading
     /// and for writing.
     pub(crate) fn shares_buffer(&self, other: &Tensor) -> bool {
-        self.buffer == other.buffer
+        self.memory().buffer == other.memory().buffer
     }
 
     fn bytes(&self) -> u64 {
@@ -170,17 +200,19 @@ impl Tensor {
     /// # Errors
     /// As [`to_array`](Self::to_array).
     pub async fn read(&self) -> Result<ArrayD<f32>> {
-        let values = if self.is_empty() {
-            vec![]
-        } else {
-            let part = Part { buffer: &self.buffer, offset: self.offset, bytes: self.bytes() };
-            let bytes = self.gpu.read(&[part]).await?.concat();
-            match self.dtype {
-                DType::F32 => bytemuck::pod_collect_to_vec(&bytes),
-                DType::F16 => widen(&bytes, |bits| f16::from_bits(bits).to_f32()),
-                DType::BF16 => widen(&bytes, |bits| bf16::from_bits(bits).to_f32()),
-            }
-        };
+        self.read_after(self.gpu.device().create_command_encoder(&Default::default())).await
+    }
+
+    /// As [`read`](Self::read), after the work of `encoder`, in one submission.
+    pub(crate) async fn read_after(&self, encoder: wgpu::CommandEncoder) -> Result<ArrayD<f32>> {
+        let parts = [Part { buffer: &self.memory().buffer, offset: self.offset, bytes: self.bytes() }];
+        let dtype = self.dtype;
+        let values = self.gpu.read(encoder, &parts, |parts| match dtype {
+            DType::F32 => floats(parts[0]),
+            DType::F16 => widen(parts[0], |bits| f16::from_bits(bits).to_f32()),
+            DType::BF16 => widen(parts[0], |bits| bf16::from_bits(bits).to_f32()),
+        });
+        let values = values.await?;
         let found = vec![values.len()];
         ArrayD::from_shape_vec(IxDyn(&self.shape), values).map_err(|_| Error::Shape {
             what: "readback",
@@ -188,6 +220,11 @@ impl Tensor {
             found,
         })
     }
+}
+
+/// Mapped memory is aligned, and then this is one copy.
+fn floats(bytes: &[u8]) -> Vec<f32> {
+    bytemuck::try_cast_slice(bytes).map_or_else(|_| bytemuck::pod_collect_to_vec(bytes), <[f32]>::to_vec)
 }
 
 fn widen(bytes: &[u8], decode: impl Fn(u16) -> f32) -> Vec<f32> {

@@ -1,6 +1,6 @@
 //! The adapters that every GPU test runs on: lavapipe through Vulkan and Mesa through GL on Linux, the machine's best
 //! one elsewhere. With `WGPU_BACKEND` or `WGPU_ADAPTER_NAME` set it is the one that they choose. A missing adapter
-//! fails the tests; nothing is skipped.
+//! fails the tests; nothing is skipped. With `GPUNORM_TEST_SHADER_CHECKS` set, shaders run with wgpu's checks on.
 
 use std::sync::LazyLock;
 
@@ -14,7 +14,9 @@ static ADAPTERS: LazyLock<Vec<(String, Gpu)>> = LazyLock::new(|| {
     } else {
         vec![Gpu::new().expect("an adapter")]
     };
+    let checks = std::env::var_os("GPUNORM_TEST_SHADER_CHECKS").is_some();
     gpus.into_iter()
+        .map(|gpu| gpu.with_shader_checks(checks))
         .map(|gpu| {
             let info = gpu.adapter_info();
             println!("adapter: {} ({:?}, {} {})", info.name, info.backend, info.driver, info.driver_info);

@@ -172,6 +172,7 @@ fn a_lost_device() {
                 let mut norm = GpuNorm::new(&gpu, BatchNorm::new(6)).unwrap();
                 let tensor = Tensor::from_array(&gpu, &x).unwrap();
                 let y = norm.forward_tensor(&tensor).unwrap();
+                let fresh = Tensor::zeros(&gpu, &[4, 6, 8], DType::F32).unwrap();
                 let state = norm.state_dict("").unwrap();
                 let mut encoder = gpu.device().create_command_encoder(&Default::default());
                 gpu.device().destroy();
@@ -179,7 +180,7 @@ fn a_lost_device() {
                 let calls: [(&str, Result<(), Error>); 13] = [
                     ("forward_tensor", norm.forward_tensor(&tensor).map(drop)),
                     ("forward", norm.forward(&x).map(drop)),
-                    ("encode_forward", norm.encode_forward(&mut encoder, &tensor, &y)),
+                    ("encode_forward", norm.encode_forward(&mut encoder, &tensor, &fresh)),
                     ("profile", norm.profile(&tensor, &y).map(drop)),
                     ("to_array", y.to_array().map(drop)),
                     ("state_dict", norm.state_dict("").map(drop)),

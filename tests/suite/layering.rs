@@ -9,7 +9,7 @@ const LAYERS: [&[&str]; 5] = [
     &["error", "dtype"],
     &["spec", "geometry", "reference", "state_dict"],
     &["caps", "kernel", "plan"],
-    &["gpu", "pipeline", "tensor", "profile"],
+    &["gpu", "pipeline", "memory", "tensor", "prepared", "profile"],
     &["encode", "state", "norm"],
 ];
 

@@ -5,6 +5,7 @@ mod devices;
 mod errors;
 mod examples;
 mod forward;
+mod host;
 mod hostile;
 mod layering;
 mod numbers;

@@ -1,0 +1,52 @@
+//! Which adapter a program gets that does not choose.
+
+use wgpu::{Backend, DeviceType};
+
+use crate::error::{Error, Result};
+
+/// The best adapter that can run compute shaders.
+pub(super) async fn choose_adapter() -> Result<wgpu::Adapter> {
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle().with_env());
+    if cfg!(target_arch = "wasm32") {
+        let options = wgpu::RequestAdapterOptions {
+            power_preference: wgpu::PowerPreference::HighPerformance,
+            ..Default::default()
+        };
+        let adapter = instance.request_adapter(&options).await;
+        return adapter.map_err(|error| Error::NoAdapter { reason: error.to_string() });
+    }
+    let backends = wgpu::Backends::from_env().unwrap_or(wgpu::Backends::all());
+    let wanted = std::env::var("WGPU_ADAPTER_NAME").ok().map(|name| name.to_lowercase());
+    let low_power = wgpu::PowerPreference::from_env() == Some(wgpu::PowerPreference::LowPower);
+    let mut adapters = instance.enumerate_adapters(backends).await;
+    let found: Vec<String> = adapters.iter().map(|adapter| adapter.get_info().name).collect();
+    adapters.retain(|adapter| {
+        let compute = wgpu::DownlevelFlags::COMPUTE_SHADERS;
+        let name = adapter.get_info().name.to_lowercase();
+        adapter.get_downlevel_capabilities().flags.contains(compute)
+            && wanted.as_ref().is_none_or(|wanted| name.contains(wanted))
+    });
+    let best = adapters.into_iter().min_by_key(|adapter| {
+        let info = adapter.get_info();
+        let kind = match info.device_type {
+            DeviceType::DiscreteGpu if low_power => 1,
+            DeviceType::IntegratedGpu if low_power => 0,
+            DeviceType::DiscreteGpu => 0,
+            DeviceType::IntegratedGpu => 1,
+            DeviceType::VirtualGpu => 2,
+            DeviceType::Other => 3,
+            DeviceType::Cpu => 4,
+        };
+        (kind, info.backend == Backend::Gl)
+    });
+    best.ok_or_else(|| {
+        let reason = match (&wanted, found.is_empty()) {
+            (_, true) => {
+                format!("no driver for {backends:?} was found; on Linux without one, install Mesa's Vulkan drivers")
+            }
+            (Some(name), false) => format!("WGPU_ADAPTER_NAME is {name:?}, found {found:?}"),
+            (None, false) => format!("none of {found:?} runs compute shaders"),
+        };
+        Error::NoAdapter { reason }
+    })
+}

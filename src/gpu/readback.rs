@@ -1,0 +1,66 @@
+//! Bytes from the GPU back to the program.
+
+use super::Gpu;
+use crate::error::Result;
+use crate::memory::PoolOf;
+
+/// Bytes of a buffer to read back.
+pub(crate) struct Part<'a> {
+    pub buffer: &'a wgpu::Buffer,
+    pub offset: u64,
+    pub bytes: u64,
+}
+
+impl Part<'_> {
+    /// Copies are of whole words.
+    fn padded(&self) -> u64 {
+        self.bytes.next_multiple_of(4)
+    }
+}
+
+impl Gpu {
+    /// Submits `encoder` and gives `take` these buffers' first bytes as they are after it. Waits for the device before
+    /// the first await.
+    pub(crate) async fn read<T>(
+        &self,
+        mut encoder: wgpu::CommandEncoder,
+        parts: &[Part<'_>],
+        take: impl FnOnce(&[&[u8]]) -> T,
+    ) -> Result<T> {
+        self.alive()?;
+        let lease = self.lease(PoolOf::Readbacks, parts.iter().map(Part::padded).sum(), None)?;
+        let staging = &lease.memory().buffer;
+        let (sender, receiver) = futures_intrusive::channel::shared::oneshot_channel();
+        self.checked(|_| {
+            let mut at = 0;
+            for part in parts {
+                encoder.copy_buffer_to_buffer(part.buffer, part.offset, staging, at, part.padded());
+                at += part.padded();
+            }
+            encoder.map_buffer_on_submit(staging, wgpu::MapMode::Read, .., move |result| {
+                let _ = sender.send(result);
+            });
+            self.queue().submit([encoder.finish()]);
+        })?;
+        // Browsers poll by themselves; elsewhere somebody has to.
+        if self.device().poll(wgpu::PollType::wait_indefinitely()).is_err() {
+            return Err(self.lost());
+        }
+        match receiver.receive().await {
+            Some(Ok(())) => {}
+            _ => return Err(self.lost()),
+        }
+        let Ok(mapped) = staging.get_mapped_range(..) else { return Err(self.lost()) };
+        let mut rest = &mapped[..];
+        let mut read = |part: &Part| {
+            let (bytes, after) = rest.split_at(part.padded() as usize);
+            rest = after;
+            &bytes[..part.bytes as usize]
+        };
+        let taken = take(&parts.iter().map(&mut read).collect::<Vec<_>>());
+        drop(mapped);
+        staging.unmap();
+        lease.set_reusable(true);
+        Ok(taken)
+    }
+}

@@ -1,0 +1,159 @@
+//! The buffers behind tensors and readbacks. Those that nobody uses any more are kept for the next of their size: a
+//! fresh buffer costs an allocation, and wgpu fills it with zeros before its first use.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError, Weak};
+
+use crate::gpu::Gpu;
+use crate::prepared::Prepared;
+
+/// A buffer and who has bind groups of it.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    /// No other memory of this process has or had it.
+    pub id: u64,
+    pub buffer: wgpu::Buffer,
+    users: Mutex<Vec<Weak<Prepared>>>,
+}
+
+impl Memory {
+    pub fn new(buffer: wgpu::Buffer) -> Memory {
+        static IDS: AtomicU64 = AtomicU64::new(0);
+        Memory { id: IDS.fetch_add(1, Ordering::Relaxed), buffer, users: Mutex::default() }
+    }
+
+    /// `user` keeps bind groups of this buffer, and with them its bytes, until it is told to forget it.
+    pub fn used_by(&self, user: &Weak<Prepared>) {
+        let mut users = lock(&self.users);
+        if !users.iter().any(|known| known.ptr_eq(user)) {
+            users.retain(|known| known.strong_count() > 0);
+            users.push(user.clone());
+        }
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        for user in lock(&self.users).iter().filter_map(Weak::upgrade) {
+            user.forget(self.id);
+        }
+    }
+}
+
+/// Memory that nobody uses, to be used again. It holds at most as many bytes as were ever in use at once.
+#[derive(Debug, Default)]
+pub(crate) struct Pool {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// The one returned last is at the end.
+    free: Vec<Memory>,
+    in_use: u64,
+    peak: u64,
+}
+
+impl Pool {
+    /// Memory of exactly `size` bytes and any content.
+    pub fn take(&self, size: u64) -> Option<Memory> {
+        let mut state = lock(&self.state);
+        let place = state.free.iter().rposition(|memory| memory.buffer.size() == size)?;
+        let memory = state.free.remove(place);
+        state.borrowed(size);
+        Some(memory)
+    }
+
+    /// Memory that [`give`](Self::give) will see was made.
+    pub fn made(&self, size: u64) {
+        lock(&self.state).borrowed(size);
+    }
+
+    /// `keep` says whether anybody else could still use it.
+    pub fn give(&self, memory: Memory, keep: bool) {
+        let mut state = lock(&self.state);
+        state.in_use -= memory.buffer.size();
+        let mut gone = vec![];
+        if keep {
+            state.free.push(memory);
+            let mut bytes: u64 = state.free.iter().map(|memory| memory.buffer.size()).sum();
+            while bytes > state.peak {
+                let oldest = state.free.remove(0);
+                bytes -= oldest.buffer.size();
+                gone.push(oldest);
+            }
+        } else {
+            gone.push(memory);
+        }
+        // What is dropped tells its users, who have locks of their own.
+        drop(state);
+        drop(gone);
+    }
+
+    #[cfg(test)]
+    pub fn len(&self) -> usize {
+        lock(&self.state).free.len()
+    }
+
+    /// Frees what nobody uses.
+    pub fn empty(&self) {
+        let mut state = lock(&self.state);
+        state.peak = state.in_use;
+        let gone = std::mem::take(&mut state.free);
+        drop(state);
+        drop(gone);
+    }
+}
+
+impl State {
+    fn borrowed(&mut self, size: u64) {
+        self.in_use += size;
+        self.peak = self.peak.max(self.in_use);
+    }
+}
+
+/// A hold on memory. The last one gives it back.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    gpu: Gpu,
+    memory: Option<Memory>,
+    /// Where the memory comes from; nowhere if it is the app's.
+    pool: Option<PoolOf>,
+    /// Nobody but this crate's submitted work can still use it.
+    reusable: AtomicBool,
+}
+
+/// The pools of a GPU.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum PoolOf {
+    Tensors,
+    Readbacks,
+}
+
+impl Lease {
+    pub fn new(gpu: &Gpu, memory: Memory, pool: Option<PoolOf>) -> Lease {
+        Lease { gpu: gpu.clone(), memory: Some(memory), pool, reusable: AtomicBool::new(false) }
+    }
+
+    pub fn memory(&self) -> &Memory {
+        self.memory.as_ref().expect("only drop takes it")
+    }
+
+    /// Whether the memory may go to somebody else after this hold: not while the app could have recorded work with it
+    /// that it will submit later, nor while it is being mapped.
+    pub fn set_reusable(&self, reusable: bool) {
+        self.reusable.store(reusable, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let (Some(memory), Some(pool)) = (self.memory.take(), self.pool) {
+            self.gpu.pool(pool).give(memory, *self.reusable.get_mut());
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
