@@ -12,8 +12,10 @@ fn forward_combine(builtins: Builtins) {
     let end = select(0u, params.units, live);
 
     var own = Moments(0.0, 0.0, 0.0, 0.0);
+    var at = walk(row, lane);
     for (var i = lane; i < end; i += lanes()) {
-        own = merge(own, moments[address(row, i)]);
+        own = merge(own, moments[address(at)]);
+        at = next(at);
     }
     let all = reduce(own, lane);
     if live && lane == 0u {

@@ -1,14 +1,16 @@
 // y = (x - mean) / sqrt(var + eps) * weight + bias, whole rows at a time.
 //
-// A team owns a row and reads it once into registers where it fits (one tile); a longer row is read again, from its
-// end, which is still in the cache. The plan picks it wherever a row is short enough for one team.
+// A team owns a row and reads it once, into registers, where it fits (one tile); a longer row is read again, from the
+// cache. The plan picks it wherever a row is short enough for one team.
 // In bounds: units stay below params.units of a row below params.rows, which the plan cuts from the bound slice.
+
+override HELD: bool = false; // a row is one tile: it is still in registers when it is written
 
 @compute @workgroup_size(WORKGROUP)
 fn forward_row(builtins: Builtins) {
     let lane = lane_of(builtins);
     let team = team_of(builtins);
-    let live = team < params.rows;
+    let live = FULL || team < params.rows;
     let row = select(0u, team, live);
     let end = select(0u, params.units, live);
     let tile = UNITS * lanes();
@@ -27,16 +29,19 @@ fn forward_row(builtins: Builtins) {
     }
 
     let base = parameter_base(params.first + row);
-    for (var t = params.tiles; t > 0u; t--) {
-        let first = (t - 1u) * tile + lane;
-        if t != params.tiles {
-            read_tile(&held, row, first, end);
-        }
+    var at = walk(row, lane);
+    if HELD {
         for (var k = 0u; k < UNITS; k++) {
-            let i = first + k * lanes();
-            if i < end {
-                store(address(row, i), normalize_unit(unpack(held[k]), s, base, i * WIDTH));
+            let i = lane + k * lanes();
+            if FULL || i < end {
+                store(address(at), normalize_unit(unpack(held[k]), s, base, i * WIDTH));
             }
+            at = next(at);
+        }
+    } else {
+        for (var i = lane; i < end; i += lanes()) {
+            store(address(at), normalize_unit(unpack(load(address(at))), s, base, i * WIDTH));
+            at = next(at);
         }
     }
 }

@@ -83,7 +83,7 @@ pub enum Kernel {
     /// Switchable norm's layer and batch moments and its shares.
     ForwardAxes { team: Team, settle: Settle },
     /// Moments of columns.
-    ForwardColumns { element: Element, units: u32 },
+    ForwardColumns { element: Element },
     /// Outputs of columns from known statistics.
     ForwardApplyColumns { element: Element, parameters: Parameters, from: StatisticsFrom },
     /// Outputs from known statistics.
@@ -185,6 +185,17 @@ impl StatisticsFrom {
     }
 }
 
+impl Team {
+    /// How many units a lane may hold in registers at once; each has its piece.
+    pub fn units(self) -> &'static [u32] {
+        match self {
+            Team::Workgroup => &[2, 8],
+            Team::Subgroup => &[2, 8, 32],
+            Team::Invocation => &[2, 8, 16],
+        }
+    }
+}
+
 impl Settle {
     fn bindings(self) -> &'static [Binding] {
         match self {
@@ -195,14 +206,14 @@ impl Settle {
     }
 }
 
-/// Registers that a tile holds; each has its piece.
-pub const UNITS: [u32; 3] = [2, 8, 32];
-
 fn settle_if(track: bool) -> Settle {
     if track { Settle::Track } else { Settle::None }
 }
 
 impl Kernel {
+    /// Samples of a column that an invocation holds in registers at once.
+    pub const COLUMN_UNITS: u32 = 8;
+
     /// What a browser needs before a kernel whose team is a subgroup.
     pub const BROWSER_SUBGROUPS: &'static str = "enable subgroups;\nrequires subgroup_id;\n";
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ndarray::{Array, ArrayRef, Dimension};
+use ndarray::{Array, ArrayD, ArrayRef, Dimension};
 
 use crate::dtype::DType;
 use crate::encode::{Resources, prepare, record};
@@ -31,6 +31,27 @@ pub struct GpuNorm {
     strategy: Strategy,
     state: State,
     prepared: Arc<Prepared>,
+}
+
+/// A forward that is recorded and not yet submitted.
+struct Started<'a> {
+    encoder: wgpu::CommandEncoder,
+    output: Tensor,
+    /// Dropped before the submission, its memory would be another tensor's.
+    _input: &'a Tensor,
+}
+
+impl Started<'_> {
+    fn submit(self) -> Result<Tensor> {
+        let gpu = self.output.gpu();
+        gpu.alive()?;
+        gpu.checked(|_| gpu.queue().submit([self.encoder.finish()]))?;
+        Ok(self.output)
+    }
+
+    fn submit_and_read(self) -> Result<ArrayD<f32>> {
+        pollster::block_on(self.output.read_after(self.encoder))
+    }
 }
 
 impl GpuNorm {
@@ -84,8 +105,8 @@ impl GpuNorm {
     /// Those of [`encode_forward`](Self::encode_forward), and [`Error::OutOfMemory`].
     pub fn forward<D: Dimension>(&self, x: &ArrayRef<f32, D>) -> Result<Array<f32, D>> {
         Geometry::new(&self.spec, self.mode, x.shape())?;
-        let (encoder, y) = self.start(&Tensor::from_array(&self.gpu, x)?)?;
-        let y = pollster::block_on(y.read_after(encoder))?;
+        let input = Tensor::from_array(&self.gpu, x)?;
+        let y = self.start(&input)?.submit_and_read()?;
         let (expected, found) = (x.shape().to_vec(), y.shape().to_vec());
         y.into_dimensionality().map_err(|_| Error::Shape { what: "the output", expected, found })
     }
@@ -96,20 +117,17 @@ impl GpuNorm {
     /// # Errors
     /// Those of [`encode_forward`](Self::encode_forward), and [`Error::OutOfMemory`].
     pub fn forward_tensor(&self, x: &Tensor) -> Result<Tensor> {
-        let (encoder, y) = self.start(x)?;
-        self.gpu.alive()?;
-        self.gpu.checked(|_| self.gpu.queue().submit([encoder.finish()]))?;
-        Ok(y)
+        self.start(x)?.submit()
     }
 
     /// A forward of `x` into a new tensor, not yet submitted.
-    fn start(&self, x: &Tensor) -> Result<(wgpu::CommandEncoder, Tensor)> {
-        self.check_gpu(x, "the input")?;
-        let y = Tensor::uninitialized(&self.gpu, x.shape(), x.dtype())?;
-        let ready = self.prepare(x, &y)?;
+    fn start<'a>(&self, input: &'a Tensor) -> Result<Started<'a>> {
+        self.check_gpu(input, "the input")?;
+        let output = Tensor::uninitialized(&self.gpu, input.shape(), input.dtype())?;
+        let ready = self.prepare(input, &output)?;
         let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
         record(&mut encoder, &ready, None);
-        Ok((encoder, y))
+        Ok(Started { encoder, output, _input: input })
     }
 
     /// Records a forward from `x` into `y` and nothing else: it runs when the app submits the encoder, and only then

@@ -164,10 +164,17 @@ impl Step {
         let gathered = if self.constant("AFFINE").is_some_and(|affine| affine < 2) { 1 } else { 1 + width };
         let reduce = u64::from(self.lanes().ilog2());
         let loops = match self.kernel {
-            Kernel::ForwardRow { units, .. } => u64::from(params.tiles) * (2 + u64::from(units) * (4 + gathered)),
+            Kernel::ForwardRow { units, .. } => {
+                let held = self.constant("HELD") == Some(1);
+                let written = if held { u64::from(units) } else { per_lane(params.units) };
+                u64::from(params.tiles) * (1 + 3 * u64::from(units)) + written * (1 + gathered)
+            }
             Kernel::ForwardMoments { units, .. } => u64::from(params.tiles) * (1 + 3 * u64::from(units)),
-            Kernel::ForwardColumns { units, .. } => u64::from(params.tiles) * (1 + 2 * u64::from(units)) + width,
-            Kernel::ForwardApplyColumns { .. } => u64::from(params.segment_units) + width,
+            Kernel::ForwardColumns { .. } => {
+                let tiles = u64::from(params.segment_units.div_ceil(Kernel::COLUMN_UNITS));
+                u64::from(params.run) * (1 + tiles * (1 + 2 * u64::from(Kernel::COLUMN_UNITS)) + width)
+            }
+            Kernel::ForwardApplyColumns { .. } => u64::from(params.run) * (1 + u64::from(params.segment_units) + width),
             Kernel::ForwardCombine { .. } => per_lane(params.units),
             Kernel::ForwardInstances { .. } => per_lane(params.samples) * (1 + u64::from(params.parts)) + reduce,
             Kernel::ForwardAxes { .. } => per_lane(params.samples.max(params.channels)) * (1 + u64::from(params.parts)),

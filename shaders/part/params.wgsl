@@ -4,7 +4,7 @@ struct Params {
     first: u32,             // number of its first row in the whole tensor
     row_len: u32,           // elements per row
     units: u32,             // units per row; of a combine, partial moments per row
-    row_stride: u32,        // walk.wgsl
+    row_stride: u32,        // walk.wgsl; of columns, run is a the units of a block
     run: u32,
     run_stride: u32,
     tiles: u32,             // tiles per segment

@@ -1,6 +1,6 @@
 //! The list of all kernels, for tests and for `cargo xtask shaders`.
 
-use super::{Element, Kernel, Parameters, Settle, StatisticsFrom, Team, UNITS};
+use super::{Element, Kernel, Parameters, Settle, StatisticsFrom, Team};
 use crate::dtype::DType;
 
 impl Kernel {
@@ -19,8 +19,7 @@ impl Kernel {
             .into_iter()
             .flat_map(|dtype| Element::widths(dtype).iter().map(move |&width| Element { dtype, width }))
             .collect();
-        let mut all: Vec<Kernel> =
-            elements.iter().flat_map(|&element| UNITS.map(|units| Kernel::ForwardColumns { element, units })).collect();
+        let mut all: Vec<Kernel> = elements.iter().map(|&element| Kernel::ForwardColumns { element }).collect();
         for team in Team::ALL {
             all.push(Kernel::ForwardInstances { team });
             all.extend([false, true].map(|track| Kernel::ForwardCombine { team, track }));
@@ -28,7 +27,7 @@ impl Kernel {
                 [Settle::None, Settle::Track, Settle::Running].map(|settle| Kernel::ForwardAxes { team, settle }),
             );
             for &element in &elements {
-                all.extend(UNITS.map(|units| Kernel::ForwardMoments { team, element, units }));
+                all.extend(team.units().iter().map(|&units| Kernel::ForwardMoments { team, element, units }));
             }
         }
         for &element in elements.iter().filter(|element| element.writes()) {
@@ -42,7 +41,7 @@ impl Kernel {
                     for from in [StatisticsFrom::Stored, StatisticsFrom::Running, StatisticsFrom::Mixed] {
                         all.push(Kernel::ForwardApply { team, element, parameters, from });
                     }
-                    for units in UNITS {
+                    for &units in team.units() {
                         for (save, track) in [(false, false), (true, false), (false, true)] {
                             all.push(Kernel::ForwardRow { team, element, units, parameters, save, track });
                         }

@@ -91,6 +91,7 @@ fn units_piece(units: u32) -> &'static str {
     match units {
         2 => piece!("part/units_2"),
         8 => piece!("part/units_8"),
+        16 => piece!("part/units_16"),
         _ => piece!("part/units_32"),
     }
 }
@@ -104,14 +105,14 @@ impl Kernel {
         }
         match self {
             Kernel::ForwardRow { units, parameters, save, track, element, .. } => {
-                pieces.extend([piece!("part/walk"), units_piece(units), piece!("part/tile")]);
+                pieces.extend([piece!("part/walk"), units_piece(units), piece!("part/full"), piece!("part/tile")]);
                 pieces.extend(parameters.unit_pieces(element.width));
                 pieces.push(if save { piece!("part/partials_out") } else { piece!("part/save_none") });
                 pieces.extend(settle_if(track).pieces());
                 pieces.push(piece!("forward_row"));
             }
             Kernel::ForwardMoments { units, .. } => {
-                pieces.extend([piece!("part/walk"), units_piece(units), piece!("part/tile")]);
+                pieces.extend([piece!("part/walk"), units_piece(units), piece!("part/full"), piece!("part/tile")]);
                 pieces.extend([piece!("part/partials_out"), piece!("forward_moments")]);
             }
             Kernel::ForwardCombine { track, .. } => {
@@ -133,11 +134,12 @@ impl Kernel {
                 pieces.extend(from.pieces());
                 pieces.push(piece!("forward_apply"));
             }
-            Kernel::ForwardColumns { units, .. } => {
-                pieces.extend([units_piece(units), piece!("part/partials_out"), piece!("forward_columns")]);
+            Kernel::ForwardColumns { .. } => {
+                pieces.extend([piece!("part/full"), piece!("part/columns"), units_piece(Kernel::COLUMN_UNITS)]);
+                pieces.extend([piece!("part/partials_out"), piece!("forward_columns")]);
             }
             Kernel::ForwardApplyColumns { parameters, from, .. } => {
-                pieces.push(parameters.piece());
+                pieces.extend([piece!("part/full"), piece!("part/columns"), parameters.piece()]);
                 pieces.extend(from.pieces());
                 pieces.push(piece!("forward_apply_columns"));
             }

@@ -11,10 +11,12 @@ use crate::spec::NormSpec;
 /// Spatial sizes below this are summed as columns (neighbouring channels in step) rather than plane by plane.
 const COLUMN_SPATIAL: usize = 64;
 
-/// Bytes of a chunk of samples on software adapters.
-const CHUNK_BYTES: u64 = 128 << 10;
-/// Samples that an invocation holds in registers at once.
-const HELD: usize = 8;
+/// Neighbouring units of one sample that an invocation of a software adapter owns: 2 KiB in one piece.
+const BLOCK: usize = 128;
+/// Bytes that it may own, so that going through them column by column stays in its core's cache: while they are only
+/// read, and while as many are written.
+const READ_BYTES: usize = 64 << 10;
+const WRITTEN_BYTES: usize = 32 << 10;
 
 impl Planner<'_> {
     /// How columns would be loaded, where the norm is better seen as columns.
@@ -30,7 +32,7 @@ impl Planner<'_> {
     pub(super) fn split_columns(&self, element: Element, why: String) -> Result<Plan> {
         let geometry = self.geometry;
         let (channel, sample) = (geometry.spatial, geometry.channels * geometry.spatial);
-        let kernel = Kernel::ForwardColumns { element, units: HELD as u32 };
+        let kernel = Kernel::ForwardColumns { element };
         let moments = self.column_step(kernel, element)?;
         let chunks = moments.params.segments as usize;
         let steps = vec![
@@ -47,31 +49,36 @@ impl Planner<'_> {
         self.column_step(Kernel::ForwardApplyColumns { element, parameters, from }, element)
     }
 
-    /// A step whose teams own a unit of columns in a chunk of samples.
+    /// A step whose teams own a block of columns in a chunk of samples.
     fn column_step(&self, kernel: Kernel, element: Element) -> Result<Step> {
         let geometry = self.geometry;
+        let (samples, held) = (geometry.samples, Kernel::COLUMN_UNITS as usize);
         let units = geometry.channels * geometry.spatial / element.width as usize;
-        let wanted = if self.caps.software {
-            // Neighbouring teams run one after the other there: what they share has to be in the cache still.
-            BUSY_SOFTWARE.div_ceil(units).max(usize::try_from(self.tensor_bytes() / CHUNK_BYTES).unwrap_or(usize::MAX))
+        let (block, chunk) = if self.caps.software {
+            let block = units.min(BLOCK);
+            let bytes = if matches!(kernel, Kernel::ForwardColumns { .. }) { READ_BYTES } else { WRITTEN_BYTES };
+            let busy = samples / BUSY_SOFTWARE.div_ceil(units.div_ceil(block));
+            (block, (bytes / (16 * block)).min(busy))
         } else {
-            (64 * BUSY_GPU).div_ceil(units)
+            // Neighbouring invocations read neighbouring units, together.
+            (1, samples.div_ceil((64 * BUSY_GPU).div_ceil(units)))
         };
-        let wanted = wanted.min(geometry.samples.div_ceil(2 * HELD));
-        let tiles = geometry.samples.div_ceil(wanted * HELD).min(MAX_ITERATIONS as usize / (4 * HELD));
+        let most = MAX_ITERATIONS as usize / (4 * block);
+        let chunk = chunk.clamp(2 * held, most.max(2 * held)).next_multiple_of(held);
         let params = Params {
-            rows: index(units, "channels")?,
+            rows: index(units.div_ceil(block), "channels")?,
             units: index(units, "channels")?,
-            tiles: index(tiles, "samples")?,
-            segments: index(geometry.samples.div_ceil(tiles * HELD), "samples")?,
-            segment_units: index(tiles * HELD, "samples")?,
-            samples: index(geometry.samples, "samples")?,
+            run: index(block, "channels")?,
+            segments: index(samples.div_ceil(chunk), "samples")?,
+            segment_units: index(chunk, "samples")?,
+            samples: index(samples, "samples")?,
             channels: index(geometry.channels, "channels")?,
             inner: index(geometry.spatial, "spatial positions")?,
             statistics_run: 1,
             statistics_period: index(geometry.channels, "channels")?,
             ..self.params()
         };
-        self.step(kernel, params, vec![], 0..self.tensor_bytes())
+        let full = samples.is_multiple_of(chunk) && units.is_multiple_of(block);
+        self.step(kernel, params, vec![("FULL", u32::from(full))], 0..self.tensor_bytes())
     }
 }

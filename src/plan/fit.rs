@@ -223,6 +223,10 @@ impl Planner<'_> {
         }
         let per_workgroup = workgroup as usize / self.lanes(kernel.team(), workgroup);
         let workgroups = self.grid(teams.div_ceil(per_workgroup as u64), per_workgroup as u64)?;
+        let launched = workgroups.map(u64::from).iter().product::<u64>() * per_workgroup as u64;
+        for full in constants.iter_mut().filter(|(name, _)| *name == "FULL") {
+            full.1 &= u32::from(teams == launched);
+        }
         Ok(Step { kernel, constants, params, workgroups, bytes })
     }
 

@@ -5,7 +5,7 @@ use super::{Caps, MAX_ITERATIONS, Plan, Route, Scratch, Step, Strategy, team_nam
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::geometry::{Geometry, ParameterIndex, Source};
-use crate::kernel::{Element, Kernel, Params, Settle, StatisticsFrom, Team, UNITS};
+use crate::kernel::{Element, Kernel, Params, Settle, StatisticsFrom, Team};
 use crate::spec::{NormSpec, SwitchableNorm, Weighting};
 
 /// A software adapter has a few cores of a few lanes: this many invocations keep them busy.
@@ -85,7 +85,8 @@ impl Planner<'_> {
             Team::Workgroup => (8 * self.largest_workgroup() as usize, 8),
             Team::Subgroup => {
                 let size = self.caps.subgroup.unwrap_or(1) as usize;
-                let held = UNITS.into_iter().find(|&held| units <= held as usize * size).unwrap_or(32);
+                let fits = |held: &u32| units <= *held as usize * size;
+                let held = team.units().iter().copied().find(fits).unwrap_or(32);
                 (32 * size, held)
             }
             // Rows longer than its registers are read again from the cache; too few of them would leave cores idle, which
@@ -93,7 +94,12 @@ impl Planner<'_> {
             Team::Invocation => {
                 let few = geometry.rows * units <= FEW_UNITS && geometry.rows >= 8;
                 let alone = units <= 64 || geometry.rows >= BUSY_SOFTWARE / 4 || few;
-                (if alone { 2048 } else { 0 }, if units <= 2 { 2 } else { 8 })
+                let held = match units {
+                    ..=2 => 2,
+                    9..=16 => 16,
+                    _ => 8,
+                };
+                (if alone { 2048 } else { 0 }, held)
             }
         };
         if fits(team, tile) {
@@ -126,6 +132,9 @@ impl Planner<'_> {
         }
         let workgroup = self.workgroup(team, units.div_ceil(held as usize));
         let lanes = self.lanes(team, workgroup);
+        let tile = held as usize * lanes;
+        constants.push(("HELD", u32::from(units <= tile)));
+        constants.push(("FULL", u32::from(units.is_multiple_of(tile))));
         let mut steps = vec![];
         for slice in self.slices(rows)? {
             let params = Params {
@@ -218,7 +227,11 @@ impl Planner<'_> {
         let wanted = busy.div_ceil(rows.count).min(units.div_ceil(tile));
         let tiles = units.div_ceil(wanted * tile).min(MAX_ITERATIONS as usize / (4 * held as usize));
         let segments = units.div_ceil(tiles * tile);
-        let constants = vec![("CENTERED", u32::from(!matches!(self.spec, NormSpec::Rms(_)))), ("CONTIGUOUS", 1)];
+        let constants = vec![
+            ("CENTERED", u32::from(!matches!(self.spec, NormSpec::Rms(_)))),
+            ("CONTIGUOUS", 1),
+            ("FULL", u32::from(units.is_multiple_of(segments * tiles * tile))),
+        ];
         let kernel = Kernel::ForwardMoments { team, element, units: held };
         let mut steps = vec![];
         for slice in self.slices(rows)? {

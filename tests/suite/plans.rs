@@ -143,13 +143,15 @@ fn follow(plan: &Plan, geometry: &Geometry, dtype: DType) -> Trace {
             }
             Kernel::ForwardColumns { .. } | Kernel::ForwardApplyColumns { .. } => {
                 for team in teams(step) {
-                    let (column, chunk) = (team % p.rows, team / p.rows);
-                    for sample in chunk * p.segment_units..((chunk + 1) * p.segment_units).min(p.samples) {
+                    let (block, chunk) = (team % p.rows, team / p.rows);
+                    let columns = block * p.run..((block + 1) * p.run).min(p.units);
+                    let samples = chunk * p.segment_units..((chunk + 1) * p.segment_units).min(p.samples);
+                    for (column, sample) in columns.flat_map(|column| samples.clone().map(move |s| (column, s))) {
                         for k in 0..width {
-                            let element = ((sample * p.rows + column) * width + k) as usize;
+                            let element = ((sample * p.units + column) * width + k) as usize;
                             let channel = (column * width + k) / p.inner;
                             if matches!(step.kernel, Kernel::ForwardColumns { .. }) {
-                                let partial = (chunk * p.rows + column) * width + k;
+                                let partial = (chunk * p.units + column) * width + k;
                                 trace.partials.entry(partial).or_default().push(element);
                             } else {
                                 let row = channel % p.statistics_period;
