@@ -14,11 +14,11 @@ fn forward_moments(builtins: Builtins) {
     let end = select(0u, min(begin + params.segment_units, params.units), live);
 
     var held: array<Unit, UNITS>;
-    var own = Moments(0.0, shift_of(row), 0.0, 0.0);
+    var own = Moments(0.0, 0.0, 0.0, 0.0);
     for (var t = 0u; t < params.tiles; t++) {
         let first = begin + t * UNITS * lanes() + lane;
         read_tile(&held, row, first, end);
-        own = merge(own, tile_moments(&held, first, end, own.shift));
+        own = merge_tile(own, &held, first, end);
     }
     let all = reduce(own, lane);
     if live && lane == 0u {

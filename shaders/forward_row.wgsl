@@ -16,10 +16,10 @@ fn forward_row(builtins: Builtins) {
     let tile = UNITS * lanes();
 
     var held: array<Unit, UNITS>;
-    var own = Moments(0.0, shift_of(row), 0.0, 0.0);
+    var own = Moments(0.0, 0.0, 0.0, 0.0);
     for (var t = 0u; t < params.tiles; t++) {
         read_tile(&held, row, t * tile + lane, end);
-        own = merge(own, tile_moments(&held, t * tile + lane, end, own.shift));
+        own = merge_tile(own, &held, t * tile + lane, end);
     }
     let all = reduce(own, lane);
     let s = statistics_of(all);

@@ -1,14 +1,6 @@
 // A tile: the UNITS units per lane of a row that are in registers together.
 override CENTERED: bool = true; // false for RMS norm, whose mean square is about 0
 
-// The first shift of a row's moments: its first element.
-fn shift_of(row: u32) -> f32 {
-    if CENTERED {
-        return first_scalar(unpack(load(address(walk(row, 0u)))));
-    }
-    return 0.0;
-}
-
 // Reads units first + lane, first + lane + LANES, .. below end into registers.
 fn read_tile(held: ptr<function, array<Unit, UNITS>>, row: u32, first: u32, end: u32) {
     var at = walk(row, first);
@@ -20,8 +12,11 @@ fn read_tile(held: ptr<function, array<Unit, UNITS>>, row: u32, first: u32, end:
     }
 }
 
-// This lane's moments of a tile, two passes over registers: first the mean, then the deviations from it.
-fn tile_moments(held: ptr<function, array<Unit, UNITS>>, first: u32, end: u32, shift: f32) -> Moments {
+// This lane's moments with those of a tile, from two passes over registers: the mean, then the deviations from it.
+fn merge_tile(own: Moments, held: ptr<function, array<Unit, UNITS>>, first: u32, end: u32) -> Moments {
+    // The first shift is the first element.
+    let fresh = CENTERED && own.count == 0.0;
+    let shift = select(own.shift, first_scalar(unpack((*held)[0])), fresh);
     var count = 0u;
     var sum = splat(0.0);
     for (var k = 0u; k < UNITS; k++) {
@@ -39,5 +34,5 @@ fn tile_moments(held: ptr<function, array<Unit, UNITS>>, first: u32, end: u32, s
             m2 += mul(deviation, deviation);
         }
     }
-    return Moments(n, shift, mean, total(m2));
+    return merge(own, Moments(n, shift, mean, total(m2)));
 }

@@ -96,7 +96,12 @@ impl Planner<'_> {
         }
     }
 
-    /// The value of the override AFFINE, see shaders/part/affine.wgsl.
+    /// The overrides of shaders/part/affine.wgsl.
+    pub(super) fn affine_constants(&self, rows: Rows, element: Element) -> Vec<(&'static str, u32)> {
+        vec![("AFFINE", self.affine(rows, element)), ("SHARED", u32::from(rows.parameter.period == 1))]
+    }
+
+    /// The value of AFFINE.
     pub(super) fn affine(&self, rows: Rows, element: Element) -> u32 {
         let inner = rows.parameter.inner;
         match () {

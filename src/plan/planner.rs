@@ -124,7 +124,7 @@ impl Planner<'_> {
         };
         let units = geometry.row_len / element.width as usize;
         let run = units / geometry.runs;
-        let mut constants = vec![("AFFINE", self.affine(rows, element))];
+        let mut constants = self.affine_constants(rows, element);
         constants.push(("CENTERED", u32::from(!matches!(self.spec, NormSpec::Rms(_)))));
         constants.push(("CONTIGUOUS", u32::from(geometry.runs == 1)));
         if track {
@@ -356,7 +356,7 @@ impl Planner<'_> {
         };
         let kernel =
             Kernel::ForwardApply { team, element, parameters: self.parameters(self.quads(rows, element)), from };
-        let mut constants = vec![("AFFINE", self.affine(rows, element))];
+        let mut constants = self.affine_constants(rows, element);
         constants.push(("LOOKUP", lookup));
         constants.extend_from_slice(extra);
         let mut steps = vec![];
