@@ -80,7 +80,8 @@ impl NormSpec {
         }
     }
 
-    pub(crate) fn eps(&self) -> f32 {
+    /// What is added to the variance.
+    pub fn eps(&self) -> f32 {
         match self {
             NormSpec::Batch(norm) => norm.eps,
             NormSpec::Layer(norm) => norm.eps,

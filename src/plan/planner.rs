@@ -12,6 +12,8 @@ use crate::spec::{NormSpec, SwitchableNorm, Weighting};
 pub(super) const BUSY_SOFTWARE: usize = 512;
 /// Units of a tensor so small that dispatches are what costs.
 const FEW_UNITS: usize = 1 << 15;
+/// Bytes of a tensor whose scattered rows a software adapter still reads one by one.
+const SCATTERED_BYTES: u64 = 4 << 20;
 /// Spatial sizes from here on make a channel of a group worth a row of its own.
 const PLANE_SPATIAL: usize = 64;
 /// A GPU wants many workgroups: with fewer than this, long rows are cut into segments.
@@ -40,7 +42,11 @@ impl Planner<'_> {
             };
             return Ok(Plan { steps, scratch: Scratch::default(), why: "running statistics: nothing to sum".into() });
         }
-        let row = self.row_shape();
+        // Rows of scattered scalars are slow to read; beyond this size two more dispatches cost less.
+        let chosen = self.strategy == Strategy::default();
+        let scattered =
+            chosen && self.caps.software && self.tensor_bytes() > SCATTERED_BYTES && self.columns().is_some();
+        let row = if scattered { Err("rows are scattered".into()) } else { self.row_shape() };
         match (self.strategy.route, row) {
             (None | Some(Route::Fused), Ok(row)) => self.fused(row),
             (Some(Route::Fused), Err(reason)) => Err(Error::Strategy { reason }),

@@ -1,4 +1,5 @@
 mod adapters;
+mod baseline;
 mod compare;
 mod data;
 mod devices;

@@ -1,0 +1,160 @@
+//! The CPU that the GPU is measured against: the same norms in f32 with the same numerics, on all cores (rayon), in
+//! loops that the compiler vectorises.
+
+mod arithmetic;
+mod columns;
+
+use gpunorm::geometry::Geometry;
+use gpunorm::{Mode, NormSpec};
+use rayon::prelude::*;
+
+use arithmetic::{Moments, Statistics};
+
+/// Elements that make a task worth its scheduling.
+const TASK: usize = 1 << 15;
+/// Batch norm below this spatial size goes sample by sample rather than plane by plane.
+const COLUMN_SPATIAL: usize = 64;
+
+/// A layer with the parameters of a new one. Switchable norm only trains.
+pub struct Cpu {
+    spec: NormSpec,
+    mode: Mode,
+    eps: f32,
+    /// By channel; of layer and RMS norm by element of a row.
+    weight: Vec<f32>,
+    bias: Vec<f32>,
+    running_mean: Vec<f32>,
+    running_var: Vec<f32>,
+}
+
+impl Cpu {
+    /// `parameters` is the number of weights.
+    pub fn new(spec: &NormSpec, mode: Mode, parameters: usize) -> Cpu {
+        Cpu {
+            spec: spec.clone(),
+            mode,
+            eps: spec.eps(),
+            weight: vec![1.0; parameters],
+            bias: vec![0.0; parameters],
+            running_mean: vec![0.0; parameters],
+            running_var: vec![1.0; parameters],
+        }
+    }
+
+    /// `y` of `x`, both row-major and of the shape that `geometry` was made of.
+    pub fn forward(&mut self, geometry: &Geometry, x: &[f32], y: &mut [f32]) {
+        let (eps, spatial, row_len) = (self.eps, geometry.spatial, geometry.row_len);
+        match self.spec {
+            NormSpec::Layer(_) | NormSpec::Rms(_) => {
+                let centered = matches!(self.spec, NormSpec::Layer(_));
+                rows(x, y, row_len, TASK.min(row_len), (centered, eps), |x, y, s, _, at| {
+                    let range = at..at + x.len();
+                    s.apply_each(x, y, &self.weight[range.clone()], centered.then(|| &self.bias[range]));
+                });
+            }
+            NormSpec::Group(_) | NormSpec::Instance(_) => {
+                let per_row = row_len / spatial;
+                let groups = geometry.channels / per_row;
+                rows(x, y, row_len, spatial, (true, eps), |x, y, s, row, at| {
+                    let channel = row % groups * per_row + at / spatial;
+                    s.apply(x, y, self.weight[channel], self.bias[channel]);
+                });
+            }
+            NormSpec::Batch(_) if spatial < COLUMN_SPATIAL => {
+                let statistics =
+                    self.channel_statistics(geometry, || columns::moments(x, geometry.channels * spatial, spatial));
+                columns::apply(x, y, spatial, &statistics, &self.weight, &self.bias);
+            }
+            NormSpec::Batch(_) => {
+                let channels = geometry.channels;
+                let statistics = self.channel_statistics(geometry, || {
+                    let planes = plane_moments(x, spatial);
+                    (0..channels).map(|c| Moments::merged(planes.iter().skip(c).step_by(channels))).collect()
+                });
+                self.apply_planes(x, y, geometry, |plane| statistics[plane % channels]);
+            }
+            NormSpec::Switchable(_) => self.switchable(geometry, x, y),
+        }
+    }
+
+    /// Batch norm's, of the input or the running ones, which move.
+    fn channel_statistics(&mut self, geometry: &Geometry, moments: impl FnOnce() -> Vec<Moments>) -> Vec<Statistics> {
+        if self.mode == Mode::Evaluation {
+            let running = self.running_mean.iter().zip(&self.running_var);
+            return running.map(|(&mean, &var)| Statistics::new(mean, 0.0, var, self.eps)).collect();
+        }
+        let moments = moments();
+        let unbias = geometry.row_len as f32 / (geometry.row_len - 1).max(1) as f32;
+        self.track(&moments, unbias);
+        moments.iter().map(|m| m.statistics(self.eps)).collect()
+    }
+
+    fn track(&mut self, moments: &[Moments], unbias: f32) {
+        const MOMENTUM: f32 = 0.1;
+        for ((m, mean), var) in moments.iter().zip(&mut self.running_mean).zip(&mut self.running_var) {
+            *mean += MOMENTUM * (m.shift + m.mean - *mean);
+            *var += MOMENTUM * (m.variance() * unbias - *var);
+        }
+    }
+
+    fn apply_planes(&self, x: &[f32], y: &mut [f32], geometry: &Geometry, of: impl Fn(usize) -> Statistics + Sync) {
+        let (spatial, channels) = (geometry.spatial, geometry.channels);
+        let planes = y.par_chunks_mut(spatial).zip(x.par_chunks(spatial)).enumerate();
+        planes.with_min_len(TASK.div_ceil(spatial)).for_each(|(plane, (y, x))| {
+            let channel = plane % channels;
+            of(plane).apply(x, y, self.weight[channel], self.bias[channel]);
+        });
+    }
+
+    /// Instance, layer and batch statistics from one reading, mixed equally as those of a new layer are.
+    fn switchable(&mut self, geometry: &Geometry, x: &[f32], y: &mut [f32]) {
+        let (samples, channels, eps) = (geometry.samples, geometry.channels, self.eps);
+        let instance = plane_moments(x, geometry.spatial);
+        let layer: Vec<Moments> = instance.chunks(channels).map(|sample| Moments::merged(sample.iter())).collect();
+        let batch: Vec<Moments> =
+            (0..channels).map(|c| Moments::merged(instance.iter().skip(c).step_by(channels))).collect();
+        let mix = |n: usize, c: usize| {
+            let three = [instance[n * channels + c], layer[n], batch[c]];
+            // Relative to the first shift, so that a large mean costs no digits.
+            let shift = three[0].shift;
+            let mean = three.iter().map(|m| (m.shift - shift) + m.mean).sum::<f32>() / 3.0;
+            Statistics::new(shift, mean, three.iter().map(Moments::variance).sum::<f32>() / 3.0, eps)
+        };
+        let mixed: Vec<Statistics> = (0..samples * channels).map(|row| mix(row / channels, row % channels)).collect();
+        self.track(&batch, 1.0);
+        self.apply_planes(x, y, geometry, |plane| mixed[plane]);
+    }
+}
+
+/// The moments of each piece of `spatial` neighbours.
+fn plane_moments(x: &[f32], spatial: usize) -> Vec<Moments> {
+    x.par_chunks(spatial).with_min_len(TASK.div_ceil(spatial)).map(|plane| Moments::of(plane, true)).collect()
+}
+
+/// Statistics of each row, then `write(x, y, statistics, row, place in it)` for its pieces of `piece` elements.
+fn rows(
+    x: &[f32],
+    y: &mut [f32],
+    row_len: usize,
+    piece: usize,
+    (centered, eps): (bool, f32),
+    write: impl Fn(&[f32], &mut [f32], Statistics, usize, usize) + Sync,
+) {
+    let few = x.len() / row_len < 4 * rayon::current_num_threads();
+    if few && row_len > 2 * TASK {
+        for (row, (y, x)) in y.chunks_mut(row_len).zip(x.chunks(row_len)).enumerate() {
+            let parts: Vec<Moments> = x.par_chunks(TASK).map(|part| Moments::of(part, centered)).collect();
+            let statistics = Moments::merged(parts.iter()).statistics(eps);
+            let pieces = y.par_chunks_mut(piece).zip(x.par_chunks(piece)).enumerate();
+            pieces.with_min_len(TASK.div_ceil(piece)).for_each(|(at, (y, x))| write(x, y, statistics, row, at * piece));
+        }
+        return;
+    }
+    let all = y.par_chunks_mut(row_len).zip(x.par_chunks(row_len)).enumerate();
+    all.with_min_len(TASK.div_ceil(row_len)).for_each(|(row, (y, x))| {
+        let statistics = Moments::of(x, centered).statistics(eps);
+        for (at, (y, x)) in y.chunks_mut(piece).zip(x.chunks(piece)).enumerate() {
+            write(x, y, statistics, row, at * piece);
+        }
+    });
+}

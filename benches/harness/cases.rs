@@ -1,0 +1,121 @@
+//! What is measured: the table of the goals, and shapes of real nets.
+
+use gpunorm::{BatchNorm, GpuNorm, GroupNorm, InstanceNorm, LayerNorm, Mode, NormSpec, RmsNorm, SwitchableNorm};
+use serde_json::{Value, json};
+
+/// A layer and the shape of its f32 input.
+pub struct Case {
+    pub name: &'static str,
+    pub spec: NormSpec,
+    pub shape: Vec<usize>,
+    pub mode: Mode,
+}
+
+/// All of them, those of the goals first.
+pub fn all() -> Vec<Case> {
+    let case = |name, spec: NormSpec, shape: &[usize]| Case { name, spec, shape: shape.to_vec(), mode: Mode::Training };
+    let layer = |name, shape: &[usize]| case(name, LayerNorm::new(&shape[shape.len() - 1..]).into(), shape);
+    let rms = |name, shape: &[usize]| case(name, RmsNorm::new(&shape[shape.len() - 1..]).into(), shape);
+    let group = |name, shape: &[usize]| case(name, GroupNorm::new(32, shape[1]).into(), shape);
+    let instance = |name, shape: &[usize]| case(name, InstanceNorm::new(shape[1]).affine(true).into(), shape);
+    let batch = |name, shape: &[usize]| case(name, BatchNorm::new(shape[1]).into(), shape);
+    let switchable = |name, shape: &[usize]| case(name, SwitchableNorm::new(shape[1]).into(), shape);
+    let evaluation = |case| Case { mode: Mode::Evaluation, ..case };
+    vec![
+        layer("LayerNorm", &[16_384, 1024]),
+        rms("RmsNorm", &[16_384, 1024]),
+        layer("LayerNorm", &[4096, 4096]),
+        rms("RmsNorm", &[4096, 4096]),
+        layer("LayerNorm, short rows", &[262_144, 64]),
+        layer("LayerNorm, long rows", &[64, 262_144]),
+        group("GroupNorm(32)", &[16, 64, 112, 112]),
+        instance("InstanceNorm", &[16, 64, 112, 112]),
+        group("GroupNorm(32), one image", &[1, 512, 64, 64]),
+        instance("InstanceNorm, one image", &[1, 64, 512, 512]),
+        batch("BatchNorm", &[32, 64, 112, 112]),
+        batch("BatchNorm, columns", &[65_536, 256]),
+        evaluation(batch("BatchNorm, evaluation", &[32, 64, 112, 112])),
+        switchable("SwitchableNorm", &[16, 64, 112, 112]),
+        batch("BatchNorm, small", &[8, 64, 7, 7]),
+        batch("BatchNorm, small", &[32, 512, 7, 7]),
+        batch("ResNet-50 BatchNorm", &[32, 256, 56, 56]),
+        batch("ResNet-50 BatchNorm", &[32, 1024, 14, 14]),
+        batch("ResNet-50 BatchNorm", &[32, 2048, 7, 7]),
+        layer("ViT-B LayerNorm", &[64, 197, 768]),
+        layer("BERT LayerNorm", &[32, 512, 768]),
+        rms("Llama RmsNorm, prompt", &[1, 2048, 4096]),
+        rms("Llama RmsNorm, token", &[1, 1, 4096]),
+        group("UNet GroupNorm(32)", &[2, 320, 64, 64]),
+        group("UNet GroupNorm(32)", &[2, 1280, 16, 16]),
+        instance("Style InstanceNorm", &[1, 32, 512, 512]),
+        instance("Style InstanceNorm", &[1, 128, 128, 128]),
+        switchable("ResNet-50 SwitchableNorm", &[32, 64, 56, 56]),
+        switchable("ResNet-50 SwitchableNorm", &[32, 512, 7, 7]),
+    ]
+}
+
+impl Case {
+    /// Norm, shape and mode in one word, the same in every program that measures it.
+    pub fn id(&self) -> String {
+        let shape: Vec<String> = self.shape.iter().map(usize::to_string).collect();
+        let mode = if self.mode == Mode::Evaluation { "-evaluation" } else { "" };
+        format!("{}-{}{mode}", self.norm(), shape.join("x"))
+    }
+
+    fn norm(&self) -> &'static str {
+        match self.spec {
+            NormSpec::Batch(_) => "batch",
+            NormSpec::Layer(_) => "layer",
+            NormSpec::Instance(_) => "instance",
+            NormSpec::Group(_) => "group",
+            NormSpec::Switchable(_) => "switchable",
+            NormSpec::Rms(_) => "rms",
+        }
+    }
+
+    /// What benches/peers reads.
+    pub fn to_json(&self) -> Value {
+        let trailing = matches!(self.spec, NormSpec::Layer(_) | NormSpec::Rms(_));
+        json!({
+            "id": self.id(), "name": self.name, "norm": self.norm(), "shape": self.shape,
+            "groups": matches!(self.spec, NormSpec::Group(_)).then_some(32),
+            "normalized": trailing.then(|| &self.shape[self.shape.len() - 1..]),
+            "training": self.mode == Mode::Training,
+        })
+    }
+
+    pub fn shape_text(&self) -> String {
+        format!("{:?}", self.shape).replace(", ", "x")
+    }
+
+    /// The layer, in the case's mode.
+    pub fn layer(&self, gpu: &gpunorm::Gpu) -> gpunorm::Result<GpuNorm> {
+        let mut norm = GpuNorm::new(gpu, self.spec.clone())?;
+        if self.mode == Mode::Evaluation {
+            norm.eval();
+        }
+        Ok(norm)
+    }
+
+    /// The number of weights.
+    pub fn parameters(&self) -> usize {
+        match self.spec {
+            NormSpec::Layer(_) | NormSpec::Rms(_) => self.shape[self.shape.len() - 1],
+            _ => self.shape[1],
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Values of no special kind around a mean of 3 with a deviation of about 2.
+    pub fn input(&self) -> Vec<f32> {
+        let mut seed = 1u32;
+        let mut next = || {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (seed >> 8) as f32 / (1 << 24) as f32 * 7.0 - 0.5
+        };
+        (0..self.len()).map(|_| next()).collect()
+    }
+}

@@ -1,0 +1,209 @@
+//! How long a forward takes: on the GPU's own clock and on the wall, against copying the same bytes.
+
+use std::error::Error;
+use std::time::{Duration, Instant};
+
+use gpunorm::geometry::Geometry;
+use gpunorm::{DType, Gpu, Strategy, Tensor, reference};
+use ndarray::{ArrayView, IxDyn};
+use wgpu::{CommandEncoder, PollType};
+
+use super::cases::Case;
+use super::copy::Copies;
+use crate::cpu::Cpu;
+
+/// Pairs of tensors take turns until so many bytes have passed, more than any last-level cache holds four times.
+const ROTATION_BYTES: u64 = 256 << 20;
+const MOST_PAIRS: u64 = 16;
+/// Forwards that are recorded to time the recording.
+const RECORDED: u32 = 100;
+
+/// What was measured of a case; times are medians.
+pub struct Row {
+    pub strategy: String,
+    pub dispatches: usize,
+    pub plan: String,
+    /// The fastest copy kernel.
+    pub copy: Duration,
+    /// A forward on the GPU's clock, the gaps between its dispatches included.
+    pub gpu: Duration,
+    /// A forward alone: recorded, submitted and waited for.
+    pub wall: Duration,
+    /// The same on the CPU.
+    pub cpu: Duration,
+    /// What recording a forward costs the CPU.
+    pub host: Duration,
+    /// One read and one write of the tensor.
+    pub bytes: u64,
+}
+
+impl Row {
+    pub fn ratio(&self) -> f64 {
+        self.copy.as_secs_f64() / self.gpu.as_secs_f64()
+    }
+
+    pub fn gigabytes_per_second(&self) -> f64 {
+        self.bytes as f64 / self.gpu.as_secs_f64() / 1e9
+    }
+
+    pub fn speed_up(&self) -> f64 {
+        self.cpu.as_secs_f64() / self.gpu.as_secs_f64()
+    }
+}
+
+/// Times work on a GPU.
+pub struct Clock {
+    gpu: Gpu,
+    timestamps: Option<(wgpu::QuerySet, wgpu::Buffer, wgpu::Buffer)>,
+}
+
+pub type Work<'a> = &'a dyn Fn(&mut CommandEncoder) -> Result<(), gpunorm::Error>;
+
+impl Clock {
+    pub fn new(gpu: &Gpu) -> Clock {
+        let device = gpu.device();
+        let timestamps = device.features().contains(wgpu::Features::TIMESTAMP_QUERY).then(|| {
+            let descriptor = wgpu::QuerySetDescriptor { label: None, ty: wgpu::QueryType::Timestamp, count: 4 };
+            let buffer = |usage| {
+                device.create_buffer(&wgpu::BufferDescriptor {
+                    label: None,
+                    size: 32,
+                    usage,
+                    mapped_at_creation: false,
+                })
+            };
+            let resolved = buffer(wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC);
+            let read = buffer(wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::MAP_READ);
+            (device.create_query_set(&descriptor), resolved, read)
+        });
+        Clock { gpu: gpu.clone(), timestamps }
+    }
+
+    /// From recording to the end of the wait.
+    pub fn wall(&self, work: Work) -> Result<Duration, Box<dyn Error>> {
+        let start = Instant::now();
+        let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
+        work(&mut encoder)?;
+        self.gpu.queue().submit([encoder.finish()]);
+        self.gpu.device().poll(PollType::wait_indefinitely())?;
+        Ok(start.elapsed())
+    }
+
+    /// On the GPU's clock, from before the first dispatch to after the last; on the wall where it has none.
+    pub fn gpu(&self, work: Work) -> Result<Duration, Box<dyn Error>> {
+        let Some((queries, resolved, read)) = &self.timestamps else { return self.wall(work) };
+        // Passes of nothing carry the timestamps.
+        let mark = |encoder: &mut CommandEncoder, first: u32| {
+            let timestamp_writes = Some(wgpu::ComputePassTimestampWrites {
+                query_set: queries,
+                beginning_of_pass_write_index: Some(first),
+                end_of_pass_write_index: Some(first + 1),
+            });
+            drop(encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: None, timestamp_writes }));
+        };
+        self.wall(&|encoder| {
+            mark(encoder, 0);
+            work(encoder)?;
+            mark(encoder, 2);
+            encoder.resolve_query_set(queries, 0..4, resolved, 0);
+            encoder.copy_buffer_to_buffer(resolved, 0, read, 0, 32);
+            Ok(())
+        })?;
+        read.map_async(wgpu::MapMode::Read, .., |_| {});
+        self.gpu.device().poll(PollType::wait_indefinitely())?;
+        let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(&read.get_mapped_range(..)?);
+        read.unmap();
+        let period = f64::from(self.gpu.queue().get_timestamp_period());
+        Ok(Duration::from_nanos((ticks[2].saturating_sub(ticks[1]) as f64 * period) as u64))
+    }
+}
+
+/// Measures one case.
+pub fn measure(
+    gpu: &Gpu,
+    copies: &Copies,
+    case: &Case,
+    strategy: Strategy,
+    runs: usize,
+) -> Result<Row, Box<dyn Error>> {
+    let mut norm = case.layer(gpu)?;
+    norm.set_strategy(strategy);
+    let values = case.input();
+    let bytes = 8 * case.len() as u64;
+    let pairs = ROTATION_BYTES.div_ceil(bytes).min(MOST_PAIRS);
+    let pairs = (0..pairs).map(|_| {
+        let x = Tensor::from_array(gpu, &ArrayView::from_shape(IxDyn(&case.shape), &values)?)?;
+        Ok((x, Tensor::zeros(gpu, &case.shape, DType::F32)?))
+    });
+    let pairs: Vec<(Tensor, Tensor)> = pairs.collect::<Result<_, Box<dyn Error>>>()?;
+    let count = pairs.len() as u32;
+    let plan = norm.plan(&case.shape)?;
+    let geometry = Geometry::new(&case.spec, case.mode, &case.shape)?;
+    let mut cpu = Cpu::new(&case.spec, case.mode, case.parameters());
+    let mut expected = vec![f32::NAN; case.len()];
+
+    let clock = Clock::new(gpu);
+    let forwards =
+        |encoder: &mut CommandEncoder| pairs.iter().try_for_each(|(x, y)| norm.encode_forward(encoder, x, y));
+    let fastest = copies.fastest(&clock, &pairs)?;
+    let copied = |encoder: &mut CommandEncoder| {
+        pairs.iter().for_each(|(x, y)| fastest.record(gpu, encoder, x, y));
+        Ok(())
+    };
+    let (mut copy, mut on_gpu, mut wall, mut on_cpu, mut host) = (vec![], vec![], vec![], vec![], vec![]);
+    for run in 0..runs + 2 {
+        // The copy poisons the outputs: what a forward does not write is not normalized.
+        let copying = clock.gpu(&copied)? / count;
+        let running = clock.gpu(&forwards)? / count;
+        let alone = clock.wall(&|encoder| norm.encode_forward(encoder, &pairs[0].0, &pairs[0].1))?;
+        let start = Instant::now();
+        cpu.forward(&geometry, &values, &mut expected);
+        let computing = start.elapsed();
+        let mut unused = gpu.device().create_command_encoder(&Default::default());
+        let start = Instant::now();
+        (0..RECORDED).try_for_each(|_| norm.encode_forward(&mut unused, &pairs[0].0, &pairs[0].1))?;
+        let recording = start.elapsed() / RECORDED;
+        // The first two warm up: pipelines, caches, first use of memory.
+        if run >= 2 {
+            copy.push(copying);
+            on_gpu.push(running);
+            wall.push(alone);
+            on_cpu.push(computing);
+            host.push(recording);
+        }
+    }
+    for (_, y) in &pairs {
+        check(case, &geometry, &y.to_array()?.into_raw_vec_and_offset().0, &expected)?;
+    }
+    let kernel = plan.steps[0].kernel;
+    Ok(Row {
+        strategy: format!("{} / {:?}", kernel.name().trim_start_matches("forward_"), kernel.team()).to_lowercase(),
+        dispatches: plan.steps.len(),
+        plan: plan.to_string(),
+        copy: median(copy),
+        gpu: median(on_gpu),
+        wall: median(wall),
+        cpu: median(on_cpu),
+        host: median(host),
+        bytes,
+    })
+}
+
+/// Every element against the CPU's, within what rounding may do to both.
+fn check(case: &Case, geometry: &Geometry, found: &[f32], expected: &[f32]) -> Result<(), Box<dyn Error>> {
+    let magnitude = expected.iter().fold(0f32, |most, y| most.max(y.abs()));
+    let tolerance = 2.0 * reference::tolerance(f64::from(magnitude), geometry.row_len, DType::F32);
+    let wrong = |(found, expected): (&f32, &f32)| found.is_nan() || f64::from((found - expected).abs()) > tolerance;
+    match found.iter().zip(expected).position(wrong) {
+        None => Ok(()),
+        Some(at) => {
+            let (found, expected) = (found[at], expected[at]);
+            Err(format!("{}: element {at} is {found} on the GPU and {expected} on the CPU", case.id()).into())
+        }
+    }
+}
+
+pub fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times[times.len() / 2]
+}

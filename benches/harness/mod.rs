@@ -1,0 +1,7 @@
+//! What the benches share.
+
+pub mod cases;
+pub mod chart;
+pub mod copy;
+pub mod measure;
+pub mod report;

@@ -1,0 +1,69 @@
+//! The table and the JSON of a run.
+
+use std::time::Duration;
+
+use gpunorm::Gpu;
+use serde_json::{Value, json};
+
+use super::cases::Case;
+use super::measure::Row;
+
+pub fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+pub fn header() -> String {
+    format!(
+        "{:<26} {:<18} {:<22} {:>4} {:>9} {:>9} {:>9} {:>8} {:>6} {:>9} {:>8} {:>8}",
+        "case",
+        "shape",
+        "strategy",
+        "disp",
+        "copy ms",
+        "GPU ms",
+        "wall ms",
+        "GB/s",
+        "ratio",
+        "CPU ms",
+        "speed-up",
+        "host µs"
+    )
+}
+
+pub fn line(case: &Case, row: &Row) -> String {
+    format!(
+        "{:<26} {:<18} {:<22} {:>4} {:>9.3} {:>9.3} {:>9.3} {:>8.2} {:>6.2} {:>9.3} {:>8.2} {:>8.2}",
+        case.name,
+        case.shape_text(),
+        row.strategy,
+        row.dispatches,
+        milliseconds(row.copy),
+        milliseconds(row.gpu),
+        milliseconds(row.wall),
+        row.gigabytes_per_second(),
+        row.ratio(),
+        milliseconds(row.cpu),
+        row.speed_up(),
+        row.host.as_secs_f64() * 1e6,
+    )
+}
+
+pub fn to_json(gpu: &Gpu, runs: usize, rows: &[(&Case, Row)]) -> Value {
+    let info = gpu.adapter_info();
+    let rows: Vec<Value> = rows
+        .iter()
+        .map(|(case, row)| {
+            json!({
+                "id": case.id(), "case": case.name, "shape": case.shape, "strategy": row.strategy,
+                "dispatches": row.dispatches, "plan": row.plan, "copy_ms": milliseconds(row.copy),
+                "gpu_ms": milliseconds(row.gpu), "wall_ms": milliseconds(row.wall), "bytes": row.bytes,
+                "ratio": row.ratio(), "cpu_ms": milliseconds(row.cpu), "host_us": row.host.as_secs_f64() * 1e6,
+            })
+        })
+        .collect();
+    json!({
+        "adapter": info.name, "backend": format!("{:?}", info.backend), "driver": info.driver,
+        "driver_info": info.driver_info, "gpunorm": env!("CARGO_PKG_VERSION"), "runs": runs,
+        "cpu_threads": rayon::current_num_threads(), "rows": rows,
+    })
+}
