@@ -98,7 +98,7 @@ impl Planner<'_> {
             // Rows longer than its registers are read again from the cache; too few of them would leave cores idle, which
             // does not matter where all of it takes less than two more dispatches would.
             Team::Invocation => {
-                let few = geometry.rows * units <= FEW_UNITS && geometry.rows >= 8;
+                let few = geometry.rows * units <= FEW_UNITS;
                 let alone = units <= 64 || geometry.rows >= BUSY_SOFTWARE / 4 || few;
                 let held = match units {
                     ..=2 => 2,

@@ -1,6 +1,7 @@
 //! The project's own commands: `cargo xtask help` lists them.
 
 mod drivers;
+mod pack;
 mod steps;
 
 use std::process::ExitCode;
@@ -12,7 +13,8 @@ const HELP: &str = "\
 cargo xtask demo              run the quickstart example, with a GPU driver installed first where there is none
 cargo xtask test              check the format, lint, test and build the docs, as CI does
 cargo xtask test -- ARGS...   the same, with ARGS handed to `cargo test`
-cargo xtask bench [ARGS...]   time every norm against copying its bytes; --quick, --json FILE, words of a case's name
+cargo xtask bench [ARGS...]   time every norm against copying its bytes and against the CPU; --help lists the options
+cargo xtask pack FOLDER       gather what runs the bench, its peers and the tests on a machine without Rust
 cargo xtask shaders           write every linked kernel to target/shaders/, for editors and other compilers
 cargo xtask help              print this list";
 
@@ -26,6 +28,7 @@ fn main() -> ExitCode {
         }
         ["demo"] => demo(),
         ["bench", ref rest @ ..] => bench(rest),
+        ["pack", folder] => pack::pack(folder.as_ref()),
         ["shaders"] => run_steps(&[Step::cargo(&["run", "--quiet", "--example", "dump_shaders"])]),
         ["test"] => test(&[]),
         ["test", "--", ref rest @ ..] => test(rest),

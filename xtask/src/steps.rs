@@ -4,7 +4,7 @@ use std::fmt;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+pub const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
 pub struct Step<'a> {
     args: Vec<&'a str>,
@@ -53,6 +53,23 @@ pub fn run_steps(steps: &[Step]) -> Result<(), String> {
         eprintln!("\n==> all {count} steps passed in {:.1} s", all.elapsed().as_secs_f64());
     }
     Ok(())
+}
+
+/// Builds what `cargo ARGS` would run, and gives its file.
+pub fn executable(args: &[&str]) -> Result<String, String> {
+    let output = cargo()
+        .args(args)
+        .args(["--no-run", "--message-format=json"])
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|error| format!("cannot start cargo: {error}"))?;
+    if !output.status.success() {
+        return Err(format!("{}: cargo {}", output.status, args.join(" ")));
+    }
+    // One JSON object per line; the last with an executable is the one asked for.
+    let text = String::from_utf8_lossy(&output.stdout);
+    let file = text.rsplit_once("\"executable\":\"").and_then(|(_, rest)| rest.split_once('"'));
+    file.map(|(file, _)| file.to_owned()).ok_or_else(|| format!("cargo {} made no executable", args.join(" ")))
 }
 
 /// A minimal Rust installation has neither component; better said now than after a driver's installation.
