@@ -6,7 +6,7 @@ use std::time::Duration;
 use gpunorm::{Gpu, Tensor};
 use wgpu::CommandEncoder;
 
-use super::measure::Clock;
+use super::clock::Clock;
 
 pub struct Copy {
     pipeline: wgpu::ComputePipeline,

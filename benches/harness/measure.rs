@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 
 use gpunorm::geometry::Geometry;
 use gpunorm::{DType, Gpu, Strategy, Tensor, reference};
-use ndarray::{ArrayView, IxDyn};
-use wgpu::{CommandEncoder, PollType};
+use ndarray::ArrayView;
+use wgpu::CommandEncoder;
 
 use super::cases::Case;
+use super::clock::Clock;
 use super::copy::Copies;
 use crate::cpu::Cpu;
 
@@ -51,73 +52,6 @@ impl Row {
     }
 }
 
-/// Times work on a GPU.
-pub struct Clock {
-    gpu: Gpu,
-    timestamps: Option<(wgpu::QuerySet, wgpu::Buffer, wgpu::Buffer)>,
-}
-
-pub type Work<'a> = &'a dyn Fn(&mut CommandEncoder) -> Result<(), gpunorm::Error>;
-
-impl Clock {
-    pub fn new(gpu: &Gpu) -> Clock {
-        let device = gpu.device();
-        let timestamps = device.features().contains(wgpu::Features::TIMESTAMP_QUERY).then(|| {
-            let descriptor = wgpu::QuerySetDescriptor { label: None, ty: wgpu::QueryType::Timestamp, count: 4 };
-            let buffer = |usage| {
-                device.create_buffer(&wgpu::BufferDescriptor {
-                    label: None,
-                    size: 32,
-                    usage,
-                    mapped_at_creation: false,
-                })
-            };
-            let resolved = buffer(wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC);
-            let read = buffer(wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::MAP_READ);
-            (device.create_query_set(&descriptor), resolved, read)
-        });
-        Clock { gpu: gpu.clone(), timestamps }
-    }
-
-    /// From recording to the end of the wait.
-    pub fn wall(&self, work: Work) -> Result<Duration, Box<dyn Error>> {
-        let start = Instant::now();
-        let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
-        work(&mut encoder)?;
-        self.gpu.queue().submit([encoder.finish()]);
-        self.gpu.device().poll(PollType::wait_indefinitely())?;
-        Ok(start.elapsed())
-    }
-
-    /// On the GPU's clock, from before the first dispatch to after the last; on the wall where it has none.
-    pub fn gpu(&self, work: Work) -> Result<Duration, Box<dyn Error>> {
-        let Some((queries, resolved, read)) = &self.timestamps else { return self.wall(work) };
-        // Passes of nothing carry the timestamps.
-        let mark = |encoder: &mut CommandEncoder, first: u32| {
-            let timestamp_writes = Some(wgpu::ComputePassTimestampWrites {
-                query_set: queries,
-                beginning_of_pass_write_index: Some(first),
-                end_of_pass_write_index: Some(first + 1),
-            });
-            drop(encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: None, timestamp_writes }));
-        };
-        self.wall(&|encoder| {
-            mark(encoder, 0);
-            work(encoder)?;
-            mark(encoder, 2);
-            encoder.resolve_query_set(queries, 0..4, resolved, 0);
-            encoder.copy_buffer_to_buffer(resolved, 0, read, 0, 32);
-            Ok(())
-        })?;
-        read.map_async(wgpu::MapMode::Read, .., |_| {});
-        self.gpu.device().poll(PollType::wait_indefinitely())?;
-        let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(&read.get_mapped_range(..)?);
-        read.unmap();
-        let period = f64::from(self.gpu.queue().get_timestamp_period());
-        Ok(Duration::from_nanos((ticks[2].saturating_sub(ticks[1]) as f64 * period) as u64))
-    }
-}
-
 /// Measures one case.
 pub fn measure(
     gpu: &Gpu,
@@ -132,7 +66,7 @@ pub fn measure(
     let bytes = 8 * case.len() as u64;
     let pairs = ROTATION_BYTES.div_ceil(bytes).min(MOST_PAIRS);
     let pairs = (0..pairs).map(|_| {
-        let x = Tensor::from_array(gpu, &ArrayView::from_shape(IxDyn(&case.shape), &values)?)?;
+        let x = Tensor::from_array(gpu, &ArrayView::from_shape(&case.shape[..], &values)?)?;
         Ok((x, Tensor::zeros(gpu, &case.shape, DType::F32)?))
     });
     let pairs: Vec<(Tensor, Tensor)> = pairs.collect::<Result<_, Box<dyn Error>>>()?;
@@ -205,7 +139,7 @@ fn check(case: &Case, geometry: &Geometry, found: &[f32], expected: &[f32]) -> R
     }
 }
 
-pub fn median(mut times: Vec<Duration>) -> Duration {
+fn median(mut times: Vec<Duration>) -> Duration {
     times.sort();
     times[times.len() / 2]
 }

@@ -2,6 +2,7 @@
 
 pub mod cases;
 pub mod chart;
+pub mod clock;
 pub mod copy;
 pub mod measure;
 pub mod report;
