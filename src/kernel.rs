@@ -15,7 +15,7 @@ mod link;
 pub enum Team {
     /// A workgroup, meeting in shared memory.
     Workgroup,
-    /// A subgroup, without barriers.
+    /// Lanes that exchange registers: some of a subgroup, a whole one, or those of a workgroup, whose subgroups meet once.
     Subgroup,
     /// A single invocation, for software adapters and very short rows.
     Invocation,
@@ -190,7 +190,7 @@ impl Team {
     pub fn units(self) -> &'static [u32] {
         match self {
             Team::Workgroup => &[2, 8],
-            Team::Subgroup => &[2, 8, 32],
+            Team::Subgroup => &[2, 8],
             Team::Invocation => &[2, 8, 16],
         }
     }

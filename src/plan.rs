@@ -142,7 +142,7 @@ impl Step {
     pub fn lanes(&self) -> u32 {
         let name = match self.kernel.team() {
             Team::Workgroup => "WORKGROUP",
-            Team::Subgroup => "SUBGROUP",
+            Team::Subgroup => "LANES",
             Team::Invocation => return 1,
         };
         self.constant(name).unwrap_or(1).max(1)
@@ -156,13 +156,22 @@ impl Step {
         }
     }
 
+    fn team_name(&self) -> String {
+        match self.kernel.team() {
+            Team::Workgroup => "workgroup".into(),
+            Team::Subgroup => format!("team of {} lanes", self.lanes()),
+            Team::Invocation => "invocation".into(),
+        }
+    }
+
     /// The most loop iterations that one invocation runs, inner loops included and unrolled by nobody.
     pub fn iterations(&self) -> u64 {
         let params = &self.params;
         let per_lane = |count: u32| u64::from(count.div_ceil(self.lanes()));
         let width = self.kernel.element().map_or(1, |element| u64::from(element.width));
         let gathered = if self.constant("AFFINE").is_some_and(|affine| affine < 2) { 1 } else { 1 + width };
-        let reduce = u64::from(self.lanes().ilog2());
+        // Up to 128 subgroups of 8 meet, in turns of 8.
+        let reduce = 16 + 2 * u64::from(self.lanes().ilog2());
         let loops = match self.kernel {
             Kernel::ForwardRow { units, .. } => {
                 let held = self.constant("HELD") == Some(1);
@@ -194,26 +203,17 @@ impl Step {
     }
 }
 
-fn team_name(team: Team) -> &'static str {
-    match team {
-        Team::Workgroup => "workgroup",
-        Team::Subgroup => "subgroup",
-        Team::Invocation => "invocation",
-    }
-}
-
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let dispatches = if self.steps.len() == 1 { "dispatch" } else { "dispatches" };
         writeln!(f, "{} {dispatches}: {}", self.steps.len(), self.why)?;
         for step in &self.steps {
             let (kernel, [x, y]) = (step.kernel, step.workgroups);
-            let team = team_name(kernel.team());
             write!(f, "  {:18} {x}", kernel.name())?;
             if y > 1 {
                 write!(f, " x {y}")?;
             }
-            write!(f, " workgroups of {}, a row per {team}", step.constant("WORKGROUP").unwrap_or(1))?;
+            write!(f, " workgroups of {}, a row per {}", step.constant("WORKGROUP").unwrap_or(1), step.team_name())?;
             if let Some(element) = kernel.element() {
                 write!(f, ", {} x {} per load", element.width, element.dtype)?;
             }

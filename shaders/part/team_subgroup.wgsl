@@ -1,29 +1,35 @@
-// A team is a subgroup; its lanes exchange registers, without a barrier. SUBGROUP is the adapter's one subgroup size.
+// A team is LANES lanes of a workgroup that exchange registers: a part of a subgroup, a whole one, or a whole workgroup,
+// whose subgroups meet once in shared memory. SUBGROUP is the adapter's one subgroup size; all are powers of two.
 override WORKGROUP: u32 = 64u;
 override SUBGROUP: u32 = 32u;
+override LANES: u32 = 32u;
+override MEETING: u32 = 1u; // subgroups of a team
 struct Builtins {
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) workgroups: vec3<u32>,
     @builtin(subgroup_id) subgroup: u32,
     @builtin(subgroup_invocation_id) lane: u32,
 }
+var<workgroup> meeting: array<Moments, MEETING>;
 
 fn lanes() -> u32 {
-    return SUBGROUP;
+    return LANES;
 }
 
 fn lane_of(b: Builtins) -> u32 {
-    return b.lane;
+    return (b.subgroup * SUBGROUP + b.lane) % LANES;
 }
 
 fn team_of(b: Builtins) -> u32 {
-    return (b.workgroup.x + b.workgroup.y * b.workgroups.x) * (WORKGROUP / SUBGROUP) + b.subgroup;
+    let teams = WORKGROUP / LANES;
+    return (b.workgroup.x + b.workgroup.y * b.workgroups.x) * teams + (b.subgroup * SUBGROUP + b.lane) / LANES;
 }
 
-// The moments of the whole team, in every lane. The lower lane's always come first, so that all lanes agree to the bit.
-fn reduce(own: Moments, lane: u32) -> Moments {
+// The moments of `count` neighbouring lanes, in every one of them. The lower lane's always come first, so that all lanes
+// agree to the bit.
+fn exchange(own: Moments, lane: u32, count: u32) -> Moments {
     var m = own;
-    for (var half = 1u; half < SUBGROUP; half *= 2u) {
+    for (var half = 1u; half < count; half *= 2u) {
         let other = Moments(
             subgroupShuffleXor(m.count, half),
             subgroupShuffleXor(m.shift, half),
@@ -39,5 +45,26 @@ fn reduce(own: Moments, lane: u32) -> Moments {
     return m;
 }
 
-// Before a second reduce: nothing to wait for.
-fn meet_again() {}
+// The moments of the whole team, in every lane.
+fn reduce(own: Moments, lane: u32) -> Moments {
+    var m = exchange(own, lane, min(LANES, SUBGROUP));
+    if LANES > SUBGROUP {
+        if lane % SUBGROUP == 0u {
+            meeting[lane / SUBGROUP] = m;
+        }
+        workgroupBarrier();
+        m = Moments(0.0, 0.0, 0.0, 0.0);
+        for (var i = lane % SUBGROUP; i < MEETING; i += SUBGROUP) {
+            m = merge(m, meeting[i]);
+        }
+        m = exchange(m, lane, SUBGROUP);
+    }
+    return m;
+}
+
+// Before a second reduce: all lanes have read the result of the first.
+fn meet_again() {
+    if LANES > SUBGROUP {
+        workgroupBarrier();
+    }
+}

@@ -91,8 +91,7 @@ fn units_piece(units: u32) -> &'static str {
     match units {
         2 => piece!("part/units_2"),
         8 => piece!("part/units_8"),
-        16 => piece!("part/units_16"),
-        _ => piece!("part/units_32"),
+        _ => piece!("part/units_16"),
     }
 }
 

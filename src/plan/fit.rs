@@ -19,6 +19,13 @@ pub(super) struct Rows {
     pub parameter: ParameterIndex,
 }
 
+/// Invocations of a workgroup, and of each team in it; powers of two.
+#[derive(Clone, Copy)]
+pub(super) struct Size {
+    pub workgroup: u32,
+    pub lanes: u32,
+}
+
 // shaders/part/affine.wgsl
 const PER_ROW: u32 = 0;
 const PER_UNIT: u32 = 1;
@@ -164,37 +171,41 @@ impl Planner<'_> {
         1 << most.ilog2()
     }
 
-    /// Invocations per workgroup for teams that could use `lanes` lanes.
-    pub(super) fn workgroup(&self, team: Team, lanes: usize) -> u32 {
+    /// The size of a team that could use `lanes` lanes, and of its workgroup.
+    pub(super) fn size(&self, team: Team, lanes: usize) -> Size {
+        let lanes = u32::try_from(lanes.next_power_of_two()).unwrap_or(u32::MAX);
+        let largest = self.largest_workgroup();
+        let whole = lanes.clamp(64, 1024).min(largest);
         match team {
-            Team::Workgroup => {
-                let lanes = u32::try_from(lanes.next_power_of_two()).unwrap_or(u32::MAX);
-                lanes.clamp(64, 1024).min(self.largest_workgroup())
-            }
-            Team::Subgroup => {
-                let size = self.caps.subgroup.unwrap_or(1);
-                64.max(size).min(self.caps.max_workgroup) / size * size
-            }
-            Team::Invocation => 64.min(self.largest_workgroup()),
+            Team::Workgroup => Size { workgroup: whole, lanes: whole },
+            Team::Subgroup => match self.caps.subgroup.unwrap_or(1) {
+                size if lanes <= size || whole <= size => {
+                    let workgroup = 128.max(size).min(self.caps.max_workgroup) / size * size;
+                    Size { workgroup, lanes: lanes.min(size) }
+                }
+                _ => Size { workgroup: whole, lanes: whole },
+            },
+            Team::Invocation => Size { workgroup: 64.min(largest), lanes: 1 },
         }
     }
 
-    pub(super) fn lanes(&self, team: Team, workgroup: u32) -> usize {
-        match team {
-            Team::Workgroup => workgroup as usize,
-            Team::Subgroup => self.caps.subgroup.unwrap_or(1) as usize,
-            Team::Invocation => 1,
-        }
+    /// Who sums a row of `units` where nothing is forced. Barriers are what costs a software adapter.
+    pub(super) fn team(&self) -> Team {
+        self.strategy.team.unwrap_or(match self.caps.subgroup {
+            _ if self.caps.software => Team::Invocation,
+            Some(_) => Team::Subgroup,
+            None => Team::Workgroup,
+        })
     }
 
     /// The team for a loop over `count` entries of `parts` each: alone where that is short.
-    pub(super) fn gather_team(&self, count: usize, parts: usize) -> (Team, u32) {
+    pub(super) fn gather_team(&self, count: usize, parts: usize) -> (Team, Size) {
         let alone = if self.caps.software { 4096 } else { 8 };
-        let wanted =
-            self.strategy.team.unwrap_or(if count * parts <= alone { Team::Invocation } else { Team::Workgroup });
-        let workgroup = self.workgroup(wanted, count);
-        let fits = count.div_ceil(self.lanes(wanted, workgroup)) * (1 + parts) < MAX_ITERATIONS as usize / 2;
-        if fits { (wanted, workgroup) } else { (Team::Workgroup, self.largest_workgroup()) }
+        let wide = if self.caps.subgroup.is_some() && !self.caps.software { Team::Subgroup } else { Team::Workgroup };
+        let wanted = self.strategy.team.unwrap_or(if count * parts <= alone { Team::Invocation } else { wide });
+        let size = self.size(wanted, count);
+        let fits = count.div_ceil(size.lanes as usize) * (1 + parts) < MAX_ITERATIONS as usize / 2;
+        if fits { (wanted, size) } else { (Team::Workgroup, self.size(Team::Workgroup, usize::MAX / 4)) }
     }
 
     pub(super) fn step(
@@ -204,8 +215,7 @@ impl Planner<'_> {
         constants: Vec<(&'static str, u32)>,
         bytes: Range<u64>,
     ) -> Result<Step> {
-        let workgroup = self.workgroup(kernel.team(), 64);
-        self.sized_step(kernel, params, constants, bytes, workgroup)
+        self.sized_step(kernel, params, constants, bytes, self.size(kernel.team(), 64))
     }
 
     pub(super) fn sized_step(
@@ -214,7 +224,7 @@ impl Planner<'_> {
         params: Params,
         mut constants: Vec<(&'static str, u32)>,
         bytes: Range<u64>,
-        workgroup: u32,
+        Size { workgroup, lanes }: Size,
     ) -> Result<Step> {
         let teams = u64::from(params.rows) * u64::from(params.segments.max(1));
         // Few invocations on a software adapter: small workgroups, so that every core gets some.
@@ -224,11 +234,12 @@ impl Planner<'_> {
         };
         constants.push(("WORKGROUP", workgroup));
         if kernel.team() == Team::Subgroup {
-            constants.push(("SUBGROUP", self.caps.subgroup.unwrap_or(1)));
+            let size = self.caps.subgroup.unwrap_or(1);
+            constants.extend([("SUBGROUP", size), ("LANES", lanes), ("MEETING", (lanes / size).max(1))]);
         }
-        let per_workgroup = workgroup as usize / self.lanes(kernel.team(), workgroup);
-        let workgroups = self.grid(teams.div_ceil(per_workgroup as u64), per_workgroup as u64)?;
-        let launched = workgroups.map(u64::from).iter().product::<u64>() * per_workgroup as u64;
+        let per_workgroup = u64::from(workgroup / lanes);
+        let workgroups = self.grid(teams.div_ceil(per_workgroup), per_workgroup)?;
+        let launched = workgroups.map(u64::from).iter().product::<u64>() * per_workgroup;
         for full in constants.iter_mut().filter(|(name, _)| *name == "FULL") {
             full.1 &= u32::from(teams == launched);
         }

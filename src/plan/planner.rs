@@ -1,7 +1,7 @@
 //! The steps of each norm: one kernel for everything where a row fits a team, else moments, combine and apply.
 
 use super::fit::{Rows, index};
-use super::{Caps, MAX_ITERATIONS, Plan, Route, Scratch, Step, Strategy, team_name};
+use super::{Caps, MAX_ITERATIONS, Plan, Route, Scratch, Step, Strategy};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::geometry::{Geometry, ParameterIndex, Source};
@@ -81,19 +81,12 @@ impl Planner<'_> {
         }
         let forced = self.strategy.route == Some(Route::Fused);
         let fits = |team: Team, tile: usize| forced && self.strategy.team == Some(team) || units <= tile;
-        let team = self.strategy.team.unwrap_or_else(|| match self.caps.subgroup {
-            _ if self.caps.software => Team::Invocation,
-            Some(size) if units <= 8 * size as usize => Team::Subgroup,
-            _ => Team::Workgroup,
-        });
+        let team = self.team();
         let (tile, held) = match team {
-            Team::Workgroup if units <= 128 => (128, 2),
-            Team::Workgroup => (8 * self.largest_workgroup() as usize, 8),
-            Team::Subgroup => {
-                let size = self.caps.subgroup.unwrap_or(1) as usize;
-                let fits = |held: &u32| units <= *held as usize * size;
-                let held = team.units().iter().copied().find(fits).unwrap_or(32);
-                (32 * size, held)
+            Team::Workgroup | Team::Subgroup => {
+                // Two units per lane while that takes no more lanes than a subgroup has, or than a workgroup is worth.
+                let few = self.caps.subgroup.filter(|_| team == Team::Subgroup).unwrap_or(64) as usize;
+                (8 * self.largest_workgroup() as usize, if units <= 2 * few { 2 } else { 8 })
             }
             // Rows longer than its registers are read again from the cache; too few of them would leave cores idle, which
             // does not matter where all of it takes less than two more dispatches would.
@@ -136,9 +129,8 @@ impl Planner<'_> {
         if track {
             constants.extend(self.cumulative());
         }
-        let workgroup = self.workgroup(team, units.div_ceil(held as usize));
-        let lanes = self.lanes(team, workgroup);
-        let tile = held as usize * lanes;
+        let size = self.size(team, units.div_ceil(held as usize));
+        let tile = held as usize * size.lanes as usize;
         constants.push(("HELD", u32::from(units <= tile)));
         constants.push(("FULL", u32::from(units.is_multiple_of(tile))));
         let mut steps = vec![];
@@ -150,7 +142,7 @@ impl Planner<'_> {
                 row_stride: index(run, "a row")?,
                 run: index(run, "a row")?,
                 run_stride: if geometry.runs == 1 { 0 } else { index(run * geometry.channels, "a row")? },
-                tiles: index(units.div_ceil(held as usize * lanes), "a row")?,
+                tiles: index(units.div_ceil(tile), "a row")?,
                 segments: 1,
                 partial_first: index(slice.start, "rows")?,
                 partial_row: 1,
@@ -158,7 +150,7 @@ impl Planner<'_> {
                 ..self.row_params(rows)?
             };
             let bytes = if geometry.runs == 1 { self.bytes(&slice, rows.len) } else { 0..self.tensor_bytes() };
-            steps.push(self.sized_step(kernel, params, constants.clone(), bytes, workgroup)?);
+            steps.push(self.sized_step(kernel, params, constants.clone(), bytes, size)?);
         }
         let mut scratch = Scratch::default();
         if tracks_instances {
@@ -167,8 +159,8 @@ impl Planner<'_> {
             steps.push(self.track_instances(1)?);
         }
         let reads = if steps[0].params.tiles == 1 { "once" } else { "once, and once more from the cache" };
-        let why =
-            format!("{} rows of {units} units fit one {} each: x is read {reads}", geometry.rows, team_name(team));
+        let team = steps[0].team_name();
+        let why = format!("{} rows of {units} units fit one {team} each: x is read {reads}", geometry.rows);
         Ok(Plan { steps, scratch, why })
     }
 
@@ -220,14 +212,10 @@ impl Planner<'_> {
     fn moments(&self, rows: Rows) -> Result<(Vec<Step>, usize)> {
         let element = self.widest(rows.len).unwrap_or(Element { dtype: self.dtype, width: 1 });
         let units = rows.len / element.width as usize;
-        let team = self.strategy.team.unwrap_or_else(|| match self.caps.subgroup {
-            _ if self.caps.software || units <= 8 => Team::Invocation,
-            Some(size) if units <= 8 * size as usize => Team::Subgroup,
-            _ => Team::Workgroup,
-        });
+        let team = if units <= 8 && self.strategy.team.is_none() { Team::Invocation } else { self.team() };
         let held: u32 = if units <= 2 { 2 } else { 8 };
-        let workgroup = self.workgroup(team, units.div_ceil(held as usize));
-        let tile = held as usize * self.lanes(team, workgroup);
+        let size = self.size(team, units.div_ceil(held as usize));
+        let tile = held as usize * size.lanes as usize;
         let busy = if self.caps.software { BUSY_SOFTWARE } else { BUSY_GPU };
         // Enough teams to keep the adapter busy, none with more tiles than the loop limit allows.
         let wanted = busy.div_ceil(rows.count).min(units.div_ceil(tile));
@@ -255,7 +243,7 @@ impl Planner<'_> {
                 ..self.row_params(rows)?
             };
             let bytes = self.bytes(&slice, rows.len);
-            steps.push(self.sized_step(kernel, params, constants.clone(), bytes, workgroup)?);
+            steps.push(self.sized_step(kernel, params, constants.clone(), bytes, size)?);
         }
         Ok((steps, segments))
     }
@@ -275,18 +263,18 @@ impl Planner<'_> {
             run_stride: index(run_stride, "partial statistics")?,
             ..self.params()
         };
-        let (team, workgroup) = self.gather_team(units, 1);
+        let (team, size) = self.gather_team(units, 1);
         let mut constants = if track { self.cumulative() } else { vec![] };
         constants.push(("CONTIGUOUS", u32::from(run == units)));
-        self.sized_step(self.combine_kernel(team, track), params, constants, 0..0, workgroup)
+        self.sized_step(self.combine_kernel(team, track), params, constants, 0..0, size)
     }
 
     /// Instance norm's running statistics, from `parts` partial moments per instance.
     fn track_instances(&self, parts: usize) -> Result<Step> {
         let geometry = self.geometry;
-        let (team, workgroup) = self.gather_team(geometry.samples, parts);
+        let (team, size) = self.gather_team(geometry.samples, parts);
         let params = Params { rows: index(geometry.channels, "channels")?, ..self.instance_params(parts)? };
-        self.sized_step(Kernel::ForwardInstances { team }, params, vec![], 0..0, workgroup)
+        self.sized_step(Kernel::ForwardInstances { team }, params, vec![], 0..0, size)
     }
 
     // ---- switchable norm
@@ -305,7 +293,7 @@ impl Planner<'_> {
             Source::Running => Settle::Running,
         };
         let axes = geometry.samples + if norm.batch { geometry.channels } else { 0 };
-        let (team, workgroup) = self.gather_team(geometry.samples.max(geometry.channels), parts);
+        let (team, size) = self.gather_team(geometry.samples.max(geometry.channels), parts);
         let mut constants = vec![
             ("INSTANCE", u32::from(norm.instance)),
             ("BATCH", u32::from(norm.batch)),
@@ -316,7 +304,7 @@ impl Planner<'_> {
             constants.extend(self.cumulative());
         }
         let params = Params { rows: index(axes, "samples and channels")?, ..self.instance_params(parts)? };
-        steps.push(self.sized_step(Kernel::ForwardAxes { team, settle }, params, constants, 0..0, workgroup)?);
+        steps.push(self.sized_step(Kernel::ForwardAxes { team, settle }, params, constants, 0..0, size)?);
         let mixed = [("BATCH", u32::from(norm.batch))];
         let apply = self.apply(rows, StatisticsFrom::Mixed, (1, geometry.rows), &mixed)?;
         steps.extend(apply.into_iter().map(|mut step| {
@@ -351,8 +339,8 @@ impl Planner<'_> {
         };
         let width = element.width as usize;
         let team = self.strategy.team.unwrap_or(if self.caps.software { Team::Invocation } else { Team::Workgroup });
-        let workgroup = self.workgroup(team, 256);
-        let lanes = self.lanes(team, workgroup);
+        let size = self.size(team, 256);
+        let lanes = size.lanes as usize;
         // Units that a team takes, and the shortest row that is worth a team of its own.
         let stretch = if team == Team::Invocation { 256 } else { 8 * lanes };
         let lookup = match within {
@@ -382,7 +370,7 @@ impl Planner<'_> {
                 ..self.row_params(rows)?
             };
             let bytes = self.bytes(&slice, rows.len);
-            steps.push(self.sized_step(kernel, params, constants.clone(), bytes, workgroup)?);
+            steps.push(self.sized_step(kernel, params, constants.clone(), bytes, size)?);
         }
         Ok(steps)
     }

@@ -80,7 +80,11 @@ fn check_limits(plan: &Plan, caps: &Caps, geometry: &Geometry, dtype: DType) {
             assert!(workgroup.is_power_of_two() && 16 * workgroup <= caps.workgroup_storage, "{step:?}");
         }
         if step.kernel.team() == Team::Subgroup {
-            assert!(step.constant("SUBGROUP") == caps.subgroup && workgroup.is_multiple_of(step.lanes()), "{step:?}");
+            let (size, lanes) = (caps.subgroup.unwrap(), step.lanes());
+            let meeting = step.constant("MEETING").unwrap();
+            assert!(step.constant("SUBGROUP") == Some(size) && workgroup.is_multiple_of(size), "{step:?}");
+            assert!(lanes.is_power_of_two() && (lanes <= size || lanes == workgroup), "{step:?}");
+            assert!(meeting == (lanes / size).max(1) && 16 * meeting <= caps.workgroup_storage, "{step:?}");
         }
         assert!(step.workgroups.iter().all(|&count| (1..=caps.max_workgroups).contains(&count)), "{step:?}");
         assert!(step.iterations() <= u64::from(MAX_ITERATIONS), "{step:?}");

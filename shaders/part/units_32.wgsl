@@ -1,2 +1,0 @@
-// Units that an invocation holds in registers at once.
-const UNITS = 32u;
