@@ -27,6 +27,7 @@ cargo xtask bench [OPTIONS] [WORDS]   only cases whose name or id contains each 
   --svg FILE      where the chart goes (target/bench/norms.svg)
   --route ROUTE   fused or split, instead of what the plan would choose
   --team TEAM     workgroup, subgroup or invocation, instead of what the plan would choose
+  --lanes N       lanes of a team, instead of what the plan would choose
   --cases FILE    write the list of cases there, for benches/peers, and nothing else";
 
 struct Options {
@@ -64,6 +65,7 @@ fn options() -> Result<Option<Options>, Box<dyn Error>> {
                     other => return Err(format!("no such team: {other}").into()),
                 })
             }
+            "--lanes" => options.strategy.lanes = Some(value()?.parse()?),
             "--help" | "-h" => {
                 println!("{HELP}");
                 return Ok(None);

@@ -37,6 +37,8 @@ pub struct Strategy {
     pub route: Option<Route>,
     /// Who works on a row.
     pub team: Option<Team>,
+    /// Lanes of a team that is not one invocation; the next power of two that the device has.
+    pub lanes: Option<u32>,
 }
 
 /// What a forward runs, in order. `Display` prints it with the reasons.

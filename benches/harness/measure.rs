@@ -1,6 +1,7 @@
 //! How long a forward takes: on the GPU's own clock and on the wall, against copying the same bytes.
 
 use std::error::Error;
+use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use gpunorm::geometry::Geometry;
@@ -34,6 +35,10 @@ pub struct Row {
     pub cpu: Duration,
     /// What recording a forward costs the CPU.
     pub host: Duration,
+    /// `GpuNorm::forward` on arrays: upload, forward and readback.
+    pub arrays: Duration,
+    /// Two copies of the array by the CPU: what no such forward can go below.
+    pub memcpy: Duration,
     /// One read and one write of the tensor.
     pub bytes: u64,
 }
@@ -63,10 +68,11 @@ pub fn measure(
     let mut norm = case.layer(gpu)?;
     norm.set_strategy(strategy);
     let values = case.input();
+    let array = ArrayView::from_shape(&case.shape[..], &values)?;
     let bytes = 8 * case.len() as u64;
     let pairs = ROTATION_BYTES.div_ceil(bytes).min(MOST_PAIRS);
     let pairs = (0..pairs).map(|_| {
-        let x = Tensor::from_array(gpu, &ArrayView::from_shape(&case.shape[..], &values)?)?;
+        let x = Tensor::from_array(gpu, &array)?;
         Ok((x, Tensor::zeros(gpu, &case.shape, DType::F32)?))
     });
     let pairs: Vec<(Tensor, Tensor)> = pairs.collect::<Result<_, Box<dyn Error>>>()?;
@@ -84,7 +90,8 @@ pub fn measure(
         pairs.iter().for_each(|(x, y)| fastest.record(gpu, encoder, x, y));
         Ok(())
     };
-    let (mut copy, mut on_gpu, mut wall, mut on_cpu, mut host) = (vec![], vec![], vec![], vec![], vec![]);
+    let (mut copy, mut on_gpu, mut wall, mut on_cpu) = (vec![], vec![], vec![], vec![]);
+    let (mut host, mut arrays, mut memcpy) = (vec![], vec![], vec![]);
     for run in 0..runs + 2 {
         // The copy poisons the outputs: what a forward does not write is not normalized.
         let copying = clock.gpu(&copied)? / count;
@@ -99,6 +106,12 @@ pub fn measure(
         let start = Instant::now();
         (0..RECORDED).try_for_each(|_| norm.encode_forward(&mut unused, &pairs[0].0, &pairs[0].1))?;
         let recording = start.elapsed() / RECORDED;
+        let start = Instant::now();
+        black_box(norm.forward(&array)?);
+        let round_trip = start.elapsed();
+        let start = Instant::now();
+        black_box(black_box(values.to_vec()).to_vec());
+        let twice = start.elapsed();
         // The first two warm up: pipelines, caches, first use of memory.
         if run >= 2 {
             copy.push(copying);
@@ -106,6 +119,8 @@ pub fn measure(
             wall.push(alone);
             on_cpu.push(computing);
             host.push(recording);
+            arrays.push(round_trip);
+            memcpy.push(twice);
         }
     }
     for (_, y) in &pairs {
@@ -121,6 +136,8 @@ pub fn measure(
         wall: median(wall),
         cpu: median(on_cpu),
         host: median(host),
+        arrays: median(arrays),
+        memcpy: median(memcpy),
         bytes,
     })
 }

@@ -14,7 +14,7 @@ pub fn milliseconds(time: Duration) -> f64 {
 
 pub fn header() -> String {
     format!(
-        "{:<26} {:<18} {:<22} {:>4} {:>9} {:>9} {:>9} {:>8} {:>6} {:>9} {:>8} {:>8}",
+        "{:<26} {:<18} {:<22} {:>4} {:>9} {:>9} {:>9} {:>8} {:>6} {:>9} {:>8} {:>8} {:>9} {:>9}",
         "case",
         "shape",
         "strategy",
@@ -26,13 +26,15 @@ pub fn header() -> String {
         "ratio",
         "CPU ms",
         "speed-up",
-        "host µs"
+        "host µs",
+        "arrays ms",
+        "memcpy ms"
     )
 }
 
 pub fn line(case: &Case, row: &Row) -> String {
     format!(
-        "{:<26} {:<18} {:<22} {:>4} {:>9.3} {:>9.3} {:>9.3} {:>8.2} {:>6.2} {:>9.3} {:>8.2} {:>8.2}",
+        "{:<26} {:<18} {:<22} {:>4} {:>9.3} {:>9.3} {:>9.3} {:>8.2} {:>6.2} {:>9.3} {:>8.2} {:>8.2} {:>9.3} {:>9.3}",
         case.name,
         case.shape_text(),
         row.strategy,
@@ -45,6 +47,8 @@ pub fn line(case: &Case, row: &Row) -> String {
         milliseconds(row.cpu),
         row.speed_up(),
         row.host.as_secs_f64() * 1e6,
+        milliseconds(row.arrays),
+        milliseconds(row.memcpy),
     )
 }
 
@@ -58,6 +62,7 @@ pub fn to_json(gpu: &Gpu, runs: usize, rows: &[(&Case, Row)]) -> Value {
                 "dispatches": row.dispatches, "plan": row.plan, "copy_ms": milliseconds(row.copy),
                 "gpu_ms": milliseconds(row.gpu), "wall_ms": milliseconds(row.wall), "bytes": row.bytes,
                 "ratio": row.ratio(), "cpu_ms": milliseconds(row.cpu), "host_us": row.host.as_secs_f64() * 1e6,
+                "arrays_ms": milliseconds(row.arrays), "memcpy_ms": milliseconds(row.memcpy),
             })
         })
         .collect();

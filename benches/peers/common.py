@@ -1,5 +1,6 @@
 """What the Python peers share: cases, inputs, the check against float64, and the report."""
 
+import argparse
 import json
 import sys
 
@@ -9,16 +10,22 @@ EPS = 1e-5
 
 
 def cases_and_output():
-    """The cases, the report's file and the number of runs, from `PEER CASES.json OUT.json [--runs N]`."""
-    args = sys.argv[1:]
-    if len(args) not in (2, 4) or len(args) == 4 and args[2] != "--runs":
-        sys.exit(f"usage: {sys.argv[0]} CASES.json OUT.json [--runs N]")
-    with open(args[0]) as file:
-        return json.load(file), args[1], int(args[3]) if len(args) == 4 else 9
+    """The cases, the report's file and the number of runs, from `PEER CASES.json OUT.json [--runs N] [WORD ...]`."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("cases")
+    parser.add_argument("out")
+    parser.add_argument("--runs", type=int, default=9)
+    parser.add_argument("words", nargs="*", help="only cases whose name or id contains each of them")
+    given = parser.parse_intermixed_args()
+    with open(given.cases) as file:
+        cases = json.load(file)
+    words = [word.lower() for word in given.words]
+    named = lambda case, word: word in case["id"] or word in case["name"].lower()
+    return [case for case in cases if all(named(case, word) for word in words)], given.out, given.runs
 
 
 def values(shape):
-    """Around a mean of 3 with a deviation of about 2."""
+    """Around a mean of 3 with a deviation of 2."""
     return np.random.default_rng(1).normal(3.0, 2.0, shape).astype(np.float32)
 
 
@@ -30,46 +37,41 @@ def view(case):
     return shape[0], shape[1], int(np.prod(shape[2:]))
 
 
-def expected(case, x, n, c):
-    """float64 outputs of the instance (n, c): what a new layer gives."""
-    x = x.reshape(view(case))
-    samples, channels, _ = x.shape
-    f64 = lambda part: part.astype(np.float64)
-    row = f64(x[n, c])
+def moments(values):
+    values = values.astype(np.float64)
+    return values.mean(), values.var()
 
-    def moments(part):
-        return f64(part).mean(), f64(part).var()
 
-    if not case["training"]:
-        mean, var = 0.0, 1.0
-    elif case["norm"] == "rms":
-        mean, var = 0.0, (row**2).mean()
-    elif case["norm"] == "batch":
-        mean, var = moments(x[:, c])
-    elif case["norm"] == "group":
-        size = channels // case["groups"]
+def statistics(case, x, n, c):
+    """What a new layer normalizes the instance (n, c) of x = [N, C, S] by."""
+    norm = case["norm"]
+    if norm == "rms":
+        return 0.0, (x[n, c].astype(np.float64) ** 2).mean()
+    if norm == "batch":
+        return moments(x[:, c]) if case["training"] else (0.0, 1.0)
+    if norm == "group":
+        size = x.shape[1] // case["groups"]
         first = c // size * size
-        mean, var = moments(x[n, first : first + size])
-    elif case["norm"] == "switchable":
-        three = [moments(x[n, c]), moments(x[n]), moments(x[:, c])]
-        mean, var = np.mean([m for m, _ in three]), np.mean([v for _, v in three])
-    else:
-        mean, var = moments(row)
-    return (row - mean) / np.sqrt(var + EPS)
+        return moments(x[n, first : first + size])
+    if norm == "switchable":
+        return np.mean([moments(x[n, c]), moments(x[n]), moments(x[:, c])], axis=0)
+    return moments(x[n, c])
 
 
 def check(case, x, y):
-    """Fails if a few instances of `y` are not those of `case`."""
-    found = y.reshape(view(case))
-    samples, channels, _ = found.shape
+    """Fails if the first, the middle or the last instance of `y` is not that of `case`."""
+    x, y = x.reshape(view(case)), y.reshape(view(case))
+    samples, channels, _ = x.shape
     for n, c in [(0, 0), (samples // 2, channels // 2), (samples - 1, channels - 1)]:
-        error = np.abs(found[n, c] - expected(case, x, n, c)).max()
+        mean, var = statistics(case, x, n, c)
+        error = np.abs(y[n, c] - (x[n, c].astype(np.float64) - mean) / np.sqrt(var + EPS)).max()
         assert error < 1e-3, f"{case['id']}: instance ({n}, {c}) is off by {error}"
 
 
-def report(path, peer, version, device, rows):
+def report(path, peer, version, device, rows, clock="wall"):
+    """`clock` is "gpu" where the times leave out what the host does."""
     with open(path, "w") as file:
-        json.dump({"peer": peer, "version": version, "device": device, "rows": rows}, file, indent=2)
+        json.dump({"peer": peer, "version": version, "device": device, "clock": clock, "rows": rows}, file, indent=2)
 
 
 def say(*words):

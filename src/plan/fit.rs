@@ -174,8 +174,9 @@ impl Planner<'_> {
     /// The size of a team that could use `lanes` lanes, and of its workgroup.
     pub(super) fn size(&self, team: Team, lanes: usize) -> Size {
         let lanes = u32::try_from(lanes.next_power_of_two()).unwrap_or(u32::MAX);
+        let least = if self.strategy.lanes.is_some() { 1 } else { 64 };
         let largest = self.largest_workgroup();
-        let whole = lanes.clamp(64, 1024).min(largest);
+        let whole = lanes.clamp(least, 1024).min(largest);
         match team {
             Team::Workgroup => Size { workgroup: whole, lanes: whole },
             Team::Subgroup => match self.caps.subgroup.unwrap_or(1) {
@@ -187,6 +188,11 @@ impl Planner<'_> {
             },
             Team::Invocation => Size { workgroup: 64.min(largest), lanes: 1 },
         }
+    }
+
+    /// The same for the rows of x, unless it is forced.
+    pub(super) fn row_size(&self, team: Team, lanes: usize) -> Size {
+        self.size(team, self.strategy.lanes.map_or(lanes, |lanes| lanes.clamp(1, 1 << 16) as usize))
     }
 
     /// Who sums a row of `units` where nothing is forced. Barriers are what costs a software adapter.

@@ -85,7 +85,8 @@ impl Planner<'_> {
         let (tile, held) = match team {
             Team::Workgroup | Team::Subgroup => {
                 // Two units per lane while that takes no more lanes than a subgroup has, or than a workgroup is worth.
-                let few = self.caps.subgroup.filter(|_| team == Team::Subgroup).unwrap_or(64) as usize;
+                let few = self.caps.subgroup.filter(|_| team == Team::Subgroup).unwrap_or(64);
+                let few = self.strategy.lanes.unwrap_or(few) as usize;
                 (8 * self.largest_workgroup() as usize, if units <= 2 * few { 2 } else { 8 })
             }
             // Rows longer than its registers are read again from the cache; too few of them would leave cores idle, which
@@ -129,7 +130,7 @@ impl Planner<'_> {
         if track {
             constants.extend(self.cumulative());
         }
-        let size = self.size(team, units.div_ceil(held as usize));
+        let size = self.row_size(team, units.div_ceil(held as usize));
         let tile = held as usize * size.lanes as usize;
         constants.push(("HELD", u32::from(units <= tile)));
         constants.push(("FULL", u32::from(units.is_multiple_of(tile))));
@@ -214,7 +215,7 @@ impl Planner<'_> {
         let units = rows.len / element.width as usize;
         let team = if units <= 8 && self.strategy.team.is_none() { Team::Invocation } else { self.team() };
         let held: u32 = if units <= 2 { 2 } else { 8 };
-        let size = self.size(team, units.div_ceil(held as usize));
+        let size = self.row_size(team, units.div_ceil(held as usize));
         let tile = held as usize * size.lanes as usize;
         let busy = if self.caps.software { BUSY_SOFTWARE } else { BUSY_GPU };
         // Enough teams to keep the adapter busy, none with more tiles than the loop limit allows.

@@ -228,7 +228,7 @@ fn shapes_that_a_layer_does_not_take() {
 #[test]
 fn strategies_that_cannot_run() {
     let gpu = adapters::first();
-    let strategy = |route, team| Strategy { route, team };
+    let strategy = |route, team| Strategy { route, team, lanes: None };
     let plan = |gpu: &Gpu, spec: NormSpec, strategy| {
         let mut norm = GpuNorm::new(gpu, spec).unwrap();
         norm.set_strategy(strategy);

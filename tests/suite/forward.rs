@@ -62,7 +62,7 @@ fn variants(gpu: &Gpu) -> Vec<(String, Gpu, Strategy)> {
             continue;
         }
         for route in [Route::Fused, Route::Split] {
-            let strategy = Strategy { route: Some(route), team: Some(team) };
+            let strategy = Strategy { route: Some(route), team: Some(team), lanes: None };
             variants.push((format!("{route:?} {team:?}"), gpu.clone(), strategy));
         }
     }
@@ -139,7 +139,7 @@ fn every_value_set() {
             for (route, gpu) in
                 [(None, gpu), (Some(Route::Split), gpu), (None, &hardware), (Some(Route::Split), &hardware)]
             {
-                let strategy = Strategy { route, team: None };
+                let strategy = Strategy { route, team: None, lanes: None };
                 let shape = [3, 6, 11, 12];
                 let mut specs = data::channel_specs(6);
                 specs.extend(data::trailing_specs(&shape, 2));
@@ -194,7 +194,7 @@ fn many_rows() {
             for team in [Team::Workgroup, Team::Invocation] {
                 let spec: NormSpec = LayerNorm::new([3]).into();
                 let x = data::values("normal", &[rows, 3], 3);
-                let strategy = Strategy { route: Some(Route::Fused), team: Some(team) };
+                let strategy = Strategy { route: Some(Route::Fused), team: Some(team), lanes: None };
                 if let Some(result) = run(gpu, &spec, Mode::Training, &x, DType::F32, strategy) {
                     failures.check(|| format!("{name}, {rows} rows, {team:?}"), result);
                 }

@@ -109,7 +109,7 @@ fn buffer(gpu: &Gpu, binding: Binding) -> wgpu::Buffer {
 
 #[test]
 fn recording_again_allocates_nothing() {
-    let split = Strategy { route: Some(Route::Split), team: None };
+    let split = Strategy { route: Some(Route::Split), team: None, lanes: None };
     let cases: [(NormSpec, &[usize], Strategy, usize); 3] = [
         (LayerNorm::new([64]).into(), &[16, 64], Strategy::default(), 1),
         (BatchNorm::new(6).into(), &[4, 6, 80], split, 3),

@@ -288,8 +288,9 @@ fn caps() -> impl Strategy<Value = Caps> {
 
 fn strategy() -> impl Strategy<Value = gpunorm::Strategy> {
     let route = prop::option::of(prop::sample::select(vec![Route::Fused, Route::Split]));
+    let lanes = prop::option::of(prop_oneof![1u32..2000, any::<u32>()]);
     let team = prop::option::of(prop::sample::select(Team::ALL.to_vec()));
-    (route, team).prop_map(|(route, team)| gpunorm::Strategy { route, team })
+    (route, team, lanes).prop_map(|(route, team, lanes)| gpunorm::Strategy { route, team, lanes })
 }
 
 /// The pure half of the crate never panics, and a plan that it makes stays within the device.

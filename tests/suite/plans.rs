@@ -38,11 +38,14 @@ fn zoo() -> Vec<Caps> {
 
 fn strategies(caps: &Caps) -> Vec<Strategy> {
     let mut all = vec![Strategy::default()];
+    all.extend([1, 3, 64].map(|lanes| Strategy { lanes: Some(lanes), ..Strategy::default() }));
     for team in Team::ALL {
         if team != Team::Subgroup || caps.subgroup.is_some() {
-            all.extend(
-                [None, Some(Route::Fused), Some(Route::Split)].map(|route| Strategy { route, team: Some(team) }),
-            );
+            all.extend([None, Some(Route::Fused), Some(Route::Split)].map(|route| Strategy {
+                route,
+                team: Some(team),
+                lanes: None,
+            }));
         }
     }
     all
@@ -386,7 +389,7 @@ fn dispatches_are_a_contract() {
 fn a_wrong_plan_is_noticed() {
     let spec: NormSpec = BatchNorm::new(3).into();
     let geometry = Geometry::new(&spec, Mode::Training, &[4, 3, 20]).unwrap();
-    let strategy = Strategy { route: Some(Route::Split), team: Some(Team::Workgroup) };
+    let strategy = Strategy { route: Some(Route::Split), team: Some(Team::Workgroup), lanes: None };
     let plan = Plan::forward(&spec, &geometry, DType::F32, &Caps::WEBGPU, strategy).unwrap();
     let good = follow(&plan, &geometry, DType::F32);
     assert!((0..geometry.len()).all(|element| good.written[&element].len() == 1));

@@ -16,17 +16,18 @@ fn random_forwards_agree_with_the_oracle() {
     let sizes = (1usize..7, 1usize..10, 1usize..30, 1usize..40, 2usize..5);
     let route = prop::option::of(prop::sample::select(vec![Route::Fused, Route::Split]));
     let team = prop::option::of(prop::sample::select(Team::ALL.to_vec()));
+    let lanes = prop::option::of(prop::sample::select(vec![1, 2, 16, 200]));
     let values =
         prop::sample::select(vec!["normal", "uniform", "mean 1e4", "mean -1e6", "first outlier", "constant 100.1"]);
     let dtype = prop::sample::select(vec![DType::F32, DType::F32, DType::F16, DType::BF16]);
-    let choices = (0usize..64, any::<bool>(), any::<bool>(), dtype, values, route, team);
+    let choices = (0usize..64, any::<bool>(), any::<bool>(), dtype, values, (route, team, lanes));
     // The same cases in every run.
     let config = Config { cases: 150, failure_persistence: None, ..Config::default() };
     let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &[9; 32]));
     let ran = std::cell::Cell::new(0);
     let outcome = runner.run(
         &(sizes, choices),
-        |((n, c, h, w, rank), (spec, training, hardware, dtype, values, route, team))| {
+        |((n, c, h, w, rank), (spec, training, hardware, dtype, values, (route, team, lanes)))| {
             let shape = &[n, c, h, w][..rank];
             let mut specs = data::channel_specs(c);
             specs.extend((1..rank).flat_map(|axis| data::trailing_specs(shape, axis)));
@@ -37,7 +38,7 @@ fn random_forwards_agree_with_the_oracle() {
             let x = data::values(values, shape, geometry.row_len);
             for (name, gpu) in adapters::all() {
                 let gpu = gpu.with_caps(Caps { software: !hardware && gpu.caps().software, ..*gpu.caps() });
-                let strategy = Strategy { route, team };
+                let strategy = Strategy { route, team, lanes };
                 if let Err(Error::Strategy { .. } | Error::TooLarge { .. }) =
                     Plan::forward(spec, &geometry, dtype, gpu.caps(), strategy)
                 {

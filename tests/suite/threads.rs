@@ -137,7 +137,11 @@ fn threads_race_to_compile() {
 fn the_same_input_gives_the_same_bits() {
     let mut strategies = vec![Strategy::default()];
     for team in Team::ALL {
-        strategies.extend([Route::Fused, Route::Split].map(|route| Strategy { route: Some(route), team: Some(team) }));
+        strategies.extend([Route::Fused, Route::Split].map(|route| Strategy {
+            route: Some(route),
+            team: Some(team),
+            lanes: None,
+        }));
     }
     let shape = [5, 6, 19, 21];
     let mut runs = 0;
