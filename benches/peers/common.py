@@ -37,9 +37,9 @@ def view(case):
     return shape[0], shape[1], int(np.prod(shape[2:]))
 
 
-def moments(values):
-    values = values.astype(np.float64)
-    return values.mean(), values.var()
+def moments(part):
+    part = part.astype(np.float64)
+    return part.mean(), part.var()
 
 
 def statistics(case, x, n, c):
