@@ -15,6 +15,7 @@ import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
 BURN = HERE / "burn" / "target" / "release" / "burn-norms"
+SCRIPTS = ["torch_norms", "triton_layer_norm", "onnxruntime_cpu"]
 
 
 def options():
@@ -25,18 +26,21 @@ def options():
     parser.add_argument("--out", default="target/bench/peers", type=pathlib.Path, help="a folder for the reports")
     parser.add_argument("--quick", action="store_true", help="3 runs instead of 9")
     parser.add_argument("words", nargs="*", help="only cases whose name or id contains each of them")
-    return parser.parse_args()
+    return parser.parse_intermixed_args()
 
 
 def run(name, command, problems):
     """Runs a program; one that fails is remembered and does not stop the others."""
     print(f"==> {name}", file=sys.stderr, flush=True)
     try:
-        subprocess.run([str(word) for word in command], check=True)
-        return True
-    except (OSError, subprocess.CalledProcessError) as error:
-        problems.append(f"{name}: {error}")
-        return False
+        status = subprocess.run([str(word) for word in command]).returncode
+        problem = f"{name}: exit status {status}" if status else None
+    except OSError as error:
+        problem = f"{name}: {error}"
+    if problem:
+        print(problem, file=sys.stderr, flush=True)
+        problems.append(problem)
+    return problem is None
 
 
 def load(path):
@@ -44,59 +48,65 @@ def load(path):
         return json.load(file)
 
 
-def table(norms, peers):
-    """Markdown: each peer's milliseconds, and how many times gpunorm's GPU time that is."""
+def table(cases, norms, peers):
+    """Markdown: each peer's milliseconds, and how many times gpunorm's on the same clock that is."""
+    own = {row["id"]: row for row in norms["rows"]} if norms else {}
+    titles = {"copy_ms": "copy ms", "gpu_ms": "gpunorm GPU ms", "wall_ms": "gpunorm wall ms", "cpu_ms": "CPU ms"}
     columns = []
     for peer in peers:
+        clock = peer.get("clock", "wall")
         for variant in dict.fromkeys(row["variant"] for row in peer["rows"]):
             times = {row["id"]: row["milliseconds"] for row in peer["rows"] if row["variant"] == variant}
-            columns.append((f"{peer['peer']} {variant}", times))
-    titles = ["case", "shape", "copy ms", "gpunorm ms", "CPU ms"] + [title for title, _ in columns]
-    lines = [titles, ["---", "---"] + ["---:"] * (len(titles) - 2)]
-    for row in norms["rows"]:
-        cells = [row["case"], "×".join(map(str, row["shape"]))]
-        cells += [f"{row[key]:.3f}" for key in ("copy_ms", "gpu_ms", "cpu_ms")]
-        for _, times in columns:
-            time = times.get(row["id"])
-            cells.append("–" if time is None else f"{time:.3f} ({time / row['gpu_ms']:.2f}×)")
+            columns.append((f"{peer['peer']} {variant}, {'GPU' if clock == 'gpu' else clock} ms", f"{clock}_ms", times))
+    heads = ["case", "shape", *titles.values()] + [title for title, _, _ in columns]
+    lines = [heads, ["---", "---"] + ["---:"] * (len(heads) - 2)]
+    for case in cases:
+        row = own.get(case["id"], {})
+        cells = [case["name"], "×".join(map(str, case["shape"]))]
+        cells += [f"{row[key]:.3f}" if key in row else "–" for key in titles]
+        for _, key, times in columns:
+            time = times.get(case["id"])
+            factor = f" ({time / row[key]:.2f}×)" if time is not None and key in row else ""
+            cells.append("–" if time is None else f"{time:.3f}{factor}")
         lines.append(cells)
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines) + "\n"
 
 
 def main():
     given = options()
-    given.out.mkdir(parents=True, exist_ok=True)
-    bench = [given.norms] if given.norms else ["cargo", "bench", "--quiet", "--bench", "norms", "--"]
-    cases, report = given.out / "cases.json", given.out / "gpunorm.json"
-    # cargo runs a bench in the package's folder.
-    absolute = lambda path: path.resolve()
+    out = given.out.resolve()  # cargo runs a bench in the package's folder
+    out.mkdir(parents=True, exist_ok=True)
+    manifest = HERE.parent.parent / "Cargo.toml"
+    cargo = ["cargo", "bench", "--quiet", "--manifest-path", manifest, "--bench", "norms", "--"]
+    bench = [given.norms] if given.norms else cargo
     quick, runs = (["--quick"], 3) if given.quick else ([], 9)
     problems = []
-    if not run("cases", bench + ["--cases", absolute(cases)] + given.words, problems):
-        sys.exit("\n".join(problems))
-    files = ["--json", absolute(report), "--svg", absolute(given.out / "gpunorm.svg")]
-    if not run("gpunorm", bench + files + quick + given.words, problems):
-        sys.exit("\n".join(problems))
+    if not run("cases", bench + ["--cases", out / "cases.json"] + given.words, problems):
+        sys.exit(1)
+    files = ["--json", out / "gpunorm.json", "--svg", out / "gpunorm.svg"]
+    norms = load(out / "gpunorm.json") if run("gpunorm", bench + files + quick + given.words, problems) else None
 
-    programs = {script: [given.python, HERE / f"{script}.py"] for script in ("torch_norms", "triton_layer_norm", "onnxruntime_cpu")}
+    programs = {script: [given.python, HERE / f"{script}.py"] for script in SCRIPTS}
     if given.burn:
         programs["burn"] = [given.burn]
     else:
-        print("burn is left out: README.md says how to build it", file=sys.stderr)
+        print("burn is left out: cargo build --release --manifest-path", HERE / "burn" / "Cargo.toml", file=sys.stderr)
     peers = []
     for name, command in programs.items():
-        out = given.out / f"{name}.json"
-        if run(name, command + [cases, out, "--runs", runs], problems):
-            peers.append(load(out))
+        report = out / f"{name}.json"
+        if run(name, command + [out / "cases.json", report, "--runs", runs], problems):
+            peers.append(load(report))
+            if name == "burn" and norms and peers[-1]["device"] != norms["adapter"]:
+                problems.append(f"burn ran on {peers[-1]['device']}, gpunorm on {norms['adapter']}")
 
-    norms = load(report)
-    about = [f"gpunorm {norms['gpunorm']} on {norms['adapter']} ({norms['backend']}, {norms['driver_info']})"]
+    about = [f"gpunorm on {norms['adapter']} ({norms['backend']}, {norms['driver']})"] if norms else []
     about += [f"{peer['peer']} {peer['version']} on {peer['device']}" for peer in peers if peer["rows"]]
-    text = "\n".join(f"* {line}" for line in about) + "\n\n" + table(norms, peers)
-    (given.out / "peers.md").write_text(text)
-    (given.out / "peers.json").write_text(json.dumps({"gpunorm": norms, "peers": peers}, indent=1) + "\n")
+    about += ["in brackets: how many times gpunorm's time on the same clock"]
+    text = "\n".join(f"* {line}" for line in about) + "\n\n" + table(load(out / "cases.json"), norms, peers)
+    (out / "peers.md").write_text(text)
+    (out / "peers.json").write_text(json.dumps({"gpunorm": norms, "peers": peers}, indent=1) + "\n")
     print(text)
-    print(f"wrote {given.out / 'peers.md'} and {given.out / 'peers.json'}")
+    print(f"wrote {out / 'peers.md'} and {out / 'peers.json'}")
     if problems:
         sys.exit("failed: " + "; ".join(problems))
 

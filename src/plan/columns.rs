@@ -54,14 +54,16 @@ impl Planner<'_> {
         let geometry = self.geometry;
         let (samples, held) = (geometry.samples, Kernel::COLUMN_UNITS as usize);
         let units = geometry.channels * geometry.spatial / element.width as usize;
+        let reads = matches!(kernel, Kernel::ForwardColumns { .. });
         let (block, chunk) = if self.caps.software {
             let block = units.min(BLOCK);
-            let bytes = if matches!(kernel, Kernel::ForwardColumns { .. }) { READ_BYTES } else { WRITTEN_BYTES };
+            let bytes = if reads { READ_BYTES } else { WRITTEN_BYTES };
             let busy = samples / BUSY_SOFTWARE.div_ceil(units.div_ceil(block));
             (block, (bytes / (16 * block)).min(busy))
         } else {
-            // Neighbouring invocations read neighbouring units, together.
-            (1, samples.div_ceil((64 * BUSY_GPU).div_ceil(units)))
+            // Neighbouring invocations read neighbouring units, together. Each chunk that is summed costs partial moments.
+            let invocations = if reads { 32 * BUSY_GPU } else { 256 * BUSY_GPU };
+            (1, samples.div_ceil(invocations.div_ceil(units)))
         };
         let most = MAX_ITERATIONS as usize / (4 * block);
         let chunk = chunk.clamp(2 * held, most.max(2 * held)).next_multiple_of(held);

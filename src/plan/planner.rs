@@ -215,11 +215,12 @@ impl Planner<'_> {
         let units = rows.len / element.width as usize;
         let team = if units <= 8 && self.strategy.team.is_none() { Team::Invocation } else { self.team() };
         let held: u32 = if units <= 2 { 2 } else { 8 };
-        let size = self.row_size(team, units.div_ceil(held as usize));
-        let tile = held as usize * size.lanes as usize;
-        let busy = if self.caps.software { BUSY_SOFTWARE } else { BUSY_GPU };
         // Enough teams to keep the adapter busy, none with more tiles than the loop limit allows.
-        let wanted = busy.div_ceil(rows.count).min(units.div_ceil(tile));
+        let busy = if self.caps.software { BUSY_SOFTWARE } else { BUSY_GPU };
+        let wanted = busy.div_ceil(rows.count);
+        let size = self.row_size(team, units.div_ceil(wanted * held as usize));
+        let tile = held as usize * size.lanes as usize;
+        let wanted = wanted.min(units.div_ceil(tile));
         let tiles = units.div_ceil(wanted * tile).min(MAX_ITERATIONS as usize / (4 * held as usize));
         let segments = units.div_ceil(tiles * tile);
         let constants = vec![
