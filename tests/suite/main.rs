@@ -3,6 +3,7 @@ mod baseline;
 mod compare;
 mod data;
 mod devices;
+mod dispatches;
 mod errors;
 mod examples;
 mod forward;
