@@ -199,7 +199,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut rows = vec![];
     for value in &list {
         let Some(case) = Case::new(value) else {
-            eprintln!("burn left out: {value}");
+            eprintln!("burn has no layer for {value}");
             continue;
         };
         if !words.iter().all(|word| case.is_called(word)) {
