@@ -1,0 +1,114 @@
+"""Fills the tables of BENCHMARKS.md from the reports in this folder, so that no figure is typed by hand.
+
+    python3 benches/results/fill.py DATE
+
+DATE names the reports: llvmpipe-DATE.json and so on. A table stands between `<!-- name -->` and `<!-- /name -->`.
+"""
+
+import json
+import pathlib
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+DOCUMENT = HERE.parent.parent / "BENCHMARKS.md"
+
+# The least ratio to the copy that a case should reach on llvmpipe.
+GOALS = {
+    "layer-16384x1024": 0.60,
+    "rms-16384x1024": 0.60,
+    "layer-4096x4096": 0.60,
+    "rms-4096x4096": 0.60,
+    "layer-262144x64": 0.45,
+    "layer-64x262144": 0.40,
+    "group-16x64x112x112": 0.55,
+    "instance-16x64x112x112": 0.55,
+    "group-1x512x64x64": 0.40,
+    "instance-1x64x512x512": 0.40,
+    "batch-32x64x112x112": 0.40,
+    "batch-65536x256": 0.35,
+    "batch-32x64x112x112-evaluation": 0.80,
+    "switchable-16x64x112x112": 0.38,
+}
+
+
+def rows(name):
+    report = json.loads((HERE / f"{name}-{sys.argv[1]}.json").read_text())
+    return {row["id"]: row for row in report["rows"]}
+
+
+def markdown(heads, lines):
+    rule = ["---"] * 2 + ["---:"] * (len(heads) - 2)
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in [heads, rule, *lines]) + "\n"
+
+
+def case(row):
+    return [row["case"], "×".join(map(str, row["shape"]))]
+
+
+def kernels():
+    heads = ["case", "shape", "strategy", "dispatches", "copy ms", "GPU ms", "wall ms", "GB/s", "ratio", "goal"]
+    lines = []
+    for row in rows("llvmpipe").values():
+        times = [f"{row[key]:.2f}" for key in ("copy_ms", "gpu_ms", "wall_ms")]
+        bandwidth = row["bytes"] / row["gpu_ms"] / 1e6
+        goal = GOALS.get(row["id"])
+        lines.append(case(row) + [row["strategy"], str(row["dispatches"]), *times, f"{bandwidth:.1f}"])
+        lines[-1] += [f"{row['ratio']:.2f}", f"{goal:.2f}" if goal else ""]
+    return markdown(heads, lines)
+
+
+def host():
+    heads = ["case", "shape", "recording µs", "arrays in and out ms", "two memcpys ms", "CPU ms", "speed-up"]
+    lines = []
+    for row in rows("llvmpipe").values():
+        times = [f"{row[key]:.2f}" for key in ("host_us", "arrays_ms", "memcpy_ms", "cpu_ms")]
+        lines.append(case(row) + times + [f"{row['cpu_ms'] / row['gpu_ms']:.2f}"])
+    return markdown(heads, lines)
+
+
+def trees(name):
+    heads = ["case", "shape", "copy ms", "GPU ms", "ratio", "256-thread tree ms", "tree ÷ GPU"]
+    tree = rows(f"{name}-tree")
+    lines = []
+    for key, row in rows(name).items():
+        times = [f"{row['copy_ms']:.1f}", f"{row['gpu_ms']:.1f}", f"{row['ratio']:.2f}", f"{tree[key]['gpu_ms']:.1f}"]
+        lines.append(case(row) + times + [f"{tree[key]['gpu_ms'] / row['gpu_ms']:.1f}"])
+    return markdown(heads, lines)
+
+
+def peers():
+    report = json.loads((HERE / f"peers-llvmpipe-{sys.argv[1]}.json").read_text())
+    columns = []
+    for peer in report["peers"]:
+        for variant in dict.fromkeys(row["variant"] for row in peer["rows"]):
+            times = {row["id"]: row["milliseconds"] for row in peer["rows"] if row["variant"] == variant}
+            key = "cpu_ms" if peer["peer"] == "ONNX Runtime" else "wall_ms"
+            columns.append((f"{peer['peer']} {variant}", key, times))
+    lines = []
+    for row in report["gpunorm"]["rows"]:
+        cells = case(row) + [f"{row[key]:.2f}" for key in ("copy_ms", "wall_ms", "cpu_ms")]
+        for _, key, times in columns:
+            time = times.get(row["id"])
+            cells.append("–" if time is None else f"{time:.2f} ({time / row[key]:.2f})")
+        lines.append(cells)
+    titles = [title for title, _, _ in columns]
+    return markdown(["case", "shape", "copy", "gpunorm on llvmpipe", "gpunorm's CPU baseline", *titles], lines)
+
+
+def main():
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    text = DOCUMENT.read_text()
+    tables = {"kernels": kernels(), "host": host(), "peers": peers()}
+    tables |= {name: trees(name) for name in ("swiftshader", "gl")}
+    for name, table in tables.items():
+        before, _, rest = text.partition(f"<!-- {name} -->\n")
+        _, end, after = rest.partition(f"<!-- /{name} -->")
+        if not end:
+            sys.exit(f"{DOCUMENT.name} has no place for {name}")
+        text = f"{before}<!-- {name} -->\n{table}{end}{after}"
+    DOCUMENT.write_text(text)
+
+
+if __name__ == "__main__":
+    main()
