@@ -6,12 +6,18 @@
 
 use std::collections::BTreeMap;
 
-use ndarray::{Array2, Array3, ArrayD, Axis, CowArray, Ix3, Zip};
+use ndarray::{Array2, Array3, ArrayD, Axis, CowArray, Ix3};
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::geometry::Geometry;
-use crate::spec::{COUNTER, Mode, Momentum, NormSpec, SwitchableNorm, Variance, Weighting};
+use crate::spec::{COUNTER, Mode, Momentum, NormSpec, Weighting};
+
+mod backward;
+mod switchable;
+
+pub use backward::{Gradient, Gradients, backward};
+use switchable::Mixture;
 
 /// A layer's parameters and running statistics, under torch's names.
 #[derive(Debug, Clone, PartialEq)]
@@ -226,6 +232,37 @@ fn view<'a>(spec: &NormSpec, x: &'a ArrayD<f64>) -> CowArray<'a, f64, Ix3> {
     x.to_shape(split).expect("`Geometry::new` has checked the shape, and the product is the same")
 }
 
+/// Whose statistics an instance has: those of the set of all instances with the same result.
+fn row(spec: &NormSpec, n: usize, c: usize) -> (usize, usize) {
+    match spec {
+        NormSpec::Batch(_) => (0, c),
+        NormSpec::Group(norm) => (n, c / (norm.channels / norm.groups)),
+        _ => (n, c),
+    }
+}
+
+/// The running statistics of each instance, where evaluation uses them.
+fn running(state: &State, mode: Mode, samples: usize, channels: usize) -> Option<Array2<Moments>> {
+    let (Mode::Evaluation, Some(mean), Some(var)) = (mode, &state.running_mean, &state.running_var) else {
+        return None;
+    };
+    let of = |c: usize| Moments { len: 1, mean: mean[[c]], var: var[[c]] };
+    Some(Array2::from_shape_fn((samples, channels), |(_, c)| of(c)))
+}
+
+/// The parameter of an element, by its channel and place.
+fn parameter(spec: &NormSpec, values: &Option<ArrayD<f64>>, absent: f64) -> impl Fn(usize, usize) -> f64 + use<> {
+    let trailing = matches!(spec, NormSpec::Layer(_) | NormSpec::Rms(_));
+    let values: Option<Vec<f64>> = values.as_ref().map(|values| values.iter().copied().collect());
+    move |c: usize, s: usize| values.as_ref().map_or(absent, |values| values[if trailing { s } else { c }])
+}
+
+/// `r = 1 / sqrt(var + eps)`, and 0 where that is 1 / 0.
+fn inverse_std(spec: &NormSpec, statistics: &Array2<Moments>) -> Array2<f64> {
+    let eps = f64::from(spec.eps());
+    statistics.mapv(|moments| if moments.var + eps == 0.0 { 0.0 } else { 1.0 / (moments.var + eps).sqrt() })
+}
+
 /// One forward pass: moves `state` as torch does and returns the output. Where `var + eps` is 0, `r` is 0.
 ///
 /// # Errors
@@ -256,22 +293,12 @@ pub fn forward(spec: &NormSpec, mode: Mode, state: &mut State, x: &ArrayD<f64>) 
 
     let input = view(spec, x).into_owned();
     let (samples, channels, _) = input.dim();
-    let running = match (mode, &state.running_mean, &state.running_var) {
-        (Mode::Evaluation, Some(mean), Some(var)) => Some(Array2::from_shape_fn((samples, channels), |(_, c)| {
-            Moments { len: 1, mean: mean[[c]], var: var[[c]] }
-        })),
-        _ => None,
-    };
-    let row = |n: usize, c: usize| match spec {
-        NormSpec::Batch(_) => (0, c),
-        NormSpec::Group(norm) => (n, c / (norm.channels / norm.groups)),
-        _ => (n, c),
-    };
-    let statistics = match (spec, running) {
+    let row = |n, c| row(spec, n, c);
+    let statistics = match (spec, running(state, mode, samples, channels)) {
         (NormSpec::Switchable(norm), running) => {
-            let (mixed, batch) = switchable(norm, state, running, &input);
-            state.move_towards(f, &batch, |moments| moments.var);
-            mixed
+            let mixture = Mixture::new(norm, state, running, &input);
+            state.move_towards(f, &mixture.batch().moments, |moments| moments.var);
+            mixture.mixed()
         }
         (_, Some(running)) => running,
         (NormSpec::Rms(_), None) => per_row(&input, row, Moments::around_zero),
@@ -282,15 +309,8 @@ pub fn forward(spec: &NormSpec, mode: Mode, state: &mut State, x: &ArrayD<f64>) 
         }
     };
 
-    let trailing = matches!(spec, NormSpec::Layer(_) | NormSpec::Rms(_));
-    let parameter = |values: &Option<ArrayD<f64>>, absent: f64| {
-        let values: Option<Vec<f64>> = values.as_ref().map(|values| values.iter().copied().collect());
-        move |c: usize, s: usize| values.as_ref().map_or(absent, |values| values[if trailing { s } else { c }])
-    };
-    let (weight, bias) = (parameter(&state.weight, 1.0), parameter(&state.bias, 0.0));
-    let eps = f64::from(spec.eps());
-    let inverse =
-        statistics.mapv(|moments| if moments.var + eps == 0.0 { 0.0 } else { 1.0 / (moments.var + eps).sqrt() });
+    let (weight, bias) = (parameter(spec, &state.weight, 1.0), parameter(spec, &state.bias, 0.0));
+    let inverse = inverse_std(spec, &statistics);
     let from =
         |value: &dyn Fn(usize, usize, usize) -> f64| Array3::from_shape_fn(input.dim(), |(n, c, s)| value(n, c, s));
     let normalized = from(&|n, c, s| (input[[n, c, s]] - statistics[[n, c]].mean) * inverse[[n, c]]);
@@ -302,65 +322,6 @@ pub fn forward(spec: &NormSpec, mode: Mode, state: &mut State, x: &ArrayD<f64>) 
         inverse_std: shaped(from(&|n, c, _| inverse[[n, c]])),
         row_len: statistics.iter().map(|moments| moments.len).max().unwrap_or(1),
     })
-}
-
-/// The mixed statistics of each instance, and the batch statistics.
-fn switchable(
-    norm: &SwitchableNorm,
-    state: &State,
-    running: Option<Array2<Moments>>,
-    x: &Array3<f64>,
-) -> (Array2<Moments>, Array2<Moments>) {
-    let sample = |n: usize, _: usize| (n, 0);
-    let channel = |_: usize, c: usize| (0, c);
-    let mut instance = per_row(x, |n, c| (n, c), Moments::of);
-    let mut layer = per_row(x, sample, Moments::of);
-    let mut batch = per_row(x, channel, Moments::of);
-    if norm.variance == Variance::Reference {
-        let unbiased = |moments: Moments| Moments { var: moments.unbiased(), ..moments };
-        if !norm.instance && x.len_of(Axis(2)) == 1 {
-            layer.mapv_inplace(unbiased);
-            batch.mapv_inplace(unbiased);
-        } else {
-            instance.mapv_inplace(unbiased);
-            layer = derived(&instance, layer, sample);
-            batch = derived(&instance, batch, channel);
-        }
-    }
-    let batch = running.unwrap_or(batch);
-
-    let shares = |weight: &Option<ArrayD<f64>>| -> Vec<f64> {
-        let Some(weight) = weight else { return vec![] };
-        if norm.weighting == Weighting::Plain {
-            return weight.iter().copied().collect();
-        }
-        let most = weight.iter().fold(f64::NEG_INFINITY, |most, &w| most.max(w));
-        let total: f64 = weight.iter().map(|w| (w - most).exp()).sum();
-        weight.iter().map(|w| (w - most).exp() / total).collect()
-    };
-    let (of_mean, of_var) = (shares(&state.mean_weight), shares(&state.var_weight));
-    let on = [(norm.instance, &instance), (true, &layer), (norm.batch, &batch)];
-    let mut mixed = instance.mapv(|_| Moments { len: 1, mean: 0.0, var: 0.0 });
-    for ((_, statistics), (w_mean, w_var)) in on.iter().filter(|(on, _)| *on).zip(of_mean.iter().zip(&of_var)) {
-        mixed.zip_mut_with(statistics, |mixed, one| {
-            mixed.len = mixed.len.max(one.len);
-            mixed.mean += w_mean * one.mean;
-            mixed.var += w_var * one.var;
-        });
-    }
-    (mixed, batch)
-}
-
-/// `whole` with the variance that the authors' code derives from the instances': the mean over its instances of
-/// their variance and of the squared distance of their mean from its own.
-fn derived(
-    instance: &Array2<Moments>,
-    whole: Array2<Moments>,
-    row: impl Fn(usize, usize) -> (usize, usize),
-) -> Array2<Moments> {
-    let spread = Zip::from(instance).and(&whole).map_collect(|one, whole| one.var + (one.mean - whole.mean).powi(2));
-    let var = per_row(&spread.insert_axis(Axis(2)), row, average);
-    Zip::from(&whole).and(&var).map_collect(|&whole, &var| Moments { var, ..whole })
 }
 
 #[cfg(test)]

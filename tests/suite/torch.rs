@@ -19,16 +19,8 @@ pub struct Case {
     pub after: State,
     /// What the output's gradient is in the backward pass.
     pub dy: ArrayD<f64>,
-    pub gradients: Gradients,
-}
-
-/// The gradients of `Σ y·dy`.
-pub struct Gradients {
-    pub x: ArrayD<f64>,
-    pub weight: Option<ArrayD<f64>>,
-    pub bias: Option<ArrayD<f64>>,
-    pub mean_weight: Option<ArrayD<f64>>,
-    pub var_weight: Option<ArrayD<f64>>,
+    /// The gradients of `Σ y·dy`, by what they are of.
+    pub gradients: Vec<(&'static str, Option<ArrayD<f64>>)>,
 }
 
 /// All fixtures.
@@ -65,13 +57,13 @@ fn case(entry: &Value, tensor: &dyn Fn(&str) -> Option<ArrayD<f64>>) -> Case {
         y: given("y"),
         after: state("after", 1),
         dy: given("dy"),
-        gradients: Gradients {
-            x: given("grad.x"),
-            weight: tensor("grad.weight"),
-            bias: tensor("grad.bias"),
-            mean_weight: tensor("grad.mean_weight"),
-            var_weight: tensor("grad.var_weight"),
-        },
+        gradients: vec![
+            ("input", Some(given("grad.x"))),
+            ("weight", tensor("grad.weight")),
+            ("bias", tensor("grad.bias")),
+            ("mean_weight", tensor("grad.mean_weight")),
+            ("var_weight", tensor("grad.var_weight")),
+        ],
     }
 }
 
@@ -232,9 +224,34 @@ fn the_oracle_moves_the_statistics_as_torch_does() {
     }
 }
 
-/// The gradients, which the backward pass is held to, are those of the oracle: the change of `Σ y·dy` along a
-/// direction, by fourth-order differences. A step of `h` moves `x̂` by a thousandth, which leaves a truncation of 1e-12
-/// and a rounding of `2⁻⁵³·(1 + r·max |x|) / 1e-3`, both relative to `Σ |dy|` times what `y` moves by.
+/// Torch's `x̂` is off by `u·r·max |x|`, and so are the gradients, relative to their terms; those of the weights also where `x̂`
+/// and their terms are 0.
+#[test]
+fn the_oracle_has_torchs_gradients() {
+    for case in cases() {
+        let gradients = reference::backward(&case.spec, case.mode, &case.before, &case.x, &case.dy).unwrap();
+        let forward = reference::forward(&case.spec, case.mode, &mut case.before.clone(), &case.x).unwrap();
+        let kappa = 1.0 + largest(&forward.inverse_std) * largest(&case.x);
+        for ((what, found), (_, expected)) in gradients.named().into_iter().zip(&case.gradients) {
+            assert_eq!(found.is_some(), expected.is_some(), "{}: {what}", case.name);
+            let (Some(found), Some(expected)) = (found, expected) else { continue };
+            let u = rounding(found.terms) * kappa;
+            let terms = case.dy.mapv(f64::abs).sum()
+                * match what {
+                    "weight" => 1.0,
+                    "mean_weight" | "var_weight" => case.before.weight.as_ref().map_or(1.0, largest),
+                    _ => 0.0,
+                };
+            let off = excess(&found.value, expected, |i| u * (found.magnitude.as_slice().unwrap()[i] + terms));
+            let show = &found.value;
+            assert!(off <= 1.0, "{}: {what} off by {off} tolerances\n{show}\ntorch: {expected}", case.name);
+        }
+    }
+}
+
+/// The oracle's gradients are its slopes: the change of `Σ y·dy` along a direction, by fourth-order differences. A step
+/// of `h` moves `x̂` by a thousandth, which leaves a truncation of 1e-12 and a rounding of
+/// `2⁻⁵³·(1 + r·max |x|) / 1e-3`, both relative to `Σ |dy|` times what `y` moves by.
 #[test]
 fn the_gradients_are_the_slopes_of_the_oracle() {
     const STEP: f64 = 1e-3;
@@ -246,39 +263,38 @@ fn the_gradients_are_the_slopes_of_the_oracle() {
         if kinked || case.y.is_empty() {
             continue;
         }
+        let gradients = reference::backward(&case.spec, case.mode, &case.before, &case.x, &case.dy).unwrap();
         let r = largest(&plain.inverse_std);
         let kappa = 1.0 + r * largest(&case.x);
         let size = largest(&case.dy) * case.dy.len() as f64 * largest(&plain.magnitude).max(1.0);
         let loss = |state: &State, x: &ArrayD<f64>| (run(state, x).output * &case.dy).sum();
-        let check = |what: &str, gradient: &ArrayD<f64>, h: f64, at: &dyn Fn(&ArrayD<f64>) -> f64| {
+        let moved = |what: &str, change: &ArrayD<f64>| {
+            let mut state = case.before.clone();
+            let parameter = match what {
+                "input" => return loss(&state, &(&case.x + change)),
+                "weight" => &mut state.weight,
+                "bias" => &mut state.bias,
+                "mean_weight" => &mut state.mean_weight,
+                "var_weight" => &mut state.var_weight,
+                other => panic!("{other}"),
+            };
+            *parameter.as_mut().unwrap() += change;
+            loss(&state, &case.x)
+        };
+        for (what, gradient) in gradients.named() {
+            let Some(gradient) = gradient.map(|gradient| &gradient.value) else { continue };
+            let h = if what == "input" { STEP / r } else { STEP };
             let direction = ArrayD::from_shape_vec(
                 gradient.shape(),
                 (0..gradient.len()).map(|i| (1.0 + 1.7 * i as f64).sin()).collect(),
             )
             .unwrap();
-            let along = |steps: f64| at(&(&direction * (steps * h)));
+            let along = |steps: f64| moved(what, &(&direction * (steps * h)));
             let slope = (along(-2.0) - 8.0 * along(-1.0) + 8.0 * along(1.0) - along(2.0)) / (12.0 * h);
             let expected = (gradient * &direction).sum();
             let tolerance = (1e-9 + 4.0 * 2f64.powi(-53) * kappa / STEP) * size * STEP / h;
             let off = (slope - expected).abs() / tolerance;
             assert!(off <= 1.0, "{}: {what} {expected}, slope {slope}, {off} tolerances", case.name);
-        };
-        check("x", &case.gradients.x, STEP / r, &|change| loss(&case.before, &(&case.x + change)));
-        type Field = fn(&mut State) -> &mut Option<ArrayD<f64>>;
-        let parameters: [(&str, &Option<ArrayD<f64>>, Field); 4] = [
-            ("weight", &case.gradients.weight, |state| &mut state.weight),
-            ("bias", &case.gradients.bias, |state| &mut state.bias),
-            ("mean_weight", &case.gradients.mean_weight, |state| &mut state.mean_weight),
-            ("var_weight", &case.gradients.var_weight, |state| &mut state.var_weight),
-        ];
-        for (what, gradient, field) in parameters {
-            assert_eq!(gradient.is_some(), field(&mut case.before.clone()).is_some(), "{}: {what}", case.name);
-            let Some(gradient) = gradient else { continue };
-            check(what, gradient, STEP, &|change| {
-                let mut state = case.before.clone();
-                *field(&mut state).as_mut().unwrap() += change;
-                loss(&state, &case.x)
-            });
         }
     }
 }

@@ -1,0 +1,297 @@
+//! The oracle's backward pass: the chain rule from the output through every mean and variance, set by set.
+
+use ndarray::{Array1, Array2, Array3, ArrayD, Axis};
+
+use super::switchable::{Mixture, Over};
+use super::{Moments, State, inverse_std, parameter, per_row, row, running, sum, view};
+use crate::dtype::DType;
+use crate::error::{Error, Result};
+use crate::geometry::Geometry;
+use crate::spec::{Mode, NormSpec, SwitchableNorm, Variance, Weighting};
+
+/// A gradient, and what the rounding errors of one that is computed in f32 are relative to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Gradient {
+    /// The gradient.
+    pub value: ArrayD<f64>,
+    /// Of each element, the size of what was added up to it.
+    pub magnitude: ArrayD<f64>,
+    /// The most elements behind any sum in it.
+    pub terms: usize,
+}
+
+impl Gradient {
+    /// How far a gradient that is computed in f32 from exact inputs may be off, if means are held as pairs:
+    ///
+    /// `4·u·magnitude·(8 + log2 terms)`, with `u = 2⁻²⁴`.
+    ///
+    /// As [`tolerance`](super::tolerance) of a forward: each of the sums over `terms` elements is off by at most
+    /// `log2 terms` roundings of what is summed, and so are the statistics in it; 8 is for the products and differences
+    /// around them, 4 for the sums' sequential leaves and WGSL's division and `inverseSqrt`. `magnitude` is,
+    /// with `h = dy·weight` and maxima over the set that shares a statistic,
+    ///
+    /// * for the input `Σ max(r·|h|)·(|w| + |w'|·(max|x − μ|·r))`, the sum over the statistics that an element's are
+    ///   mixed from, with their shares `w` and `w'`: `max(r·|h|)·(1 + max|x̂|)` for all norms but switchable norm;
+    /// * for the weight `Σ |dy|·(|x̂| + r·σ)`, where `r·σ` is for the error of the mean, for the bias `Σ |dy|`;
+    /// * for switchable norm's logits `w_k·Σ r·|h|·(Σ_j w_j·|μ_k − μ_j| + σ)` and
+    ///   `w'_k·Σ ½·r²·|h·x̂|·(Σ_j w'_j·|v_k − v_j| + σ²)`, for its plain weights without the share and with `|μ_k|` and
+    ///   `v_k` in place of the differences.
+    ///
+    /// F16 and BF16 gradients are rounded once more: one ulp at `magnitude`.
+    pub fn tolerance(&self, dtype: DType) -> ArrayD<f64> {
+        // 8 + log2 terms = 4 + log2(16 terms).
+        self.magnitude.mapv(|magnitude| super::tolerance(magnitude, 16 * self.terms, dtype))
+    }
+}
+
+/// The gradients of `Σ output·dy`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Gradients {
+    /// Of the input's shape.
+    pub input: Gradient,
+    /// Of the parameters that the layer has, in their shapes.
+    pub weight: Option<Gradient>,
+    /// As `weight`.
+    pub bias: Option<Gradient>,
+    /// As `weight`.
+    pub mean_weight: Option<Gradient>,
+    /// As `weight`.
+    pub var_weight: Option<Gradient>,
+}
+
+impl Gradients {
+    /// All of them, by what they are of.
+    pub fn named(&self) -> [(&'static str, Option<&Gradient>); 5] {
+        [
+            ("input", Some(&self.input)),
+            ("weight", self.weight.as_ref()),
+            ("bias", self.bias.as_ref()),
+            ("mean_weight", self.mean_weight.as_ref()),
+            ("var_weight", self.var_weight.as_ref()),
+        ]
+    }
+}
+
+/// Elements that share a statistic, and how much of it is mixed into the one that they are normalized with.
+struct Set<'a> {
+    key: &'a dyn Fn(usize, usize) -> (usize, usize),
+    moments: &'a Array2<Moments>,
+    mean_share: f64,
+    var_share: f64,
+    /// The derivative of its variance by one of its elements.
+    slope: &'a dyn Fn(usize, usize, usize) -> f64,
+}
+
+/// The gradients of one forward pass of `x` with `state` as it was before that pass.
+///
+/// # Errors
+/// As [`forward`](super::forward); [`Error::Shape`] for a `dy` of another shape than `x`.
+pub fn backward(spec: &NormSpec, mode: Mode, state: &State, x: &ArrayD<f64>, dy: &ArrayD<f64>) -> Result<Gradients> {
+    Geometry::new(spec, mode, x.shape())?;
+    state.check(spec)?;
+    if dy.shape() != x.shape() {
+        let (expected, found) = (x.shape().to_vec(), dy.shape().to_vec());
+        return Err(Error::Shape { what: "dy", expected, found });
+    }
+    if x.is_empty() {
+        let zeros =
+            |array: &Option<ArrayD<f64>>| array.as_ref().map(|array| of(array.map(|_| 0.0), array.map(|_| 0.0), 1));
+        return Ok(Gradients {
+            input: of(x.clone(), x.clone(), 1),
+            weight: zeros(&state.weight),
+            bias: zeros(&state.bias),
+            mean_weight: zeros(&state.mean_weight),
+            var_weight: zeros(&state.var_weight),
+        });
+    }
+
+    let (input, dy) = (view(spec, x).into_owned(), view(spec, dy).into_owned());
+    let (samples, channels, spatial) = input.dim();
+    let running = running(state, mode, samples, channels);
+    let evaluates = running.is_some();
+    let weight = parameter(spec, &state.weight, 1.0);
+    let h = Array3::from_shape_fn(input.dim(), |(n, c, s)| dy[[n, c, s]] * weight(c, s));
+
+    let one_row = |n, c| row(spec, n, c);
+    let (mut mean_weight, mut var_weight) = (None, None);
+    let (magnitude, terms, dx, statistics, r);
+    match spec {
+        NormSpec::Switchable(norm) => {
+            let mixture = Mixture::new(norm, state, running, &input);
+            let mixed = mixture.mixed();
+            r = inverse_std(spec, &mixed);
+            let slopes = [0, 1, 2].map(|k| slope(norm, &mixture, k, &input));
+            let keys = mixture.parts.each_ref().map(|part| move |n, c| part.over.key(n, c));
+            let sets: Vec<Set> = (0..3)
+                .filter(|&k| mixture.parts[k].on && !(evaluates && mixture.parts[k].over == Over::Channel))
+                .map(|k| {
+                    let part = &mixture.parts[k];
+                    let (mean_share, var_share) = (part.mean_share, part.var_share);
+                    Set { key: &keys[k], moments: &part.moments, mean_share, var_share, slope: &slopes[k] }
+                })
+                .collect();
+            (dx, magnitude, terms) = through(&input, &h, &mixed, &r, &sets);
+            (mean_weight, var_weight) = shares(norm, &mixture, &input, &h, &mixed, &r);
+            statistics = mixed;
+        }
+        _ => {
+            let rms = matches!(spec, NormSpec::Rms(_));
+            let reduce = if rms { Moments::around_zero } else { Moments::of };
+            let moments = running.unwrap_or_else(|| per_row(&input, one_row, reduce));
+            r = inverse_std(spec, &moments);
+            let slope = |n: usize, c: usize, s: usize| {
+                2.0 * (input[[n, c, s]] - moments[[n, c]].mean) / moments[[n, c]].len as f64
+            };
+            let mean_share = if rms { 0.0 } else { 1.0 };
+            let set = Set { key: &one_row, moments: &moments, mean_share, var_share: 1.0, slope: &slope };
+            let sets = if evaluates { vec![] } else { vec![set] };
+            (dx, magnitude, terms) = through(&input, &h, &moments, &r, &sets);
+            statistics = moments;
+        }
+    }
+
+    let normalized =
+        Array3::from_shape_fn(input.dim(), |(n, c, s)| (input[[n, c, s]] - statistics[[n, c]].mean) * r[[n, c]]);
+    // Running statistics are exact.
+    let spread = if evaluates { r.mapv(|_| 0.0) } else { deviation(&statistics) * &r };
+    let around = Array3::from_shape_fn(input.dim(), |(n, c, s)| normalized[[n, c, s]].abs() + spread[[n, c]]);
+    let trailing = matches!(spec, NormSpec::Layer(_) | NormSpec::Rms(_));
+    let summed = |terms: &Array3<f64>| {
+        let sums: Vec<f64> = if trailing {
+            (0..spatial).map(|s| sum(&terms.index_axis(Axis(2), s).iter().copied().collect::<Vec<_>>())).collect()
+        } else {
+            (0..channels).map(|c| sum(&terms.index_axis(Axis(1), c).iter().copied().collect::<Vec<_>>())).collect()
+        };
+        Array1::from(sums).into_shape_with_order(spec.parameter_shape()).expect("one sum per parameter")
+    };
+    let parameter = |terms: Array3<f64>, sizes: Array3<f64>| {
+        let count = terms.len() / if trailing { spatial } else { channels };
+        of(summed(&terms), summed(&sizes), count)
+    };
+    let size = dy.mapv(f64::abs);
+    let shaped = |array: Array3<f64>| array.into_shape_with_order(x.shape()).expect("it has `x`'s number of elements");
+    Ok(Gradients {
+        input: of(shaped(dx), shaped(magnitude), terms),
+        weight: spec.has_weight().then(|| parameter(&dy * &normalized, &size * &around)),
+        bias: spec.has_bias().then(|| parameter(dy.clone(), size.clone())),
+        mean_weight,
+        var_weight,
+    })
+}
+
+fn of(value: ArrayD<f64>, magnitude: ArrayD<f64>, terms: usize) -> Gradient {
+    Gradient { value, magnitude, terms }
+}
+
+/// The standard deviation of each instance's statistics.
+fn deviation(statistics: &Array2<Moments>) -> Array2<f64> {
+    statistics.mapv(|moments| moments.var.max(0.0).sqrt())
+}
+
+/// `h·r`, and through the mean and the variance of each set: with `L = Σ h·(x − mean)·r`,
+/// `dL/dmean = −Σ h·r` and `dL/dvar = −½·Σ h·(x − mean)·r³`. Also the magnitudes, and the most terms of a sum.
+fn through(
+    x: &Array3<f64>,
+    h: &Array3<f64>,
+    statistics: &Array2<Moments>,
+    r: &Array2<f64>,
+    sets: &[Set],
+) -> (Array3<f64>, Array3<f64>, usize) {
+    let from = |value: &dyn Fn(usize, usize, usize) -> f64| Array3::from_shape_fn(x.dim(), |(n, c, s)| value(n, c, s));
+    let own = from(&|n, c, s| h[[n, c, s]] * r[[n, c]]);
+    let by_mean = from(&|n, c, s| -own[[n, c, s]]);
+    let by_var = from(&|n, c, s| -0.5 * h[[n, c, s]] * (x[[n, c, s]] - statistics[[n, c]].mean) * r[[n, c]].powi(3));
+    let largest = |values: &[f64]| values.iter().fold(0.0, |most: f64, value| most.max(value.abs()));
+
+    let mut dx = own.clone();
+    let mut magnitude = Array3::<f64>::zeros(x.dim());
+    let mut terms = 1;
+    for set in sets {
+        let (dmean, dvar) = (per_row(&by_mean, set.key, sum), per_row(&by_var, set.key, sum));
+        let deviation = from(&|n, c, s| (x[[n, c, s]] - set.moments[[n, c]].mean) * r[[n, c]]);
+        let (most, furthest) = (per_row(&own, set.key, largest), per_row(&deviation, set.key, largest));
+        for ((n, c, s), dx) in dx.indexed_iter_mut() {
+            let at = [n, c];
+            let len = set.moments[at].len;
+            *dx += set.mean_share * dmean[at] / len as f64 + set.var_share * dvar[at] * (set.slope)(n, c, s);
+            magnitude[[n, c, s]] += most[at] * (set.mean_share.abs() + set.var_share.abs() * furthest[at]);
+            terms = terms.max(len);
+        }
+    }
+    magnitude.zip_mut_with(&own, |magnitude, own| *magnitude = magnitude.max(own.abs()));
+    (dx, magnitude, terms)
+}
+
+/// The derivative of a switchable norm's `k`-th variance by an element.
+fn slope<'a>(
+    norm: &SwitchableNorm,
+    mixture: &'a Mixture,
+    k: usize,
+    x: &'a Array3<f64>,
+) -> impl Fn(usize, usize, usize) -> f64 + 'a {
+    let (samples, channels, spatial) = x.dim();
+    let reference = norm.variance == Variance::Reference;
+    let flat = norm.is_flat(spatial);
+    let instances = [1, channels, samples][k] as f64;
+    let mean = move |k: usize, n: usize, c: usize| mixture.parts[k].moments[[n, c]].mean;
+    move |n, c, s| {
+        let x = x[[n, c, s]];
+        let spatial = spatial as f64;
+        if reference && !flat {
+            // The instance's unbiased variance, and of the others the distance of its mean from theirs.
+            let inner = 2.0 * (x - mean(0, n, c)) / (spatial - 1.0);
+            inner / instances + 2.0 * (mean(0, n, c) - mean(k, n, c)) / (spatial * instances)
+        } else {
+            let len = spatial * instances - if reference { 1.0 } else { 0.0 };
+            2.0 * (x - mean(k, n, c)) / len
+        }
+    }
+}
+
+/// The gradients of switchable norm's two vectors of weights.
+fn shares(
+    norm: &SwitchableNorm,
+    mixture: &Mixture,
+    x: &Array3<f64>,
+    h: &Array3<f64>,
+    statistics: &Array2<Moments>,
+    r: &Array2<f64>,
+) -> (Option<Gradient>, Option<Gradient>) {
+    let on: Vec<_> = mixture.parts.iter().filter(|part| part.on).collect();
+    let plain = norm.weighting == Weighting::Plain;
+    let gradient = |share: &dyn Fn(usize) -> f64,
+                    statistic: &dyn Fn(usize, usize, usize) -> f64,
+                    slope: &dyn Fn(usize, usize, usize) -> f64,
+                    scale: &Array2<f64>| {
+        let raw = |k: usize| {
+            let terms: Vec<f64> = x.indexed_iter().map(|((n, c, s), _)| slope(n, c, s) * statistic(k, n, c)).collect();
+            sum(&terms)
+        };
+        let distance = |k: usize, n: usize, c: usize| -> f64 {
+            if plain {
+                return statistic(k, n, c).abs();
+            }
+            (0..on.len()).map(|j| share(j) * (statistic(k, n, c) - statistic(j, n, c)).abs()).sum()
+        };
+        let size = |k: usize| -> f64 {
+            let term = |n, c, s| f64::abs(slope(n, c, s)) * (distance(k, n, c) + scale[[n, c]]);
+            x.indexed_iter().map(|((n, c, s), _)| term(n, c, s)).sum()
+        };
+        let average: f64 = (0..on.len()).map(|j| share(j) * raw(j)).sum();
+        // d softmax_j / d logit_k = w_k·(1[j = k] − w_j).
+        let values = (0..on.len()).map(|k| if plain { raw(k) } else { share(k) * (raw(k) - average) });
+        let sizes = (0..on.len()).map(|k| if plain { size(k) } else { share(k) * size(k) });
+        let array = |values: Vec<f64>| Array1::from(values).into_dyn();
+        Some(of(array(values.collect()), array(sizes.collect()), x.len()))
+    };
+    let by_mean = |n: usize, c: usize, s: usize| -h[[n, c, s]] * r[[n, c]];
+    let by_var = |n: usize, c: usize, s: usize| {
+        -0.5 * h[[n, c, s]] * (x[[n, c, s]] - statistics[[n, c]].mean) * r[[n, c]].powi(3)
+    };
+    let sigma = deviation(statistics);
+    let squared = &sigma * &sigma;
+    (
+        gradient(&|k| on[k].mean_share, &|k, n, c| on[k].moments[[n, c]].mean, &by_mean, &sigma),
+        gradient(&|k| on[k].var_share, &|k, n, c| on[k].moments[[n, c]].var, &by_var, &squared),
+    )
+}
