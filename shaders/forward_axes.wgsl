@@ -33,12 +33,6 @@ fn excess(w: vec3<f32>) -> f32 {
     return c.x + ((a.y + b.y) + c.y);
 }
 
-fn two_sum(a: f32, b: f32) -> vec2<f32> {
-    let sum = a + b;
-    let b_part = sum - a;
-    return vec2(sum, (a - (sum - b_part)) + (b - b_part));
-}
-
 @compute @workgroup_size(WORKGROUP)
 fn forward_axes(builtins: Builtins) {
     let lane = lane_of(builtins);
@@ -57,10 +51,9 @@ fn forward_axes(builtins: Builtins) {
     let all = reduce(own, lane);
     if live && lane == 0u {
         if layer {
-            axes[team] = vec4(all.count, all.shift, all.mean, all.m2);
+            axes[team] = packed(all);
         } else {
-            let m = settle(channel, all);
-            axes[team] = vec4(m.count, m.shift, m.mean, m.m2);
+            axes[team] = packed(settle(channel, all));
         }
     }
     if team == 0u && lane == 0u {

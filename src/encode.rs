@@ -8,26 +8,27 @@ use wgpu::{BindGroupEntry, BindingResource, BufferBinding};
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 use crate::kernel::Binding;
-use crate::plan::{Plan, Step};
+use crate::plan::{Plan, Scratch, Step};
 use crate::prepared::Ready;
 use crate::profile::Timestamps;
 use crate::tensor::Tensor;
 
-/// The buffers that steps may bind besides their own uniform and scratch.
+/// The tensors that steps may bind besides their own uniform and scratch.
 pub(crate) struct Resources<'a> {
-    pub x: &'a Tensor,
-    pub y: &'a Tensor,
-    /// The layer's parameters and running statistics.
-    pub state: &'a dyn Fn(Binding) -> Option<&'a wgpu::Buffer>,
+    /// Of the input's shape: a step binds its slice of them.
+    pub sliced: &'a [(Binding, &'a Tensor)],
+    /// Bound whole: parameters, running statistics, and what is kept instead of scratch.
+    pub whole: &'a dyn Fn(Binding) -> Option<&'a Tensor>,
 }
 
 /// Compiles and binds all that `plan` needs.
 pub(crate) fn prepare(gpu: &Gpu, plan: &Plan, resources: &Resources) -> Result<Arc<[Ready]>> {
     gpu.alive()?;
     // Once for all steps: another thread may grow it meanwhile.
-    let scratch = [Binding::Moments, Binding::Statistics, Binding::Axes]
+    let used = |binding| plan.steps.iter().any(|step| step.kernel.bindings().iter().any(|used| used.0 == binding));
+    let scratch = Scratch::BINDINGS
         .into_iter()
-        .filter(|&binding| plan.steps.iter().any(|step| step.kernel.bindings().iter().any(|used| used.0 == binding)))
+        .filter(|&binding| used(binding) && (resources.whole)(binding).is_none())
         .map(|binding| Ok((binding, gpu.scratch(binding, plan.scratch.bytes(binding))?)))
         .collect::<Result<Vec<_>>>()?;
     let ready = plan.steps.iter().map(|step| {
@@ -74,18 +75,20 @@ pub(crate) fn record(encoder: &mut wgpu::CommandEncoder, ready: &[Ready], timest
 
 /// The buffer behind a binding that is not scratch, and which of its bytes a step binds.
 fn buffer_for(gpu: &Gpu, step: &Step, resources: &Resources, binding: Binding) -> Result<(wgpu::Buffer, Range<u64>)> {
-    let slice = |tensor: &Tensor| {
-        let range = tensor.offset() + step.bytes.start..tensor.offset() + step.bytes.end;
-        (tensor.memory().buffer.clone(), range)
+    if binding == Binding::Params {
+        let uniform = gpu.uniform(&step.params)?;
+        let range = 0..uniform.size();
+        return Ok((uniform, range));
+    }
+    let sliced = resources.sliced.iter().find(|(sliced, _)| *sliced == binding);
+    let (tensor, bytes) = match sliced {
+        Some((_, tensor)) => (*tensor, step.bytes.clone()),
+        None => {
+            let tensor = (resources.whole)(binding).ok_or_else(|| Error::Wgpu {
+                message: format!("{} binds {binding:?}, which this layer lacks", step.kernel.name()),
+            })?;
+            (tensor, 0..tensor.bytes().next_multiple_of(4).max(4))
+        }
     };
-    let buffer = match binding {
-        Binding::X => return Ok(slice(resources.x)),
-        Binding::Y => return Ok(slice(resources.y)),
-        Binding::Params => gpu.uniform(&step.params)?,
-        state => (resources.state)(state).cloned().ok_or_else(|| Error::Wgpu {
-            message: format!("{} binds {state:?}, which this layer lacks", step.kernel.name()),
-        })?,
-    };
-    let range = 0..buffer.size();
-    Ok((buffer, range))
+    Ok((tensor.memory().buffer.clone(), tensor.offset() + bytes.start..tensor.offset() + bytes.end))
 }

@@ -54,9 +54,18 @@ pub enum Error {
     /// A tensor's element type is not the one that the call needs.
     #[error("{what}: expected {expected} elements, got {found}")]
     ElementType { what: &'static str, expected: DType, found: DType },
-    /// The output is in the input's buffer, which wgpu cannot bind for reading and writing at once.
-    #[error("the output shares a buffer with the input; norms do not run in place, give them two buffers")]
-    Aliasing,
+    /// An output is in the buffer of another tensor of the call, which wgpu cannot bind for reading and writing at once.
+    #[error("the {what} shares a buffer with the {with}; norms do not run in place, give them two buffers")]
+    Aliasing { what: &'static str, with: &'static str },
+    /// A parameter or its gradient that the layer does not have.
+    #[error("this layer has no {name}")]
+    NoParameter { name: &'static str },
+    /// The gradient of a parameter has no tensor to go to.
+    #[error("the gradients lack a tensor for {name}")]
+    NoGradient { name: &'static str },
+    /// A saved forward is given to another layer than the one that made it.
+    #[error("the saved forward is of another layer")]
+    OtherLayer,
     /// A tensor or buffer is of another device than the layer or the `Gpu` that it is given to.
     #[error("{what} belongs to another wgpu device")]
     OtherDevice { what: &'static str },

@@ -8,6 +8,7 @@ use bytemuck::{Pod, Zeroable};
 use crate::dtype::DType;
 
 mod all;
+mod bindings;
 mod link;
 
 /// Who works on one row together.
@@ -56,7 +57,18 @@ pub enum Settle {
     Running,
 }
 
-/// Where an apply finds its statistics.
+/// What becomes of a row's moments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Save {
+    /// Nothing.
+    Nothing,
+    /// They are kept, for running statistics of instances.
+    Moments,
+    /// The statistics that they give are kept, for a backward.
+    Statistics,
+}
+
+/// Where a kernel finds the statistics of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum StatisticsFrom {
     /// In the scratch that a combine wrote.
@@ -71,9 +83,8 @@ pub enum StatisticsFrom {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[allow(missing_docs, reason = "the fields are of types that say what they are")]
 pub enum Kernel {
-    /// Whole rows: read once, summed, written. `units` registers per lane; `save` keeps the rows' moments, `track` moves
-    /// running statistics.
-    ForwardRow { team: Team, element: Element, units: u32, parameters: Parameters, save: bool, track: bool },
+    /// Whole rows: read once, summed, written. `units` registers per lane; `track` moves running statistics.
+    ForwardRow { team: Team, element: Element, units: u32, parameters: Parameters, save: Save, track: bool },
     /// Moments of pieces of rows.
     ForwardMoments { team: Team, element: Element, units: u32 },
     /// Statistics of rows from their pieces.
@@ -88,6 +99,22 @@ pub enum Kernel {
     ForwardApplyColumns { element: Element, parameters: Parameters, from: StatisticsFrom },
     /// Outputs from known statistics.
     ForwardApply { team: Team, element: Element, parameters: Parameters, from: StatisticsFrom },
+    /// Sums over pieces of rows; weighted by `parameters`, which have no bias.
+    BackwardSums { team: Team, element: Element, units: u32, parameters: Parameters, from: StatisticsFrom },
+    /// Sums over columns.
+    BackwardColumns { element: Element, from: StatisticsFrom },
+    /// From sums: coefficients of sets, if any, after multiplying by these weights; and the gradients of `parameters`.
+    BackwardCombine { team: Team, sets: Option<Parameters>, parameters: Parameters },
+    /// What switchable norm's samples and channels contribute, and the gradients of `parameters`.
+    BackwardAxes { team: Team, parameters: Parameters },
+    /// Coefficients of switchable norm's instances, and the gradients of its mixing weights.
+    BackwardMix { team: Team, parameters: Parameters },
+    /// Gradients of the input from known coefficients; `running` statistics are constants.
+    BackwardApply { team: Team, element: Element, parameters: Parameters, running: bool },
+    /// The same of columns.
+    BackwardApplyColumns { element: Element, parameters: Parameters, running: bool },
+    /// The same of rows whose elements have weights of their own, if `dx`, and the sums over their columns.
+    BackwardRows { element: Element, parameters: Parameters, dx: bool },
 }
 
 /// A buffer that a kernel binds, with its number in every kernel.
@@ -108,6 +135,15 @@ pub enum Binding {
     Axes = 10,
     MeanWeight = 11,
     VarWeight = 12,
+    Dy = 13,
+    Dx = 14,
+    Sums = 15,
+    Coefficients = 16,
+    WeightGradient = 17,
+    BiasGradient = 18,
+    AxisGradients = 19,
+    MeanWeightGradient = 20,
+    VarWeightGradient = 21,
 }
 
 /// The uniform of every kernel; fields are explained in `shaders/part/params.wgsl`.
@@ -142,7 +178,13 @@ pub struct Params {
     pub layer_scale: f32,
     pub batch_scale: f32,
     pub statistics_run: u32,
-    pub pad: u32,
+    pub channel_stride: u32,
+    pub channel_run: u32,
+    pub channel_run_stride: u32,
+    pub channel_units: u32,
+    pub channel_first: u32,
+    pub sum_parts: u32,
+    pub pad: [u32; 3],
 }
 
 impl Team {
@@ -165,26 +207,6 @@ impl Element {
     }
 }
 
-impl Parameters {
-    fn bindings(self) -> &'static [Binding] {
-        match self {
-            Parameters::None => &[],
-            Parameters::Weight | Parameters::WeightQuads => &[Binding::Weight],
-            Parameters::Both | Parameters::BothQuads => &[Binding::Weight, Binding::Bias],
-        }
-    }
-}
-
-impl StatisticsFrom {
-    fn bindings(self) -> &'static [Binding] {
-        match self {
-            StatisticsFrom::Stored => &[Binding::Statistics],
-            StatisticsFrom::Running => &[Binding::RunningMean, Binding::RunningVar],
-            StatisticsFrom::Mixed => &[Binding::Moments, Binding::Axes],
-        }
-    }
-}
-
 impl Team {
     /// How many units a lane may hold in registers at once; each has its piece.
     pub fn units(self) -> &'static [u32] {
@@ -196,107 +218,17 @@ impl Team {
     }
 }
 
-impl Settle {
-    fn bindings(self) -> &'static [Binding] {
+impl Parameters {
+    /// The same without a bias.
+    pub fn without_bias(self) -> Parameters {
         match self {
-            Settle::None => &[],
-            Settle::Track => &[Binding::RunningMean, Binding::RunningVar, Binding::NumBatchesTracked],
-            Settle::Running => &[Binding::RunningMean, Binding::RunningVar],
+            Parameters::Both => Parameters::Weight,
+            Parameters::BothQuads => Parameters::WeightQuads,
+            parameters => parameters,
         }
     }
 }
 
 fn settle_if(track: bool) -> Settle {
     if track { Settle::Track } else { Settle::None }
-}
-
-impl Kernel {
-    /// Samples of a column that an invocation holds in registers at once.
-    pub const COLUMN_UNITS: u32 = 8;
-
-    /// What a browser needs before a kernel whose team is a subgroup.
-    pub const BROWSER_SUBGROUPS: &'static str = "enable subgroups;\nrequires subgroup_id;\n";
-
-    /// File, entry point and label.
-    pub fn name(self) -> &'static str {
-        match self {
-            Kernel::ForwardRow { .. } => "forward_row",
-            Kernel::ForwardMoments { .. } => "forward_moments",
-            Kernel::ForwardCombine { .. } => "forward_combine",
-            Kernel::ForwardInstances { .. } => "forward_instances",
-            Kernel::ForwardAxes { .. } => "forward_axes",
-            Kernel::ForwardApply { .. } => "forward_apply",
-            Kernel::ForwardColumns { .. } => "forward_columns",
-            Kernel::ForwardApplyColumns { .. } => "forward_apply_columns",
-        }
-    }
-
-    /// Who works on a row of it.
-    pub fn team(self) -> Team {
-        match self {
-            Kernel::ForwardRow { team, .. }
-            | Kernel::ForwardMoments { team, .. }
-            | Kernel::ForwardCombine { team, .. }
-            | Kernel::ForwardInstances { team }
-            | Kernel::ForwardAxes { team, .. }
-            | Kernel::ForwardApply { team, .. } => team,
-            Kernel::ForwardColumns { .. } | Kernel::ForwardApplyColumns { .. } => Team::Invocation,
-        }
-    }
-
-    /// How it loads activations, if it does.
-    pub fn element(self) -> Option<Element> {
-        match self {
-            Kernel::ForwardRow { element, .. }
-            | Kernel::ForwardMoments { element, .. }
-            | Kernel::ForwardApply { element, .. }
-            | Kernel::ForwardColumns { element, .. }
-            | Kernel::ForwardApplyColumns { element, .. } => Some(element),
-            _ => None,
-        }
-    }
-
-    /// What it binds, in group 0, and whether it writes it.
-    pub fn bindings(self) -> Vec<(Binding, bool)> {
-        let mut reads = vec![Binding::Params];
-        let mut writes = vec![];
-        match self {
-            Kernel::ForwardRow { parameters, save, track, .. } => {
-                reads.push(Binding::X);
-                reads.extend(parameters.bindings());
-                writes.push(Binding::Y);
-                writes.extend(save.then_some(Binding::Moments));
-                writes.extend(settle_if(track).bindings());
-            }
-            Kernel::ForwardMoments { .. } | Kernel::ForwardColumns { .. } => {
-                reads.push(Binding::X);
-                writes.push(Binding::Moments);
-            }
-            Kernel::ForwardCombine { track, .. } => {
-                reads.push(Binding::Moments);
-                writes.push(Binding::Statistics);
-                writes.extend(settle_if(track).bindings());
-            }
-            Kernel::ForwardInstances { .. } => {
-                reads.push(Binding::Moments);
-                writes.extend([Binding::Statistics, Binding::RunningMean, Binding::RunningVar]);
-            }
-            Kernel::ForwardAxes { settle, .. } => {
-                reads.extend([Binding::Moments, Binding::MeanWeight, Binding::VarWeight]);
-                writes.push(Binding::Axes);
-                let running = if settle == Settle::Track { &mut writes } else { &mut reads };
-                running.extend(settle.bindings());
-            }
-            Kernel::ForwardApply { parameters, from, .. } | Kernel::ForwardApplyColumns { parameters, from, .. } => {
-                reads.push(Binding::X);
-                reads.extend(parameters.bindings());
-                writes.push(Binding::Y);
-                reads.extend(from.bindings());
-            }
-        }
-        let reads = reads.into_iter().map(|binding| (binding, false));
-        let mut bindings: Vec<_> = reads.chain(writes.into_iter().map(|binding| (binding, true))).collect();
-        bindings.sort();
-        bindings
-    }
 }

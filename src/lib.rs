@@ -37,7 +37,7 @@ mod tensor;
 pub use dtype::DType;
 pub use error::{Error, Result};
 pub use gpu::Gpu;
-pub use norm::GpuNorm;
+pub use norm::{GpuNorm, Gradients, Saved};
 pub use plan::{Plan, Strategy};
 pub use spec::{
     BatchNorm, GroupNorm, InstanceNorm, LayerNorm, Mode, NormSpec, RmsNorm, SwitchableNorm, Variance, Weighting,

@@ -10,13 +10,16 @@ use crate::encode::{Resources, prepare, record};
 use crate::error::{Error, Result};
 use crate::geometry::Geometry;
 use crate::gpu::Gpu;
-use crate::plan::{Plan, Strategy};
+use crate::kernel::Binding;
+use crate::plan::{Pass, Plan, Strategy};
 use crate::prepared::{Prepared, Ready};
 use crate::profile::Timestamps;
 use crate::spec::{Mode, NormSpec};
 use crate::state::State;
 use crate::state_dict::StateDict;
 use crate::tensor::Tensor;
+
+const FORWARD: Pass = Pass::Forward { saves: false };
 
 /// A normalization layer on a GPU, with its parameters and running statistics. It starts in training mode, as torch's
 /// modules do.
@@ -31,6 +34,17 @@ pub struct GpuNorm {
     strategy: Strategy,
     state: State,
     prepared: Arc<Prepared>,
+}
+
+/// A pass and what it runs on.
+#[derive(Clone, Copy)]
+struct Call<'a> {
+    mode: Mode,
+    pass: Pass,
+    /// Of the input's shape.
+    sliced: &'a [(Binding, &'a Tensor)],
+    /// What is bound whole, before the layer's own.
+    kept: &'a [(Binding, Tensor)],
 }
 
 /// A forward that is recorded and not yet submitted.
@@ -172,7 +186,11 @@ impl GpuNorm {
 
     fn plan_as(&self, shape: &[usize], dtype: DType) -> Result<Plan> {
         let geometry = Geometry::new(&self.spec, self.mode, shape)?;
-        Plan::forward(&self.spec, &geometry, dtype, self.gpu.caps(), self.strategy)
+        self.plan_pass(&geometry, dtype, FORWARD)
+    }
+
+    fn plan_pass(&self, geometry: &Geometry, dtype: DType, pass: Pass) -> Result<Plan> {
+        Plan::new(&self.spec, geometry, dtype, self.gpu.caps(), self.strategy, pass)
     }
 
     /// Runs a forward and gives the GPU time of each step, by kernel; nothing where the device has no timestamps.
@@ -189,15 +207,24 @@ impl GpuNorm {
         Ok(Some(ready.iter().map(|step| step.name).zip(times).collect()))
     }
 
-    /// The dispatches of a forward from `x` to `y`. What was checked and prepared before is found again.
+    /// The dispatches of a forward from `x` to `y`.
     fn prepare(&self, x: &Tensor, y: &Tensor) -> Result<Arc<[Ready]>> {
-        if let Some(ready) = self.prepared.get(self.mode, x, y) {
+        let sliced = [(Binding::X, x), (Binding::Y, y)];
+        let call = Call { mode: self.mode, pass: FORWARD, sliced: &sliced, kept: &[] };
+        self.prepare_call(call, || self.checked_plan(x, y))
+    }
+
+    /// The dispatches of a call. What was checked and prepared before is found again.
+    fn prepare_call(&self, call: Call, plan: impl FnOnce() -> Result<Plan>) -> Result<Arc<[Ready]>> {
+        let Call { mode, pass, sliced, kept } = call;
+        let tensors = sliced.iter().map(|&(_, tensor)| tensor).chain(kept.iter().map(|(_, tensor)| tensor));
+        if let Some(ready) = self.prepared.get(mode, pass, tensors.clone()) {
             return Ok(ready);
         }
-        let plan = self.checked_plan(x, y)?;
-        let resources = Resources { x, y, state: &|binding| self.state.buffer(binding) };
-        let ready = prepare(&self.gpu, &plan, &resources)?;
-        self.prepared.put(self.mode, x, y, ready.clone());
+        let own = |binding| kept.iter().find(|(kept, _)| *kept == binding).map(|(_, tensor)| tensor);
+        let whole = |binding| own(binding).or_else(|| self.state.tensor(binding));
+        let ready = prepare(&self.gpu, &plan()?, &Resources { sliced, whole: &whole })?;
+        self.prepared.put(mode, pass, tensors, ready.clone());
         Ok(ready)
     }
 
@@ -209,15 +236,12 @@ impl GpuNorm {
         self.check_gpu(x, "the input")?;
         self.check_gpu(y, "the output")?;
         let plan = self.plan_as(x.shape(), x.dtype())?;
-        if y.shape() != x.shape() {
-            let (expected, found) = (x.shape().to_vec(), y.shape().to_vec());
-            return Err(Error::Shape { what: "the output", expected, found });
-        }
-        if y.dtype() != x.dtype() {
-            return Err(Error::ElementType { what: "the output", expected: x.dtype(), found: y.dtype() });
-        }
+        y.check(&self.gpu, "the output", x.shape(), x.dtype())?;
         if x.shares_buffer(y) {
-            return Err(Error::Aliasing);
+            return Err(Error::Aliasing { what: "output", with: "input" });
+        }
+        if self.state.tensors().any(|own| own.shares_buffer(y)) {
+            return Err(Error::Aliasing { what: "output", with: "layer's parameters" });
         }
         Ok(plan)
     }
@@ -267,5 +291,9 @@ impl GpuNorm {
     }
 }
 
+mod training;
+
 #[cfg(test)]
 mod tests;
+
+pub use training::{Gradients, Saved};

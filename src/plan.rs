@@ -13,9 +13,11 @@ use crate::geometry::Geometry;
 use crate::kernel::{Binding, Kernel, Params, StatisticsFrom, Team};
 use crate::spec::NormSpec;
 
+mod backward;
 mod columns;
 mod fit;
 mod planner;
+mod switchable;
 
 use planner::Planner;
 
@@ -41,7 +43,24 @@ pub struct Strategy {
     pub lanes: Option<u32>,
 }
 
-/// What a forward runs, in order. `Display` prints it with the reasons.
+/// What a plan is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Pass {
+    /// The output; `saves` keeps the statistics for a backward.
+    Forward {
+        /// Whether a backward follows.
+        saves: bool,
+    },
+    /// The gradients.
+    Backward {
+        /// Partial moments per row that the forward left, of switchable norm.
+        parts: usize,
+        /// Whether they are added to what is there.
+        accumulate: bool,
+    },
+}
+
+/// What a forward or backward runs, in order. `Display` prints it with the reasons.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     /// The dispatches, in order.
@@ -61,17 +80,37 @@ pub struct Scratch {
     pub statistics: u64,
     /// Layer and batch moments and the shares, 16 bytes each.
     pub axes: u64,
+    /// Sums of a backward, 16 bytes each.
+    pub sums: u64,
+    /// Coefficients of a backward, 20 bytes each.
+    pub coefficients: u64,
+    /// What samples and channels contribute to switchable norm's backward, 16 bytes each.
+    pub axis_gradients: u64,
 }
 
 impl Scratch {
     /// Bytes of the buffer behind `binding`; at least one entry, since an empty buffer cannot be bound.
     pub fn bytes(&self, binding: Binding) -> u64 {
-        match binding {
-            Binding::Statistics => self.statistics.max(1).saturating_mul(12),
-            Binding::Axes => self.axes.max(1).saturating_mul(16),
-            _ => self.moments.max(1).saturating_mul(16),
-        }
+        let (entries, size) = match binding {
+            Binding::Statistics => (self.statistics, 12),
+            Binding::Axes => (self.axes, 16),
+            Binding::Sums => (self.sums, 16),
+            Binding::Coefficients => (self.coefficients, 20),
+            Binding::AxisGradients => (self.axis_gradients, 16),
+            _ => (self.moments, 16),
+        };
+        entries.max(1).saturating_mul(size)
     }
+
+    /// The bindings that are scratch.
+    pub const BINDINGS: [Binding; 6] = [
+        Binding::Moments,
+        Binding::Statistics,
+        Binding::Axes,
+        Binding::Sums,
+        Binding::Coefficients,
+        Binding::AxisGradients,
+    ];
 }
 
 /// One dispatch.
@@ -101,19 +140,37 @@ impl Plan {
         caps: &Caps,
         strategy: Strategy,
     ) -> Result<Plan> {
+        Plan::new(spec, geometry, dtype, caps, strategy, Pass::Forward { saves: false })
+    }
+
+    /// The steps of `pass`.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward).
+    pub fn new(
+        spec: &NormSpec,
+        geometry: &Geometry,
+        dtype: DType,
+        caps: &Caps,
+        strategy: Strategy,
+        pass: Pass,
+    ) -> Result<Plan> {
         let caps = &caps.usable();
-        let planner = Planner { spec, geometry, dtype, caps, strategy };
         if strategy.team == Some(Team::Subgroup) && caps.subgroup.is_none() {
             return Err(Error::Strategy { reason: "this device has no subgroups of one size".into() });
         }
-        let plan = planner.plan()?;
+        let planner = Planner { spec, geometry, dtype, caps, strategy, pass };
+        let plan = match pass {
+            Pass::Forward { .. } => planner.forward()?,
+            Pass::Backward { parts, .. } => planner.backward(parts)?,
+        };
         plan.check(caps)?;
         Ok(plan)
     }
 
     fn check(&self, caps: &Caps) -> Result<()> {
         let limit = caps.max_binding.min(caps.max_buffer);
-        for binding in [Binding::Moments, Binding::Statistics, Binding::Axes] {
+        for binding in Scratch::BINDINGS {
             let needed = self.scratch.bytes(binding);
             if needed > limit {
                 return Err(Error::TooLarge { what: "a buffer of partial statistics", needed, unit: "bytes", limit });
@@ -174,6 +231,11 @@ impl Step {
         let gathered = if self.constant("AFFINE").is_some_and(|affine| affine < 2) { 1 } else { 1 + width };
         // Up to 128 subgroups of 8 meet, in turns of 8.
         let reduce = 16 + 2 * u64::from(self.lanes().ilog2());
+        // Sums and squares of a tile are loops of their own, and weights may be gathered one by one.
+        let columns = |lookups: u64| {
+            let tiles = u64::from(params.segment_units.div_ceil(Kernel::COLUMN_UNITS));
+            u64::from(params.run) * (1 + tiles * (1 + 2 * u64::from(Kernel::COLUMN_UNITS)) + lookups * width)
+        };
         let loops = match self.kernel {
             Kernel::ForwardRow { units, .. } => {
                 let held = self.constant("HELD") == Some(1);
@@ -181,11 +243,26 @@ impl Step {
                 u64::from(params.tiles) * (1 + 3 * u64::from(units)) + written * (1 + gathered)
             }
             Kernel::ForwardMoments { units, .. } => u64::from(params.tiles) * (1 + 3 * u64::from(units)),
-            Kernel::ForwardColumns { .. } => {
-                let tiles = u64::from(params.segment_units.div_ceil(Kernel::COLUMN_UNITS));
-                u64::from(params.run) * (1 + tiles * (1 + 2 * u64::from(Kernel::COLUMN_UNITS)) + width)
+            Kernel::ForwardColumns { .. } => columns(1),
+            Kernel::BackwardColumns { .. } | Kernel::BackwardRows { .. } => columns(2),
+            Kernel::ForwardApplyColumns { .. } | Kernel::BackwardApplyColumns { .. } => {
+                u64::from(params.run) * (1 + u64::from(params.segment_units) + width)
             }
-            Kernel::ForwardApplyColumns { .. } => u64::from(params.run) * (1 + u64::from(params.segment_units) + width),
+            Kernel::BackwardSums { units, .. } => {
+                u64::from(params.parts) + u64::from(params.tiles) * (1 + u64::from(units) * (1 + width))
+            }
+            Kernel::BackwardCombine { .. } => per_lane(params.units.max(params.channel_units)),
+            Kernel::BackwardAxes { .. } => {
+                let parts = 2 * u64::from(params.parts) + 2 * u64::from(params.sum_parts);
+                per_lane(params.samples.max(params.channels)) * (1 + parts) + 5 * reduce
+            }
+            Kernel::BackwardMix { .. } => {
+                let parts = 2 * u64::from(params.parts) + u64::from(params.sum_parts);
+                per_lane(params.samples) + parts + 3 + 3 * reduce
+            }
+            Kernel::BackwardApply { .. } => {
+                per_lane(params.segment_units.min(params.units)).saturating_mul(1 + gathered + width)
+            }
             Kernel::ForwardCombine { .. } => per_lane(params.units),
             Kernel::ForwardInstances { .. } => per_lane(params.samples) * (1 + u64::from(params.parts)) + reduce,
             Kernel::ForwardAxes { .. } => per_lane(params.samples.max(params.channels)) * (1 + u64::from(params.parts)),

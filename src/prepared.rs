@@ -1,13 +1,14 @@
-//! What a layer has prepared for tensors that it has seen: to record a forward of them again, nothing is made anew.
+//! What a layer has prepared for tensors that it has seen: to record a pass over them again, nothing is made anew.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::dtype::DType;
 use crate::pipeline::Pipeline;
+use crate::plan::Pass;
 use crate::spec::Mode;
 use crate::tensor::Tensor;
 
-/// Pairs of tensors that a layer remembers. A forward of more than these in turn prepares each anew.
+/// Passes that a layer remembers. More than these in turn are prepared anew each.
 const REMEMBERED: usize = 256;
 
 /// A dispatch, ready to be recorded.
@@ -19,55 +20,78 @@ pub(crate) struct Ready {
     pub workgroups: [u32; 2],
 }
 
-/// A layer's forwards by what they depend on.
+/// A layer's passes by what they depend on.
 #[derive(Debug, Default)]
 pub(crate) struct Prepared {
     entries: Mutex<Vec<(Key, Arc<[Ready]>)>>,
 }
 
-/// Everything that a forward of a layer depends on, the layer itself aside.
+/// Everything that a pass of a layer depends on, the layer itself aside.
 #[derive(Debug)]
 struct Key {
     mode: Mode,
+    pass: Pass,
+    tensors: Vec<Place>,
+}
+
+#[derive(Debug)]
+struct Place {
     dtype: DType,
     shape: Vec<usize>,
     /// Memory and offset.
-    x: (u64, u64),
-    y: (u64, u64),
+    place: (u64, u64),
+}
+
+impl Place {
+    fn is(&self, tensor: &Tensor) -> bool {
+        self.place == tensor.place() && self.dtype == tensor.dtype() && self.shape == tensor.shape()
+    }
 }
 
 impl Key {
-    fn new(mode: Mode, x: &Tensor, y: &Tensor) -> Key {
-        Key { mode, dtype: x.dtype(), shape: x.shape().to_vec(), x: x.place(), y: y.place() }
+    fn new<'a>(mode: Mode, pass: Pass, tensors: impl Iterator<Item = &'a Tensor>) -> Key {
+        let place =
+            |tensor: &Tensor| Place { dtype: tensor.dtype(), shape: tensor.shape().to_vec(), place: tensor.place() };
+        Key { mode, pass, tensors: tensors.map(place).collect() }
     }
 
-    fn is(&self, mode: Mode, x: &Tensor, y: &Tensor) -> bool {
-        let places = self.x == x.place() && self.y == y.place();
-        places && self.mode == mode && [x, y].iter().all(|t| t.dtype() == self.dtype && t.shape() == self.shape)
+    fn is<'a>(&self, mode: Mode, pass: Pass, mut tensors: impl Iterator<Item = &'a Tensor>) -> bool {
+        let same = self.tensors.iter().all(|place| tensors.next().is_some_and(|tensor| place.is(tensor)));
+        same && tensors.next().is_none() && self.mode == mode && self.pass == pass
     }
 }
 
 impl Prepared {
-    pub fn get(&self, mode: Mode, x: &Tensor, y: &Tensor) -> Option<Arc<[Ready]>> {
+    pub fn get<'a>(
+        &self,
+        mode: Mode,
+        pass: Pass,
+        tensors: impl Iterator<Item = &'a Tensor> + Clone,
+    ) -> Option<Arc<[Ready]>> {
         let entries = self.entries();
-        entries.iter().find(|(key, _)| key.is(mode, x, y)).map(|(_, ready)| ready.clone())
+        entries.iter().find(|(key, _)| key.is(mode, pass, tensors.clone())).map(|(_, ready)| ready.clone())
     }
 
-    /// Remembers `ready` for as long as both tensors' memory lives.
-    pub fn put(self: &Arc<Self>, mode: Mode, x: &Tensor, y: &Tensor, ready: Arc<[Ready]>) {
+    /// Remembers `ready` for as long as the memory of all tensors lives.
+    pub fn put<'a>(
+        self: &Arc<Self>,
+        mode: Mode,
+        pass: Pass,
+        tensors: impl Iterator<Item = &'a Tensor> + Clone,
+        ready: Arc<[Ready]>,
+    ) {
         let user = Arc::downgrade(self);
-        x.memory().used_by(&user);
-        y.memory().used_by(&user);
+        tensors.clone().for_each(|tensor| tensor.memory().used_by(&user));
         let mut entries = self.entries();
         if entries.len() >= REMEMBERED {
             entries.remove(0);
         }
-        entries.push((Key::new(mode, x, y), ready));
+        entries.push((Key::new(mode, pass, tensors), ready));
     }
 
     /// Drops what uses this memory.
     pub fn forget(&self, id: u64) {
-        self.entries().retain(|(key, _)| key.x.0 != id && key.y.0 != id);
+        self.entries().retain(|(key, _)| key.tensors.iter().all(|tensor| tensor.place.0 != id));
     }
 
     #[cfg(test)]

@@ -3,21 +3,23 @@
 use ndarray::{ArrayD, IxDyn};
 use wgpu::BufferUsages;
 
+use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Part};
 use crate::kernel::Binding;
 use crate::spec::{COUNTER, NormSpec, Weighting};
 use crate::state_dict::StateDict;
+use crate::tensor::Tensor;
 
 /// One named array of a layer.
 #[derive(Debug)]
 struct Entry {
     name: &'static str,
     binding: Binding,
-    shape: Vec<usize>,
     /// What a new layer has in it; of the counter, 0.
     initial: f32,
-    buffer: wgpu::Buffer,
+    /// Of the counter, the bits of u32.
+    tensor: Tensor,
 }
 
 /// All arrays of a layer, in torch's order.
@@ -34,17 +36,17 @@ impl Entry {
     }
 
     fn write(&self, gpu: &Gpu, bytes: &[u8]) -> Result<()> {
-        gpu.checked(|_| gpu.queue().write_buffer(&self.buffer, 0, bytes))
+        gpu.checked(|_| gpu.queue().write_buffer(&self.tensor.memory().buffer, self.tensor.offset(), bytes))
     }
 
     fn len(&self) -> usize {
-        self.shape.iter().product()
+        self.tensor.len()
     }
 
     /// What reading it back copies; of the counts, which are all equal, one.
     fn part(&self) -> Part<'_> {
         let count = if self.is_counter() { 1 } else { self.len() };
-        Part { buffer: &self.buffer, offset: 0, bytes: 4 * count as u64 }
+        Part { buffer: &self.tensor.memory().buffer, offset: self.tensor.offset(), bytes: 4 * count as u64 }
     }
 
     fn reset(&self, gpu: &Gpu) -> Result<()> {
@@ -80,18 +82,19 @@ impl State {
             // One count per channel, all equal: see shaders/part/settle_track.wgsl.
             wanted.push((COUNTER, Binding::NumBatchesTracked, shape, 0.0));
         }
-        let usage = BufferUsages::STORAGE | BufferUsages::COPY_DST | BufferUsages::COPY_SRC;
         let entries = wanted
             .into_iter()
             .map(|(name, binding, shape, initial)| {
                 let count = shape.iter().try_fold(4u64, |bytes, &size| bytes.checked_mul(size as u64));
                 let limit = gpu.caps().max_binding.min(gpu.caps().max_buffer);
-                let Some(bytes) = count.filter(|&bytes| bytes <= limit) else {
+                if count.is_none_or(|bytes| bytes > limit) {
                     let needed = count.unwrap_or(u64::MAX);
                     return Err(Error::TooLarge { what: "a parameter", needed, unit: "bytes", limit });
-                };
-                let buffer = gpu.buffer(name, bytes, usage, None)?;
-                let entry = Entry { name, binding, shape, initial, buffer };
+                }
+                let tensor = Tensor::uninitialized(gpu, &shape, DType::F32)?;
+                // Whoever asks for it may record work with it at any time.
+                tensor.show();
+                let entry = Entry { name, binding, initial, tensor };
                 entry.reset(gpu)?;
                 Ok(entry)
             })
@@ -99,8 +102,25 @@ impl State {
         Ok(State { entries, lenient: matches!(spec, NormSpec::Switchable(_)) })
     }
 
-    pub fn buffer(&self, binding: Binding) -> Option<&wgpu::Buffer> {
-        self.entries.iter().find(|entry| entry.binding == binding).map(|entry| &entry.buffer)
+    /// The live array.
+    pub fn tensor(&self, binding: Binding) -> Option<&Tensor> {
+        self.entries.iter().find(|entry| entry.binding == binding).map(|entry| &entry.tensor)
+    }
+
+    /// All arrays.
+    pub fn tensors(&self) -> impl Iterator<Item = &Tensor> {
+        self.entries.iter().map(|entry| &entry.tensor)
+    }
+
+    /// Puts `tensor` in place of an array.
+    pub fn replace(&mut self, gpu: &Gpu, name: &'static str, tensor: &Tensor) -> Result<()> {
+        let entry = self.entries.iter_mut().find(|entry| entry.name == name);
+        let entry = entry.ok_or(Error::NoParameter { name })?;
+        tensor.check(gpu, name, entry.tensor.shape(), DType::F32)?;
+        tensor.check_usage(BufferUsages::COPY_DST)?;
+        tensor.show();
+        entry.tensor = tensor.clone();
+        Ok(())
     }
 
     /// Back to the initial values, of the running statistics and, if `all`, of the parameters.
@@ -123,7 +143,7 @@ impl State {
                 }
                 return Err(Error::MissingKey { key });
             };
-            let expected: &[usize] = if entry.is_counter() { &[] } else { &entry.shape };
+            let expected: &[usize] = if entry.is_counter() { &[] } else { entry.tensor.shape() };
             if !self.same_shape(expected, value.shape()) {
                 return Err(Error::KeyShape { key, expected: expected.to_vec(), found: value.shape().to_vec() });
             }
@@ -165,7 +185,7 @@ impl State {
                 let counts: Vec<u32> = bytemuck::pod_collect_to_vec(&bytes);
                 (&[], counts.iter().map(|&count| count as f32).collect())
             } else {
-                (&entry.shape, bytemuck::pod_collect_to_vec(&bytes))
+                (entry.tensor.shape(), bytemuck::pod_collect_to_vec(&bytes))
             };
             let found = vec![values.len()];
             let array = ArrayD::from_shape_vec(IxDyn(shape), values).map_err(|_| Error::KeyShape {

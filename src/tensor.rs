@@ -93,10 +93,7 @@ impl Tensor {
     pub fn wrap(gpu: &Gpu, buffer: wgpu::Buffer, offset: u64, shape: &[usize], dtype: DType) -> Result<Tensor> {
         let needed = bytes_of(gpu, shape, dtype)?.next_multiple_of(4);
         let (size, alignment) = (buffer.size(), gpu.caps().alignment);
-        if !buffer.usage().contains(USAGE) {
-            let (needed, found) = (format!("{USAGE:?}"), format!("{:?}", buffer.usage()));
-            return Err(Error::BufferUsage { needed, found });
-        }
+        check_usage(&buffer, USAGE)?;
         if !offset.is_multiple_of(alignment) {
             return Err(Error::BufferAlignment { offset, alignment });
         }
@@ -160,6 +157,35 @@ impl Tensor {
         self.lease.memory()
     }
 
+    /// Whether it is of this device, shape and element type.
+    pub(crate) fn check(&self, gpu: &Gpu, what: &'static str, shape: &[usize], dtype: DType) -> Result<()> {
+        if !self.gpu.is(gpu) {
+            return Err(Error::OtherDevice { what });
+        }
+        if self.shape != shape {
+            return Err(Error::Shape { what, expected: shape.to_vec(), found: self.shape.clone() });
+        }
+        if self.dtype != dtype {
+            return Err(Error::ElementType { what, expected: dtype, found: self.dtype });
+        }
+        Ok(())
+    }
+
+    pub(crate) fn check_usage(&self, needed: BufferUsages) -> Result<()> {
+        check_usage(&self.memory().buffer, needed)
+    }
+
+    /// Records a copy of its bytes into a tensor of the same shape and type.
+    pub(crate) fn record_copy(&self, encoder: &mut wgpu::CommandEncoder, to: &Tensor) {
+        let bytes = self.bytes().next_multiple_of(4);
+        encoder.copy_buffer_to_buffer(&self.memory().buffer, self.offset, &to.memory().buffer, to.offset, bytes);
+    }
+
+    /// Records zeros in all of its bytes.
+    pub(crate) fn record_clear(&self, encoder: &mut wgpu::CommandEncoder) {
+        encoder.clear_buffer(&self.memory().buffer, self.offset, Some(self.bytes().next_multiple_of(4)));
+    }
+
     /// Which memory, and where in it.
     pub(crate) fn place(&self) -> (u64, u64) {
         (self.memory().id, self.offset)
@@ -181,7 +207,7 @@ impl Tensor {
         self.memory().buffer == other.memory().buffer
     }
 
-    fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         (self.len() * self.dtype.size()) as u64
     }
 
@@ -220,6 +246,14 @@ impl Tensor {
             found,
         })
     }
+}
+
+fn check_usage(buffer: &wgpu::Buffer, needed: BufferUsages) -> Result<()> {
+    let found = buffer.usage();
+    if found.contains(needed) {
+        return Ok(());
+    }
+    Err(Error::BufferUsage { needed: format!("{needed:?}"), found: format!("{found:?}") })
 }
 
 /// Mapped memory is aligned, and then this is one copy.

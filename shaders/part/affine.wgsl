@@ -1,51 +1,30 @@
-// Which parameter belongs to element `i` of `row`: (row mod period) * step + i / inner.
-const PER_ROW = 0u;     // one for the whole row
-const PER_UNIT = 1u;    // one for each unit
-const PER_ELEMENT = 2u; // inner is 1: neighbours have neighbours
-const MIXED = 3u;       // a unit may cross from one to the next
-override AFFINE: u32 = 3u;
-override SHARED: bool = false; // all rows have the same parameters, which a compiler then may load once for many rows
-
-// The first parameter of a row: a division, so once per row and not once per unit.
-fn parameter_base(row: u32) -> u32 {
-    if SHARED {
-        return 0u;
-    }
-    return (row % params.period) * params.step;
-}
-
-// The parameter of element `i` of a row whose first is `base`.
-fn parameter_of(base: u32, i: u32) -> u32 {
-    if AFFINE == PER_ROW {
-        return base;
-    }
-    if AFFINE == PER_ELEMENT {
-        return base + i;
-    }
-    return base + i / params.inner;
-}
-
-fn normalize(value: f32, s: Statistics, base: u32, i: u32) -> f32 {
-    let parameter = parameter_of(base, i);
-    return ((value - s.shift) - s.mean) * (s.scale * weight_at(parameter)) + bias_at(parameter);
-}
-
-// The same for a unit whose first element is `i` of its row, and which lies in that row whole.
-fn normalize_unit(values: Values, s: Statistics, base: u32, i: u32) -> Values {
-    let deviation = (values - splat(s.shift)) - splat(s.mean);
+// The weights and biases of a unit whose first element is `i` of its row, and which lies in that row whole.
+fn weights_of(scale: f32, base: u32, i: u32) -> Values {
     let parameter = parameter_of(base, i);
     if AFFINE == PER_ROW || AFFINE == PER_UNIT {
-        return mul(deviation, splat(s.scale * weight_at(parameter))) + splat(bias_at(parameter));
+        return splat(scale * weight_at(parameter));
     }
     if AFFINE == PER_ELEMENT {
-        return mul(deviation, mul(splat(s.scale), weight_unit(parameter))) + bias_unit(parameter);
+        return mul(splat(scale), weight_unit(parameter));
     }
     var weights: array<f32, WIDTH>;
+    for (var k = 0u; k < WIDTH; k++) {
+        weights[k] = scale * weight_at(parameter_of(base, i + k));
+    }
+    return gather(weights);
+}
+
+fn biases_of(base: u32, i: u32) -> Values {
+    let parameter = parameter_of(base, i);
+    if AFFINE == PER_ROW || AFFINE == PER_UNIT {
+        return splat(bias_at(parameter));
+    }
+    if AFFINE == PER_ELEMENT {
+        return bias_unit(parameter);
+    }
     var biases: array<f32, WIDTH>;
     for (var k = 0u; k < WIDTH; k++) {
-        let own = parameter_of(base, i + k);
-        weights[k] = s.scale * weight_at(own);
-        biases[k] = bias_at(own);
+        biases[k] = bias_at(parameter_of(base, i + k));
     }
-    return mul(deviation, gather(weights)) + gather(biases);
+    return gather(biases);
 }

@@ -3,10 +3,14 @@
 alias Unit = f32;
 alias Values = f32;
 const WIDTH = 1u;
-@group(0) @binding(0) var<storage, read> x: array<u32>;
+alias Stored = u32;
 
-fn load(i: u32) -> Unit {
-    return decode(x[i / 2u])[i % 2u];
+fn slot(i: u32) -> u32 {
+    return i / 2u;
+}
+
+fn fetch(stored: Stored, i: u32) -> Unit {
+    return decode(stored)[i % 2u];
 }
 
 fn unpack(unit: Unit) -> Values {
@@ -23,4 +27,8 @@ fn first_scalar(v: Values) -> f32 {
 
 fn scalar(v: Values, k: u32) -> f32 {
     return v;
+}
+
+fn gather(s: array<f32, WIDTH>) -> Values {
+    return s[0];
 }

@@ -2,15 +2,9 @@
 alias Unit = u32;
 alias Values = vec2<f32>;
 const WIDTH = 2u;
-@group(0) @binding(0) var<storage, read> x: array<u32>;
-@group(0) @binding(1) var<storage, read_write> y: array<u32>;
 
-fn load(i: u32) -> Unit {
-    return x[i];
-}
-
-fn store(i: u32, v: Values) {
-    y[i] = encode(v);
+fn pack(v: Values) -> Unit {
+    return encode(v);
 }
 
 fn unpack(unit: Unit) -> Values {

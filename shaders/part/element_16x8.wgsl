@@ -3,15 +3,9 @@
 alias Unit = vec4<u32>;
 alias Values = mat2x4<f32>;
 const WIDTH = 8u;
-@group(0) @binding(0) var<storage, read> x: array<vec4<u32>>;
-@group(0) @binding(1) var<storage, read_write> y: array<vec4<u32>>;
 
-fn load(i: u32) -> Unit {
-    return x[i];
-}
-
-fn store(i: u32, v: Values) {
-    y[i] = vec4(encode(v[0].xy), encode(v[0].zw), encode(v[1].xy), encode(v[1].zw));
+fn pack(v: Values) -> Unit {
+    return vec4(encode(v[0].xy), encode(v[0].zw), encode(v[1].xy), encode(v[1].zw));
 }
 
 fn unpack(unit: Unit) -> Values {

@@ -2,15 +2,9 @@
 alias Unit = f32;
 alias Values = f32;
 const WIDTH = 1u;
-@group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(1) var<storage, read_write> y: array<f32>;
 
-fn load(i: u32) -> Unit {
-    return x[i];
-}
-
-fn store(i: u32, v: Values) {
-    y[i] = v;
+fn pack(v: Values) -> Unit {
+    return v;
 }
 
 fn unpack(unit: Unit) -> Values {

@@ -4,7 +4,7 @@ struct Params {
     first: u32,             // number of its first row in the whole tensor
     row_len: u32,           // elements per row
     units: u32,             // units per row; of a combine, partial moments per row
-    row_stride: u32,        // walk.wgsl; of columns, run is a the units of a block
+    row_stride: u32,        // walk.wgsl; of columns, run is the units of a block
     run: u32,
     run_stride: u32,
     tiles: u32,             // tiles per segment
@@ -27,6 +27,14 @@ struct Params {
     layer_scale: f32,
     batch_scale: f32,
     statistics_run: u32,
-    _pad: u32,
+    channel_stride: u32,    // entries of a channel: runs of channel_run neighbours, channel_run_stride apart
+    channel_run: u32,
+    channel_run_stride: u32,
+    channel_units: u32,
+    channel_first: u32,     // the first entry of the first channel
+    sum_parts: u32,         // sums per plane
+    _pad_0: u32,
+    _pad_1: u32,
+    _pad_2: u32,
 }
 @group(0) @binding(2) var<uniform> params: Params;

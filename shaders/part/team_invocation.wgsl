@@ -18,7 +18,7 @@ fn team_of(b: Builtins) -> u32 {
     return (b.workgroup.x + b.workgroup.y * b.workgroups.x) * WORKGROUP + b.index;
 }
 
-fn reduce(own: Moments, lane: u32) -> Moments {
+fn reduce(own: Shared, lane: u32) -> Shared {
     return own;
 }
 

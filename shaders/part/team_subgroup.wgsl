@@ -10,7 +10,7 @@ struct Builtins {
     @builtin(subgroup_id) subgroup: u32,
     @builtin(subgroup_invocation_id) lane: u32,
 }
-var<workgroup> meeting: array<Moments, MEETING>;
+var<workgroup> meeting: array<Shared, MEETING>;
 
 fn lanes() -> u32 {
     return LANES;
@@ -25,37 +25,32 @@ fn team_of(b: Builtins) -> u32 {
     return (b.workgroup.x + b.workgroup.y * b.workgroups.x) * teams + (b.subgroup * SUBGROUP + b.lane) / LANES;
 }
 
-// The moments of `count` neighbouring lanes, in every one of them. The lower lane's always come first, so that all lanes
+// What `count` neighbouring lanes have together, in every one of them. The lower lane's always come first, so that all lanes
 // agree to the bit.
-fn exchange(own: Moments, lane: u32, count: u32) -> Moments {
+fn exchange(own: Shared, lane: u32, count: u32) -> Shared {
     var m = own;
     for (var half = 1u; half < count; half *= 2u) {
-        let other = Moments(
-            subgroupShuffleXor(m.count, half),
-            subgroupShuffleXor(m.shift, half),
-            subgroupShuffleXor(m.mean, half),
-            subgroupShuffleXor(m.m2, half),
-        );
+        let other = unpacked(subgroupShuffleXor(packed(m), half));
         if (lane & half) == 0u {
-            m = merge(m, other);
+            m = join(m, other);
         } else {
-            m = merge(other, m);
+            m = join(other, m);
         }
     }
     return m;
 }
 
-// The moments of the whole team, in every lane.
-fn reduce(own: Moments, lane: u32) -> Moments {
+// What the whole team has together, in every lane.
+fn reduce(own: Shared, lane: u32) -> Shared {
     var m = exchange(own, lane, min(LANES, SUBGROUP));
     if LANES > SUBGROUP {
         if lane % SUBGROUP == 0u {
             meeting[lane / SUBGROUP] = m;
         }
         workgroupBarrier();
-        m = Moments(0.0, 0.0, 0.0, 0.0);
+        m = Shared();
         for (var i = lane % SUBGROUP; i < MEETING; i += SUBGROUP) {
-            m = merge(m, meeting[i]);
+            m = join(m, meeting[i]);
         }
         m = exchange(m, lane, SUBGROUP);
     }

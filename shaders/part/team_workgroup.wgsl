@@ -5,7 +5,7 @@ struct Builtins {
     @builtin(num_workgroups) workgroups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 }
-var<workgroup> meeting: array<Moments, WORKGROUP>;
+var<workgroup> meeting: array<Shared, WORKGROUP>;
 
 fn lanes() -> u32 {
     return WORKGROUP;
@@ -19,13 +19,13 @@ fn team_of(b: Builtins) -> u32 {
     return b.workgroup.x + b.workgroup.y * b.workgroups.x;
 }
 
-// The moments of the whole team, in every lane.
-fn reduce(own: Moments, lane: u32) -> Moments {
+// What the whole team has together, in every lane.
+fn reduce(own: Shared, lane: u32) -> Shared {
     meeting[lane] = own;
     for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
         workgroupBarrier();
         if lane < half {
-            meeting[lane] = merge(meeting[lane], meeting[lane + half]);
+            meeting[lane] = join(meeting[lane], meeting[lane + half]);
         }
     }
     workgroupBarrier();

@@ -1,6 +1,6 @@
 //! The list of all kernels, for tests and for `cargo xtask shaders`.
 
-use super::{Element, Kernel, Parameters, Settle, StatisticsFrom, Team};
+use super::{Element, Kernel, Parameters, Save, Settle, StatisticsFrom, Team};
 use crate::dtype::DType;
 
 impl Kernel {
@@ -42,12 +42,57 @@ impl Kernel {
                         all.push(Kernel::ForwardApply { team, element, parameters, from });
                     }
                     for &units in team.units() {
-                        for (save, track) in [(false, false), (true, false), (false, true)] {
+                        let (nothing, statistics) = (Save::Nothing, Save::Statistics);
+                        let saves = [(nothing, false), (Save::Moments, false), (nothing, true)];
+                        for (save, track) in saves.into_iter().chain([(statistics, false), (statistics, true)]) {
                             all.push(Kernel::ForwardRow { team, element, units, parameters, save, track });
                         }
                     }
                 }
             }
+        }
+        all.extend(Kernel::all_backward(&elements));
+        all
+    }
+
+    fn all_backward(elements: &[Element]) -> Vec<Kernel> {
+        let mut all = vec![];
+        let scalars = [Parameters::None, Parameters::Weight];
+        let given = [Parameters::Weight, Parameters::Both];
+        let statistics = [StatisticsFrom::Stored, StatisticsFrom::Running, StatisticsFrom::Mixed];
+        for team in Team::ALL {
+            all.extend(given.map(|parameters| Kernel::BackwardCombine { team, sets: None, parameters }));
+            for parameters in given.into_iter().chain([Parameters::None]) {
+                let weights = [Parameters::None, parameters.without_bias()];
+                let combine = |weights| Kernel::BackwardCombine { team, sets: Some(weights), parameters };
+                all.extend(weights.into_iter().take(if parameters == Parameters::None { 1 } else { 2 }).map(combine));
+                all.push(Kernel::BackwardAxes { team, parameters });
+            }
+            all.extend(scalars.map(|parameters| Kernel::BackwardMix { team, parameters }));
+            for &element in elements {
+                let weights = if element.width >= 4 { Parameters::WeightQuads } else { Parameters::Weight };
+                for &units in team.units() {
+                    let sums = |parameters, from| Kernel::BackwardSums { team, element, units, parameters, from };
+                    all.push(sums(weights, StatisticsFrom::Stored));
+                    all.extend(statistics.map(|from| sums(Parameters::None, from)));
+                }
+            }
+        }
+        let alone = |&element| Kernel::BackwardRows { element, parameters: Parameters::None, dx: false };
+        all.extend(elements.iter().filter(|element| !element.writes()).map(alone));
+        for &element in elements.iter().filter(|element| element.writes()) {
+            let quads = [Parameters::WeightQuads].into_iter().filter(|_| element.width >= 4);
+            for running in [false, true] {
+                for team in Team::ALL {
+                    let apply = |parameters| Kernel::BackwardApply { team, element, parameters, running };
+                    all.extend(scalars.into_iter().chain(quads.clone()).map(apply));
+                }
+                all.extend(scalars.map(|parameters| Kernel::BackwardApplyColumns { element, parameters, running }));
+            }
+            let parameters = if element.width >= 4 { Parameters::WeightQuads } else { Parameters::Weight };
+            all.push(Kernel::BackwardRows { element, parameters, dx: true });
+            let from = [StatisticsFrom::Stored, StatisticsFrom::Running];
+            all.extend(from.map(|from| Kernel::BackwardColumns { element, from }));
         }
         all
     }

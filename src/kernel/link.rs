@@ -1,6 +1,6 @@
 //! A kernel's text: which pieces are concatenated.
 
-use super::{Element, Kernel, Parameters, Settle, StatisticsFrom, Team, settle_if};
+use super::{Element, Kernel, Parameters, Save, Settle, StatisticsFrom, Team, settle_if};
 use crate::dtype::DType;
 
 macro_rules! piece {
@@ -20,7 +20,7 @@ impl Team {
 }
 
 impl Element {
-    fn pieces(self) -> [&'static str; 3] {
+    fn pieces(self) -> [&'static str; 4] {
         let word = match self.dtype {
             DType::F32 => "",
             DType::F16 => piece!("part/word_f16"),
@@ -35,7 +35,9 @@ impl Element {
         };
         // Eight elements are a matrix, whose product is another.
         let values = if self.width == 8 { "" } else { piece!("part/values") };
-        [word, unit, values]
+        // Of 16-bit types, one element is half of what a buffer holds.
+        let whole = if self.writes() { piece!("part/whole") } else { "" };
+        [word, unit, whole, values]
     }
 }
 
@@ -55,13 +57,21 @@ impl Parameters {
     }
 
     /// The pieces of a kernel that looks parameters up for units of `width`.
-    fn unit_pieces(self, width: u32) -> [&'static str; 3] {
+    fn unit_pieces(self, width: u32) -> [&'static str; 4] {
         let neighbours = match (self.in_quads(), width) {
             (true, 4) => piece!("part/neighbours_4"),
             (true, _) => piece!("part/neighbours_8"),
             (false, _) => piece!("part/neighbours_each"),
         };
-        [self.piece(), neighbours, piece!("part/affine")]
+        [self.piece(), neighbours, piece!("part/parameter"), piece!("part/affine")]
+    }
+
+    fn gradients_piece(self) -> &'static str {
+        match self {
+            Parameters::None => piece!("part/gradients_none"),
+            Parameters::Weight | Parameters::WeightQuads => piece!("part/gradients_weight"),
+            Parameters::Both | Parameters::BothQuads => piece!("part/gradients_both"),
+        }
     }
 }
 
@@ -95,18 +105,58 @@ fn units_piece(units: u32) -> &'static str {
     }
 }
 
+impl Save {
+    fn piece(self) -> &'static str {
+        match self {
+            Save::Nothing => piece!("part/save_none"),
+            Save::Moments => piece!("part/partials_out"),
+            Save::Statistics => piece!("part/save_statistics"),
+        }
+    }
+}
+
+/// What a kernel knows of a row before its dx, which goes through the statistics unless they are taken as constants.
+fn coefficients_pieces(constants: Option<StatisticsFrom>) -> Vec<&'static str> {
+    match constants {
+        Some(from) => [from.pieces(), &[piece!("part/coefficients_constant")]].concat(),
+        None => vec![piece!("part/coefficients_stored")],
+    }
+}
+
 impl Kernel {
     /// The WGSL of this kernel. `directives` come first: browsers require `enable subgroups;` where naga refuses it.
     pub fn link(self, directives: &str) -> String {
-        let mut pieces = vec![directives, piece!("part/params"), piece!("part/moments"), self.team().piece()];
+        let mut pieces = vec![piece!("part/params"), piece!("part/moments")];
+        if self.is_backward() {
+            pieces.extend([piece!("part/two_sum"), piece!("part/sums"), piece!("part/coefficients")]);
+            pieces.push(piece!("part/shared_sums"));
+        } else {
+            pieces.push(piece!("part/shared_moments"));
+        }
+        pieces.push(self.team().piece());
         if let Some(element) = self.element() {
             pieces.extend(element.pieces());
+            pieces.push(piece!("part/input"));
+            if self.is_backward() {
+                pieces.push(piece!("part/gradient_in"));
+            }
         }
+        if self.is_backward() {
+            self.link_backward(&mut pieces)
+        } else {
+            self.link_forward(&mut pieces)
+        }
+        [directives, &pieces.concat()].concat()
+    }
+
+    fn link_forward(self, pieces: &mut Vec<&'static str>) {
         match self {
             Kernel::ForwardRow { units, parameters, save, track, element, .. } => {
+                pieces.push(piece!("part/output"));
                 pieces.extend([piece!("part/walk"), units_piece(units), piece!("part/full"), piece!("part/tile")]);
                 pieces.extend(parameters.unit_pieces(element.width));
-                pieces.push(if save { piece!("part/partials_out") } else { piece!("part/save_none") });
+                pieces.push(piece!("part/normalize"));
+                pieces.push(save.piece());
                 pieces.extend(settle_if(track).pieces());
                 pieces.push(piece!("forward_row"));
             }
@@ -124,25 +174,88 @@ impl Kernel {
                 pieces.extend([piece!("part/running"), piece!("forward_instances")]);
             }
             Kernel::ForwardAxes { settle, .. } => {
-                pieces.extend([piece!("part/partials"), piece!("part/instances")]);
+                pieces.extend([piece!("part/two_sum"), piece!("part/partials"), piece!("part/instances")]);
                 pieces.extend(settle.pieces());
                 pieces.push(piece!("forward_axes"));
             }
             Kernel::ForwardApply { parameters, from, element, .. } => {
+                pieces.push(piece!("part/output"));
                 pieces.extend(parameters.unit_pieces(element.width));
                 pieces.extend(from.pieces());
-                pieces.push(piece!("forward_apply"));
+                pieces.extend([piece!("part/normalize"), piece!("part/each_unit"), piece!("forward_apply")]);
             }
             Kernel::ForwardColumns { .. } => {
                 pieces.extend([piece!("part/full"), piece!("part/columns"), units_piece(Kernel::COLUMN_UNITS)]);
                 pieces.extend([piece!("part/partials_out"), piece!("forward_columns")]);
             }
             Kernel::ForwardApplyColumns { parameters, from, .. } => {
+                pieces.push(piece!("part/output"));
                 pieces.extend([piece!("part/full"), piece!("part/columns"), parameters.piece()]);
                 pieces.extend(from.pieces());
                 pieces.push(piece!("forward_apply_columns"));
             }
+            _ => {}
         }
-        pieces.concat()
+    }
+
+    fn link_backward(self, pieces: &mut Vec<&'static str>) {
+        match self {
+            Kernel::BackwardSums { units, parameters, from, element, .. } => {
+                pieces.extend([units_piece(units), piece!("part/full"), piece!("part/sums_out")]);
+                pieces.extend(parameters.unit_pieces(element.width));
+                pieces.extend(from.pieces());
+                pieces.push(piece!("backward_sums"));
+            }
+            Kernel::BackwardColumns { from, .. } => {
+                pieces.extend([piece!("part/full"), piece!("part/columns"), units_piece(Kernel::COLUMN_UNITS)]);
+                pieces.extend(from.pieces());
+                pieces.extend([piece!("part/column_sums"), piece!("backward_columns")]);
+            }
+            Kernel::BackwardCombine { sets, parameters, .. } => {
+                let weights = sets.unwrap_or(Parameters::None);
+                pieces.extend([piece!("part/walk"), piece!("part/sums_in"), weights.piece()]);
+                pieces.extend([piece!("part/parameter"), parameters.gradients_piece()]);
+                if sets.is_some() {
+                    pieces.extend([piece!("part/statistics_stored"), piece!("part/sets")]);
+                } else {
+                    pieces.push(piece!("part/sets_none"));
+                }
+                pieces.push(piece!("backward_combine"));
+            }
+            Kernel::BackwardAxes { parameters, .. } => {
+                pieces.extend(StatisticsFrom::Mixed.pieces());
+                pieces.extend([piece!("part/sums_in"), parameters.without_bias().piece()]);
+                pieces.extend([piece!("part/through_instance"), parameters.gradients_piece(), piece!("backward_axes")]);
+            }
+            Kernel::BackwardMix { parameters, .. } => {
+                pieces.extend(StatisticsFrom::Mixed.pieces());
+                pieces.extend([piece!("part/sums_in"), parameters.piece(), piece!("part/through_instance")]);
+                pieces.push(piece!("backward_mix"));
+            }
+            Kernel::BackwardApply { parameters, running, element, .. } => {
+                pieces.push(piece!("part/gradient_out"));
+                pieces.extend(parameters.unit_pieces(element.width));
+                pieces.extend(coefficients_pieces(running.then_some(StatisticsFrom::Running)));
+                pieces.extend([piece!("part/each_unit"), piece!("backward_apply")]);
+            }
+            Kernel::BackwardApplyColumns { parameters, running, .. } => {
+                pieces.extend([piece!("part/gradient_out"), piece!("part/full"), piece!("part/columns")]);
+                pieces.push(parameters.piece());
+                pieces.extend(coefficients_pieces(running.then_some(StatisticsFrom::Running)));
+                pieces.push(piece!("backward_apply_columns"));
+            }
+            Kernel::BackwardRows { parameters, element, dx } => {
+                pieces.push(if dx { piece!("part/gradient_out") } else { piece!("part/gradient_none") });
+                pieces.extend([piece!("part/full"), piece!("part/columns"), units_piece(Kernel::COLUMN_UNITS)]);
+                pieces.extend(parameters.unit_pieces(element.width));
+                pieces.extend(coefficients_pieces((!dx).then_some(StatisticsFrom::Stored)));
+                pieces.extend([piece!("part/column_sums"), piece!("backward_rows")]);
+            }
+            _ => {}
+        }
+    }
+
+    fn is_backward(self) -> bool {
+        self.name().starts_with("backward")
     }
 }

@@ -1,6 +1,8 @@
 //! Batch norm where a channel's values lie scattered: the tensor seen as samples by columns, a column being one channel
 //! at one position.
 
+use std::ops::Range;
+
 use super::fit::index;
 use super::planner::{BUSY_GPU, BUSY_SOFTWARE, Planner};
 use super::{MAX_ITERATIONS, Plan, Scratch, Step};
@@ -33,28 +35,36 @@ impl Planner<'_> {
         let geometry = self.geometry;
         let (channel, sample) = (geometry.spatial, geometry.channels * geometry.spatial);
         let kernel = Kernel::ForwardColumns { element };
-        let moments = self.column_step(kernel, element)?;
+        let moments = self.column_step(kernel, element, 0..geometry.samples, vec![])?;
         let chunks = moments.params.segments as usize;
         let steps = vec![
             moments,
             self.combine(channel, channel, sample, channel * chunks)?,
             self.apply_columns(element, StatisticsFrom::Stored)?,
         ];
-        let scratch = Scratch { moments: (sample * chunks) as u64, statistics: geometry.rows as u64, axes: 0 };
+        let scratch =
+            Scratch { moments: (sample * chunks) as u64, statistics: geometry.rows as u64, ..Scratch::default() };
         Ok(Plan { steps, scratch, why: format!("{why}: columns' moments, combine, apply") })
     }
 
     pub(super) fn apply_columns(&self, element: Element, from: StatisticsFrom) -> Result<Step> {
         let parameters = self.parameters(false);
-        self.column_step(Kernel::ForwardApplyColumns { element, parameters, from }, element)
+        let kernel = Kernel::ForwardApplyColumns { element, parameters, from };
+        self.column_step(kernel, element, 0..self.geometry.samples, vec![])
     }
 
-    /// A step whose teams own a block of columns in a chunk of samples.
-    fn column_step(&self, kernel: Kernel, element: Element) -> Result<Step> {
+    /// A step whose teams own a block of columns in a chunk of these samples.
+    pub(super) fn column_step(
+        &self,
+        kernel: Kernel,
+        element: Element,
+        slice: Range<usize>,
+        mut constants: Vec<(&'static str, u32)>,
+    ) -> Result<Step> {
         let geometry = self.geometry;
-        let (samples, held) = (geometry.samples, Kernel::COLUMN_UNITS as usize);
+        let (samples, held) = (slice.len(), Kernel::COLUMN_UNITS as usize);
         let units = geometry.channels * geometry.spatial / element.width as usize;
-        let reads = matches!(kernel, Kernel::ForwardColumns { .. });
+        let reads = matches!(kernel, Kernel::ForwardColumns { .. } | Kernel::BackwardColumns { .. });
         let (block, chunk) = if self.caps.software {
             let block = units.min(BLOCK);
             let bytes = if reads { READ_BYTES } else { WRITTEN_BYTES };
@@ -69,6 +79,7 @@ impl Planner<'_> {
         let chunk = chunk.clamp(2 * held, most.max(2 * held)).next_multiple_of(held);
         let params = Params {
             rows: index(units.div_ceil(block), "channels")?,
+            first: index(slice.start, "samples")?,
             units: index(units, "channels")?,
             run: index(block, "channels")?,
             segments: index(samples.div_ceil(chunk), "samples")?,
@@ -81,6 +92,7 @@ impl Planner<'_> {
             ..self.params()
         };
         let full = samples.is_multiple_of(chunk) && units.is_multiple_of(block);
-        self.step(kernel, params, vec![("FULL", u32::from(full))], 0..self.tensor_bytes())
+        constants.push(("FULL", u32::from(full)));
+        self.step(kernel, params, constants, 0..self.tensor_bytes())
     }
 }

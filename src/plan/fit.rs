@@ -27,9 +27,9 @@ pub(super) struct Size {
 }
 
 // shaders/part/affine.wgsl
-const PER_ROW: u32 = 0;
+pub(super) const PER_ROW: u32 = 0;
 const PER_UNIT: u32 = 1;
-const PER_ELEMENT: u32 = 2;
+pub(super) const PER_ELEMENT: u32 = 2;
 const MIXED: u32 = 3;
 
 impl Planner<'_> {
@@ -232,7 +232,12 @@ impl Planner<'_> {
         bytes: Range<u64>,
         Size { workgroup, lanes }: Size,
     ) -> Result<Step> {
-        let teams = u64::from(params.rows) * u64::from(params.segments.max(1));
+        let teams = match kernel {
+            Kernel::BackwardCombine { .. } => u64::from(params.rows) + u64::from(params.channels),
+            // Each lane has an instance; one more team sums up.
+            Kernel::BackwardMix { .. } => u64::from(params.rows.div_ceil(lanes)) + 1,
+            _ => u64::from(params.rows) * u64::from(params.segments.max(1)),
+        };
         // Few invocations on a software adapter: small workgroups, so that every core gets some.
         let workgroup = match kernel.team() {
             Team::Invocation if self.caps.software && teams < BUSY_SOFTWARE as u64 => workgroup.min(8),

@@ -1,12 +1,12 @@
 //! The steps of each norm: one kernel for everything where a row fits a team, else moments, combine and apply.
 
 use super::fit::{Rows, index};
-use super::{Caps, MAX_ITERATIONS, Plan, Route, Scratch, Step, Strategy};
+use super::{Caps, MAX_ITERATIONS, Pass, Plan, Route, Scratch, Step, Strategy};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::geometry::{Geometry, ParameterIndex, Source};
-use crate::kernel::{Element, Kernel, Params, Settle, StatisticsFrom, Team};
-use crate::spec::{NormSpec, SwitchableNorm, Weighting};
+use crate::kernel::{Element, Kernel, Parameters, Params, Save, StatisticsFrom, Team};
+use crate::spec::NormSpec;
 
 /// A software adapter has a few cores of a few lanes: this many invocations keep them busy.
 pub(super) const BUSY_SOFTWARE: usize = 512;
@@ -24,10 +24,11 @@ pub(super) struct Planner<'a> {
     pub dtype: DType,
     pub caps: &'a Caps,
     pub strategy: Strategy,
+    pub pass: Pass,
 }
 
 impl Planner<'_> {
-    pub fn plan(&self) -> Result<Plan> {
+    pub fn forward(&self) -> Result<Plan> {
         let geometry = self.geometry;
         if geometry.is_empty() {
             return self.empty();
@@ -38,7 +39,9 @@ impl Planner<'_> {
         if geometry.source == Source::Running {
             let steps = match self.columns() {
                 Some(element) => vec![self.apply_columns(element, StatisticsFrom::Running)?],
-                None => self.apply(self.instances(), StatisticsFrom::Running, (1, geometry.channels), &[])?,
+                None => {
+                    self.apply(self.instances(), (1, geometry.channels), &[], forward_apply(StatisticsFrom::Running))?
+                }
             };
             return Ok(Plan { steps, scratch: Scratch::default(), why: "running statistics: nothing to sum".into() });
         }
@@ -113,13 +116,18 @@ impl Planner<'_> {
         let geometry = self.geometry;
         let tracks_instances = matches!(self.spec, NormSpec::Instance(_)) && geometry.updates;
         let track = geometry.updates && !tracks_instances;
+        let save = match self.pass {
+            _ if tracks_instances => Save::Moments,
+            Pass::Forward { saves: true } => Save::Statistics,
+            _ => Save::Nothing,
+        };
         let rows = Rows { count: geometry.rows, len: geometry.row_len, parameter: geometry.parameter };
         let kernel = Kernel::ForwardRow {
             team,
             element,
             units: held,
             parameters: self.parameters(self.quads(rows, element)),
-            save: tracks_instances,
+            save,
             track,
         };
         let units = geometry.row_len / element.width as usize;
@@ -154,9 +162,11 @@ impl Planner<'_> {
             steps.push(self.sized_step(kernel, params, constants.clone(), bytes, size)?);
         }
         let mut scratch = Scratch::default();
+        if save != Save::Nothing {
+            scratch.statistics = geometry.rows as u64;
+        }
         if tracks_instances {
             scratch.moments = geometry.rows as u64;
-            scratch.statistics = geometry.rows as u64;
             steps.push(self.track_instances(1)?);
         }
         let reads = if steps[0].params.tiles == 1 { "once" } else { "once, and once more from the cache" };
@@ -168,7 +178,7 @@ impl Planner<'_> {
     // ---- moments, combine, apply
 
     /// The contiguous pieces that all split norms can be summed by: instances of batch norm, else its rows.
-    fn instances(&self) -> Rows {
+    pub(super) fn instances(&self) -> Rows {
         let geometry = self.geometry;
         if matches!(self.spec, NormSpec::Batch(_)) {
             return self.planes();
@@ -177,10 +187,21 @@ impl Planner<'_> {
     }
 
     /// One row per sample and channel.
-    fn planes(&self) -> Rows {
+    pub(super) fn planes(&self) -> Rows {
         let geometry = self.geometry;
         let parameter = ParameterIndex { period: geometry.channels, step: 1, inner: geometry.spatial };
         Rows { count: geometry.samples * geometry.channels, len: geometry.spatial, parameter }
+    }
+
+    /// The rows of an apply, and how many of them in turn share statistics.
+    pub(super) fn applied(&self) -> (Rows, usize) {
+        match self.spec {
+            // A group's channels have a parameter each: applied by channel, it is one for a whole row.
+            NormSpec::Group(norm) if self.geometry.spatial >= PLANE_SPATIAL => {
+                (self.planes(), norm.channels / norm.groups)
+            }
+            _ => (self.instances(), 1),
+        }
     }
 
     fn split(&self, why: String) -> Result<Plan> {
@@ -200,17 +221,25 @@ impl Planner<'_> {
         });
         let moments = (rows.count * segments) as u64;
         let scratch = Scratch { moments, statistics: geometry.rows as u64, ..Scratch::default() };
-        // A group's channels have a parameter each: applied by channel, it is one for a whole row.
-        let (rows, run) = match self.spec {
-            NormSpec::Group(norm) if geometry.spatial >= PLANE_SPATIAL => (self.planes(), norm.channels / norm.groups),
-            _ => (rows, 1),
-        };
-        steps.extend(self.apply(rows, StatisticsFrom::Stored, (run, geometry.rows), &[])?);
+        let (rows, run) = self.applied();
+        let stored = forward_apply(StatisticsFrom::Stored);
+        steps.extend(self.apply(rows, (run, geometry.rows), &[], stored)?);
         Ok(Plan { steps, scratch, why: format!("{why}: partial moments, combine, apply") })
     }
 
     /// Moments of contiguous rows, and how many segments each is cut into.
-    fn moments(&self, rows: Rows) -> Result<(Vec<Step>, usize)> {
+    pub(super) fn moments(&self, rows: Rows) -> Result<(Vec<Step>, usize)> {
+        let constants = [("CENTERED", u32::from(!matches!(self.spec, NormSpec::Rms(_)))), ("CONTIGUOUS", 1)];
+        self.segmented(rows, &constants, |team, element, units| Kernel::ForwardMoments { team, element, units })
+    }
+
+    /// A kernel that leaves one result per segment of each row, and how many segments that are.
+    pub(super) fn segmented(
+        &self,
+        rows: Rows,
+        constants: &[(&'static str, u32)],
+        kernel: impl Fn(Team, Element, u32) -> Kernel,
+    ) -> Result<(Vec<Step>, usize)> {
         let element = self.widest(rows.len).unwrap_or(Element { dtype: self.dtype, width: 1 });
         let units = rows.len / element.width as usize;
         let team = if units <= 8 && self.strategy.team.is_none() { Team::Invocation } else { self.team() };
@@ -221,14 +250,13 @@ impl Planner<'_> {
         let size = self.row_size(team, units.div_ceil(wanted * held as usize));
         let tile = held as usize * size.lanes as usize;
         let wanted = wanted.min(units.div_ceil(tile));
-        let tiles = units.div_ceil(wanted * tile).min(MAX_ITERATIONS as usize / (4 * held as usize));
+        // Of a unit's elements, each may cost an iteration.
+        let iterations = held as usize * (2 + element.width as usize);
+        let tiles = units.div_ceil(wanted * tile).min(MAX_ITERATIONS as usize / iterations);
         let segments = units.div_ceil(tiles * tile);
-        let constants = vec![
-            ("CENTERED", u32::from(!matches!(self.spec, NormSpec::Rms(_)))),
-            ("CONTIGUOUS", 1),
-            ("FULL", u32::from(units.is_multiple_of(segments * tiles * tile))),
-        ];
-        let kernel = Kernel::ForwardMoments { team, element, units: held };
+        let full = units.is_multiple_of(segments * tiles * tile);
+        let constants = [constants, &[("FULL", u32::from(full))]].concat();
+        let kernel = kernel(team, element, held);
         let mut steps = vec![];
         for slice in self.slices(rows)? {
             let params = Params {
@@ -279,58 +307,15 @@ impl Planner<'_> {
         self.sized_step(Kernel::ForwardInstances { team }, params, vec![], 0..0, size)
     }
 
-    // ---- switchable norm
-
-    fn switchable(&self, norm: &SwitchableNorm) -> Result<Plan> {
-        if self.strategy.route == Some(Route::Fused) {
-            return Err(Error::Strategy { reason: "switchable norm has no fused route".into() });
-        }
-        let geometry = self.geometry;
-        let rows = self.instances();
-        let (mut steps, parts) = self.moments(rows)?;
-        let settle = match geometry.source {
-            _ if !norm.batch => Settle::None,
-            Source::Input if geometry.updates => Settle::Track,
-            Source::Input => Settle::None,
-            Source::Running => Settle::Running,
-        };
-        let axes = geometry.samples + if norm.batch { geometry.channels } else { 0 };
-        let (team, size) = self.gather_team(geometry.samples.max(geometry.channels), parts);
-        let mut constants = vec![
-            ("INSTANCE", u32::from(norm.instance)),
-            ("BATCH", u32::from(norm.batch)),
-            ("SOFTMAX", u32::from(norm.weighting == Weighting::Softmax)),
-            ("BATCH_FROM_INPUT", u32::from(geometry.source == Source::Input)),
-        ];
-        if settle == Settle::Track {
-            constants.extend(self.cumulative());
-        }
-        let params = Params { rows: index(axes, "samples and channels")?, ..self.instance_params(parts)? };
-        steps.push(self.sized_step(Kernel::ForwardAxes { team, settle }, params, constants, 0..0, size)?);
-        let mixed = [("BATCH", u32::from(norm.batch))];
-        let apply = self.apply(rows, StatisticsFrom::Mixed, (1, geometry.rows), &mixed)?;
-        steps.extend(apply.into_iter().map(|mut step| {
-            step.params.parts = params.parts;
-            step
-        }));
-        let scratch = Scratch {
-            moments: (rows.count * parts) as u64,
-            axes: (geometry.samples + geometry.channels + 2) as u64,
-            ..Scratch::default()
-        };
-        let why = "instance moments give the layer and batch ones: x is read once for all statistics".into();
-        Ok(Plan { steps, scratch, why })
-    }
-
     // ---- apply
 
     /// Row `r` uses statistics `(r / run) mod period`.
-    fn apply(
+    pub(super) fn apply(
         &self,
         rows: Rows,
-        from: StatisticsFrom,
         (run, period): (usize, usize),
         extra: &[(&'static str, u32)],
+        kernel: impl Fn(Team, Element, Parameters) -> Kernel,
     ) -> Result<Vec<Step>> {
         const BY_ROW: u32 = 0;
         const BY_UNIT: u32 = 1;
@@ -350,8 +335,7 @@ impl Planner<'_> {
             true => BY_UNIT,
             false => BY_ELEMENT,
         };
-        let kernel =
-            Kernel::ForwardApply { team, element, parameters: self.parameters(self.quads(rows, element)), from };
+        let kernel = kernel(team, element, self.parameters(self.quads(rows, element)));
         let mut constants = self.affine_constants(rows, element);
         constants.push(("LOOKUP", lookup));
         constants.extend_from_slice(extra);
@@ -376,4 +360,8 @@ impl Planner<'_> {
         }
         Ok(steps)
     }
+}
+
+pub(super) fn forward_apply(from: StatisticsFrom) -> impl Fn(Team, Element, Parameters) -> Kernel {
+    move |team, element, parameters| Kernel::ForwardApply { team, element, parameters, from }
 }

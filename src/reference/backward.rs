@@ -3,7 +3,7 @@
 use ndarray::{Array1, Array2, Array3, ArrayD, Axis};
 
 use super::switchable::{Mixture, Over};
-use super::{Moments, State, inverse_std, parameter, per_row, row, running, sum, view};
+use super::{Moments, State, average, inverse_std, parameter, per_row, row, running, sum, view};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::geometry::Geometry;
@@ -30,8 +30,9 @@ impl Gradient {
     /// around them, 4 for the sums' sequential leaves and WGSL's division and `inverseSqrt`. `magnitude` is,
     /// with `h = dy·weight` and maxima over the set that shares a statistic,
     ///
-    /// * for the input `Σ max(r·|h|)·(|w| + |w'|·(max|x − μ|·r))`, the sum over the statistics that an element's are
-    ///   mixed from, with their shares `w` and `w'`: `max(r·|h|)·(1 + max|x̂|)` for all norms but switchable norm;
+    /// * for the input `max(r·|h|)·(1 + max|x̂|)`; of switchable norm the sum of
+    ///   `max(r·|h|)·(|w| + |w'|·(max|x − μ|·r)·max(1, mean|x̂|))` over the statistics μ that an element's are mixed from,
+    ///   with their shares `w` and `w'` (elsewhere mean|x̂| is at most 1);
     /// * for the weight `Σ |dy|·(|x̂| + r·σ)`, where `r·σ` is for the error of the mean, for the bias `Σ |dy|`;
     /// * for switchable norm's logits `w_k·Σ r·|h|·(Σ_j w_j·|μ_k − μ_j| + σ)` and
     ///   `w'_k·Σ ½·r²·|h·x̂|·(Σ_j w'_j·|v_k − v_j| + σ²)`, for its plain weights without the share and with `|μ_k|` and
@@ -203,6 +204,8 @@ fn through(
     let by_var = from(&|n, c, s| -0.5 * h[[n, c, s]] * (x[[n, c, s]] - statistics[[n, c]].mean) * r[[n, c]].powi(3));
     let largest = |values: &[f64]| values.iter().fold(0.0, |most: f64, value| most.max(value.abs()));
 
+    let normalized = from(&|n, c, s| ((x[[n, c, s]] - statistics[[n, c]].mean) * r[[n, c]]).abs());
+
     let mut dx = own.clone();
     let mut magnitude = Array3::<f64>::zeros(x.dim());
     let mut terms = 1;
@@ -210,11 +213,13 @@ fn through(
         let (dmean, dvar) = (per_row(&by_mean, set.key, sum), per_row(&by_var, set.key, sum));
         let deviation = from(&|n, c, s| (x[[n, c, s]] - set.moments[[n, c]].mean) * r[[n, c]]);
         let (most, furthest) = (per_row(&own, set.key, largest), per_row(&deviation, set.key, largest));
+        let typical = per_row(&normalized, set.key, |values| average(values).max(1.0));
         for ((n, c, s), dx) in dx.indexed_iter_mut() {
             let at = [n, c];
             let len = set.moments[at].len;
             *dx += set.mean_share * dmean[at] / len as f64 + set.var_share * dvar[at] * (set.slope)(n, c, s);
-            magnitude[[n, c, s]] += most[at] * (set.mean_share.abs() + set.var_share.abs() * furthest[at]);
+            magnitude[[n, c, s]] +=
+                most[at] * (set.mean_share.abs() + set.var_share.abs() * furthest[at] * typical[at]);
             terms = terms.max(len);
         }
     }
@@ -263,24 +268,21 @@ fn shares(
                     statistic: &dyn Fn(usize, usize, usize) -> f64,
                     slope: &dyn Fn(usize, usize, usize) -> f64,
                     scale: &Array2<f64>| {
-        let raw = |k: usize| {
-            let terms: Vec<f64> = x.indexed_iter().map(|((n, c, s), _)| slope(n, c, s) * statistic(k, n, c)).collect();
-            sum(&terms)
-        };
-        let distance = |k: usize, n: usize, c: usize| -> f64 {
+        // d softmax_j / d logit_k = w_k·(1[j = k] − w_j), so that only differences of statistics count.
+        let factor = |k: usize| if plain { 1.0 } else { share(k) };
+        let relative = |k: usize, n: usize, c: usize, size: fn(f64) -> f64| -> f64 {
             if plain {
-                return statistic(k, n, c).abs();
+                return size(statistic(k, n, c));
             }
-            (0..on.len()).map(|j| share(j) * (statistic(k, n, c) - statistic(j, n, c)).abs()).sum()
+            (0..on.len()).map(|j| share(j) * size(statistic(k, n, c) - statistic(j, n, c))).sum()
         };
-        let size = |k: usize| -> f64 {
-            let term = |n, c, s| f64::abs(slope(n, c, s)) * (distance(k, n, c) + scale[[n, c]]);
-            x.indexed_iter().map(|((n, c, s), _)| term(n, c, s)).sum()
+        let total = |term: &dyn Fn(usize, usize, usize) -> f64| {
+            sum(&x.indexed_iter().map(|((n, c, s), _)| term(n, c, s)).collect::<Vec<_>>())
         };
-        let average: f64 = (0..on.len()).map(|j| share(j) * raw(j)).sum();
-        // d softmax_j / d logit_k = w_k·(1[j = k] − w_j).
-        let values = (0..on.len()).map(|k| if plain { raw(k) } else { share(k) * (raw(k) - average) });
-        let sizes = (0..on.len()).map(|k| if plain { size(k) } else { share(k) * size(k) });
+        let value = |k: usize| total(&|n, c, s| slope(n, c, s) * relative(k, n, c, |d| d));
+        let size = |k: usize| total(&|n, c, s| slope(n, c, s).abs() * (relative(k, n, c, f64::abs) + scale[[n, c]]));
+        let values = (0..on.len()).map(|k| factor(k) * value(k));
+        let sizes = (0..on.len()).map(|k| factor(k) * size(k));
         let array = |values: Vec<f64>| Array1::from(values).into_dyn();
         Some(of(array(values.collect()), array(sizes.collect()), x.len()))
     };

@@ -1,7 +1,7 @@
 //! What the torch fixtures cannot show of the oracle.
 
 use super::*;
-use crate::{BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RmsNorm};
+use crate::{BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RmsNorm, SwitchableNorm};
 
 #[test]
 fn where_var_plus_eps_is_zero_the_output_is_the_bias() {

@@ -80,11 +80,14 @@ pub fn check(
 /// What the tolerance does not speak of, per unit of |gamma| / sigma: WGSL lets adapters flush subnormal numbers to 0,
 /// and the oracle itself rounds its means to 53 bits.
 fn allowance(state: &State, x: &ArrayD<f64>, expected: &Forward) -> ArrayD<f64> {
-    let largest =
-        |array: &ArrayD<f64>| array.iter().filter(|x| x.is_finite()).fold(0.0, |most: f64, x| most.max(x.abs()));
     let gamma = state.weight.as_ref().map_or(1.0, largest);
     let lost = gamma * (f64::from(f32::MIN_POSITIVE) + 8.0 * 2f64.powi(-53) * largest(x));
     expected.inverse_std.mapv(|r| r * lost)
+}
+
+/// The largest finite size.
+pub fn largest(array: &ArrayD<f64>) -> f64 {
+    array.iter().filter(|x| x.is_finite()).fold(0.0, |most: f64, x| most.max(x.abs()))
 }
 
 fn check_statistics(

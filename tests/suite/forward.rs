@@ -10,17 +10,17 @@ use ndarray::{ArrayD, IxDyn};
 
 use super::{adapters, compare, data, torch};
 
-const MODES: [Mode; 2] = [Mode::Training, Mode::Evaluation];
+pub const MODES: [Mode; 2] = [Mode::Training, Mode::Evaluation];
 
 /// Gathers what fails, so that one run shows all of it.
 #[derive(Default)]
-struct Failures {
+pub struct Failures {
     checks: usize,
     failed: Vec<String>,
 }
 
 impl Failures {
-    fn check(&mut self, what: impl Fn() -> String, result: Result<(), String>) {
+    pub fn check(&mut self, what: impl Fn() -> String, result: Result<(), String>) {
         self.checks += 1;
         if let Err(reason) = result {
             self.failed.push(format!("{}: {reason}", what()));
@@ -28,7 +28,7 @@ impl Failures {
     }
 
     /// Nothing failed, and at least this many checks ran per adapter.
-    fn assert_none(self, least: usize) {
+    pub fn assert_none(self, least: usize) {
         let shown = self.failed.iter().take(40).cloned().collect::<Vec<_>>().join("\n");
         assert!(self.failed.is_empty(), "{} of {} failed:\n{shown}", self.failed.len(), self.checks);
         assert!(self.checks >= least * adapters::all().len(), "only {} checks ran", self.checks);
@@ -36,7 +36,7 @@ impl Failures {
     }
 }
 
-fn row_len(spec: &NormSpec, mode: Mode, shape: &[usize]) -> usize {
+pub fn row_len(spec: &NormSpec, mode: Mode, shape: &[usize]) -> usize {
     Geometry::new(spec, mode, shape).map_or(1, |geometry| geometry.row_len)
 }
 
@@ -55,7 +55,7 @@ fn torch_fixtures() {
 }
 
 /// The strategies that can be forced, and the plans that a GPU, or a device of the default limits, would get.
-fn variants(gpu: &Gpu) -> Vec<(String, Gpu, Strategy)> {
+pub fn variants(gpu: &Gpu) -> Vec<(String, Gpu, Strategy)> {
     let mut variants = vec![("auto".to_owned(), gpu.clone(), Strategy::default())];
     for team in Team::ALL {
         if team == Team::Subgroup && gpu.caps().subgroup.is_none() {

@@ -1,4 +1,5 @@
 mod adapters;
+mod backward;
 mod baseline;
 mod compare;
 mod data;

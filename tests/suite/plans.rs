@@ -208,6 +208,7 @@ fn follow(plan: &Plan, geometry: &Geometry, dtype: DType) -> Trace {
                     }
                 }
             }
+            other => panic!("a forward with {other:?}"),
         }
     }
     trace

@@ -1,0 +1,34 @@
+// dx = scale * weight * dy + (of_x * ((x - shift) - mean) + constant) from coefficients that are known.
+//
+// A team owns a stretch of neighbouring units (each_unit.wgsl). The plan picks it as the last step of a split backward,
+// and alone where the running statistics are used.
+// In bounds: as forward_apply.
+alias Known = Coefficients;
+
+fn known_for(row: u32) -> Known {
+    return coefficients_for(row);
+}
+
+fn result_unit(at: u32, c: Known, base: u32, i: u32) -> Values {
+    let own = mul(unpack(load_dy(at)), weights_of(c.scale, base, i));
+    if !THROUGH {
+        return own;
+    }
+    let deviation = (unpack(load(at)) - splat(c.shift)) - splat(c.mean);
+    return own + (mul(deviation, splat(c.of_x)) + splat(c.constant));
+}
+
+// Of element k of the unit.
+fn result(at: u32, k: u32, c: Known, base: u32, i: u32) -> f32 {
+    let own = scalar(unpack(load_dy(at)), k) * (c.scale * weight_at(parameter_of(base, i)));
+    if !THROUGH {
+        return own;
+    }
+    let deviation = (scalar(unpack(load(at)), k) - c.shift) - c.mean;
+    return own + (c.of_x * deviation + c.constant);
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn backward_apply(builtins: Builtins) {
+    each_unit(builtins);
+}

@@ -1,0 +1,66 @@
+// How a switchable norm's loss changes with the mixed means and variances of the instances (part/through_instance.wgsl),
+// summed over each sample and each channel; times the statistics that are mixed, which is how it changes with the shares;
+// and the gradients of weight and bias.
+//
+// Teams 0 .. samples own a sample, the next `channels` a channel. The plan picks it between sums and mix.
+// In bounds: `axis_gradients` has 3 * samples + channels entries; `sums` and `moments` parts for each of the instances.
+@group(0) @binding(19) var<storage, read_write> axis_gradients: array<vec4<f32>>;
+
+@compute @workgroup_size(WORKGROUP)
+fn backward_axes(builtins: Builtins) {
+    let lane = lane_of(builtins);
+    let team = team_of(builtins);
+    let live = team < params.samples + params.channels;
+    let layer = team < params.samples;
+    let channel = select(team - params.samples, 0u, layer || !live);
+    let end = select(0u, select(params.samples, params.channels, layer), live);
+
+    var through = Sums();
+    var parameters = Sums();
+    var by_instance = Sums();
+    var by_layer = Sums();
+    var by_batch = Sums();
+    var by_shift = Sums();
+    for (var i = lane; i < end; i += lanes()) {
+        let row = select(i * params.channels + channel, team * params.channels + i, layer);
+        let own = through_instance(row, statistics_for(row));
+        through = add(through, own.x, own.y);
+        if layer {
+            // Means relative to the instance's shift, whose own share is a sum apart.
+            let m = instance_moments(row);
+            let sample = axis(team);
+            let batch = axis(params.samples + i);
+            by_instance = add(by_instance, own.x * m.mean, own.y * variance(m));
+            let layer_mean = (sample.shift - m.shift) + sample.mean;
+            by_layer = add(by_layer, own.x * layer_mean, own.y * (variance(sample) * params.layer_scale));
+            if BATCH {
+                let batch_mean = (batch.shift - m.shift) + batch.mean;
+                by_batch = add(by_batch, own.x * batch_mean, own.y * (variance(batch) * params.batch_scale));
+            }
+            by_shift = add(by_shift, own.x * m.shift, 0.0);
+        } else {
+            parameters = join(parameters, instance_sums(row));
+        }
+    }
+    let sum = closed(reduce(through, lane));
+    meet_again();
+    let parameter = closed(reduce(parameters, lane));
+    meet_again();
+    let instance = closed(reduce(by_instance, lane));
+    meet_again();
+    let sample = closed(reduce(by_layer, lane));
+    meet_again();
+    let batch = closed(reduce(by_batch, lane));
+    meet_again();
+    let shift = closed(reduce(by_shift, lane));
+    if live && lane == 0u {
+        axis_gradients[team] = vec4(sum, 0.0, 0.0);
+        if layer {
+            let shares = params.samples + params.channels + 2u * team;
+            axis_gradients[shares] = vec4(instance.x, sample.x, batch.x, shift.x);
+            axis_gradients[shares + 1u] = vec4(instance.y, sample.y, batch.y, 0.0);
+        } else {
+            put_parameter(channel, parameter);
+        }
+    }
+}

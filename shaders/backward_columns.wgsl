@@ -1,0 +1,37 @@
+// The sums of dy and of dy * xhat over batch norm's columns (forward_columns.wgsl says which).
+//
+// An invocation owns a block of columns in one chunk of samples (columns.wgsl). The plan picks it, before a combine.
+// In bounds: as forward_columns, with `sums` for `moments`.
+
+@compute @workgroup_size(WORKGROUP)
+fn backward_columns(builtins: Builtins) {
+    let block = block_of(team_of(builtins));
+    for (var column = block.column; column < block.columns; column++) {
+        var shifts: array<f32, WIDTH>;
+        var means: array<f32, WIDTH>;
+        var scales: array<f32, WIDTH>;
+        for (var k = 0u; k < WIDTH; k++) {
+            let s = statistics_for((column * WIDTH + k) / params.inner);
+            shifts[k] = s.shift;
+            means[k] = s.mean;
+            scales[k] = s.scale;
+        }
+        let shift = gather(shifts);
+        let mean = gather(means);
+        var own = ColumnSums();
+        for (var sample = block.sample; sample < block.samples; sample += UNITS) {
+            var sum_dy = splat(0.0);
+            var sum_x = splat(0.0);
+            for (var k = 0u; k < UNITS; k++) {
+                if FULL || sample + k < block.samples {
+                    let at = (sample + k) * params.units + column;
+                    let gradient = unpack(load_dy(at));
+                    sum_dy += gradient;
+                    sum_x += mul(gradient, (unpack(load(at)) - shift) - mean);
+                }
+            }
+            own = add_columns(own, sum_dy, mul(sum_x, gather(scales)));
+        }
+        save_columns(block.chunk * params.units + column, own);
+    }
+}

@@ -1,0 +1,42 @@
+// The sums of dy and of dy * xhat, xhat = (x - mean) * scale, over pieces of rows; dy times the weight where a row's
+// elements have weights of their own.
+//
+// A team owns one segment of one row. The plan picks it for the first step of a split backward.
+// In bounds: as forward_row; the plan sizes `sums` to rows * segments.
+override WEIGHTED: bool = false;
+
+@compute @workgroup_size(WORKGROUP)
+fn backward_sums(builtins: Builtins) {
+    let lane = lane_of(builtins);
+    let team = team_of(builtins);
+    let live = FULL || team < params.rows * params.segments;
+    let row = select(0u, team % params.rows, live);
+    let segment = select(0u, team / params.rows, live);
+    let begin = segment * params.segment_units;
+    let end = select(0u, min(begin + params.segment_units, params.units), live);
+    let s = statistics_for(params.first + row);
+    let start = row * params.units;
+
+    var own = Shared();
+    for (var t = 0u; t < params.tiles; t++) {
+        let first = begin + t * UNITS * lanes() + lane;
+        var sum_dy = splat(0.0);
+        var sum_x = splat(0.0);
+        for (var k = 0u; k < UNITS; k++) {
+            let i = first + k * lanes();
+            if FULL || i < end {
+                var h = unpack(load_dy(start + i));
+                if WEIGHTED {
+                    h = mul(h, weight_unit(i * WIDTH));
+                }
+                sum_dy += h;
+                sum_x += mul(h, (unpack(load(start + i)) - splat(s.shift)) - splat(s.mean));
+            }
+        }
+        own = add(own, total(sum_dy), total(sum_x) * s.scale);
+    }
+    let all = reduce(own, lane);
+    if live && lane == 0u {
+        sums[params.partial_first + row * params.partial_row + segment * params.partial_segment] = all;
+    }
+}

@@ -1,0 +1,98 @@
+//! Switchable norm, forward and backward.
+
+use super::fit::index;
+use super::planner::{Planner, forward_apply};
+use super::{Plan, Route, Scratch};
+use crate::error::{Error, Result};
+use crate::geometry::Source;
+use crate::kernel::{Kernel, Params, Settle, StatisticsFrom};
+use crate::spec::{SwitchableNorm, Weighting};
+
+impl Planner<'_> {
+    pub(super) fn switchable(&self, norm: &SwitchableNorm) -> Result<Plan> {
+        if self.strategy.route == Some(Route::Fused) {
+            return Err(Error::Strategy { reason: "switchable norm has no fused route".into() });
+        }
+        let geometry = self.geometry;
+        let rows = self.instances();
+        let (mut steps, parts) = self.moments(rows)?;
+        let settle = match geometry.source {
+            _ if !norm.batch => Settle::None,
+            Source::Input if geometry.updates => Settle::Track,
+            Source::Input => Settle::None,
+            Source::Running => Settle::Running,
+        };
+        let axes = geometry.samples + if norm.batch { geometry.channels } else { 0 };
+        let (team, size) = self.gather_team(geometry.samples.max(geometry.channels), parts);
+        let mut constants = vec![
+            ("INSTANCE", u32::from(norm.instance)),
+            ("BATCH", u32::from(norm.batch)),
+            ("SOFTMAX", u32::from(norm.weighting == Weighting::Softmax)),
+            ("BATCH_FROM_INPUT", u32::from(geometry.source == Source::Input)),
+        ];
+        if settle == Settle::Track {
+            constants.extend(self.cumulative());
+        }
+        let params = Params { rows: index(axes, "samples and channels")?, ..self.instance_params(parts)? };
+        steps.push(self.sized_step(Kernel::ForwardAxes { team, settle }, params, constants, 0..0, size)?);
+        let mixed = [("BATCH", u32::from(norm.batch))];
+        let apply = self.apply(rows, (1, geometry.rows), &mixed, forward_apply(StatisticsFrom::Mixed))?;
+        steps.extend(apply.into_iter().map(|mut step| {
+            step.params.parts = params.parts;
+            step
+        }));
+        let scratch = Scratch {
+            moments: (rows.count * parts) as u64,
+            axes: (geometry.samples + geometry.channels + 2) as u64,
+            ..Scratch::default()
+        };
+        let why = "instance moments give the layer and batch ones: x is read once for all statistics".into();
+        Ok(Plan { steps, scratch, why })
+    }
+
+    /// Sums of each instance, what its sample and channel have of them, coefficients, apply. The forward has left
+    /// `parts` partial moments per instance.
+    pub(super) fn backward_switchable(&self, norm: &SwitchableNorm, parts: usize) -> Result<Plan> {
+        let geometry = self.geometry;
+        let rows = self.instances();
+        let batch = ("BATCH", u32::from(norm.batch));
+        let (mut steps, sum_parts) = self.sums(rows, StatisticsFrom::Mixed, false, (1, geometry.rows), &[batch])?;
+        for step in &mut steps {
+            step.params.parts = index(parts, "partial statistics")?;
+        }
+        let parameters = self.parameters(false);
+        let shared = Params {
+            sum_parts: index(sum_parts, "partial sums")?,
+            row_len: index(geometry.spatial, "a row")?,
+            ..self.instance_params(parts)?
+        };
+
+        let axes = Params { rows: index(geometry.samples + geometry.channels, "samples and channels")?, ..shared };
+        let (team, size) = self.gather_team(geometry.samples.max(geometry.channels), 2 * (parts + sum_parts));
+        let mut constants = vec![batch];
+        constants.extend(self.accumulates(parameters));
+        steps.push(self.sized_step(Kernel::BackwardAxes { team, parameters }, axes, constants, 0..0, size)?);
+
+        let mix = Params { rows: index(geometry.rows, "instances")?, ..shared };
+        let (team, size) = self.gather_team(geometry.samples, 1);
+        let constants = vec![
+            batch,
+            ("INSTANCE", u32::from(norm.instance)),
+            ("SOFTMAX", u32::from(norm.weighting == Weighting::Softmax)),
+            ("BATCH_FROM_INPUT", u32::from(geometry.source == Source::Input)),
+            self.accumulate(),
+        ];
+        let parameters = parameters.without_bias();
+        steps.push(self.sized_step(Kernel::BackwardMix { team, parameters }, mix, constants, 0..0, size)?);
+
+        steps.extend(self.backward_apply(rows, (1, geometry.rows), false)?);
+        let scratch = Scratch {
+            sums: (rows.count * sum_parts) as u64,
+            coefficients: geometry.rows as u64,
+            axis_gradients: (3 * geometry.samples + geometry.channels) as u64,
+            ..Scratch::default()
+        };
+        let why = "sums of instances give those of samples and channels: dy and x are read once for all".into();
+        Ok(Plan { steps, scratch, why })
+    }
+}
