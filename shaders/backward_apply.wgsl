@@ -1,4 +1,4 @@
-// dx = scale * weight * dy + (of_x * ((x - shift) - mean) + constant) from coefficients that are known.
+// dx = scale * (weight * dy + (of_x * xhat + constant)) from coefficients that are known, xhat = (x - mean) * scale.
 //
 // A team owns a stretch of neighbouring units (each_unit.wgsl). The plan picks it as the last step of a split backward,
 // and alone where the running statistics are used.
@@ -15,7 +15,7 @@ fn result_unit(at: u32, c: Known, base: u32, i: u32) -> Values {
         return own;
     }
     let deviation = (unpack(load(at)) - splat(c.shift)) - splat(c.mean);
-    return own + (mul(deviation, splat(c.of_x)) + splat(c.constant));
+    return own + (mul(deviation, splat(c.scale * c.scale * c.of_x)) + splat(c.scale * c.constant));
 }
 
 // Of element k of the unit.
@@ -25,7 +25,7 @@ fn result(at: u32, k: u32, c: Known, base: u32, i: u32) -> f32 {
         return own;
     }
     let deviation = (scalar(unpack(load(at)), k) - c.shift) - c.mean;
-    return own + (c.of_x * deviation + c.constant);
+    return own + (c.scale * c.scale * c.of_x * deviation + c.scale * c.constant);
 }
 
 @compute @workgroup_size(WORKGROUP)

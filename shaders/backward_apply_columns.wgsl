@@ -1,4 +1,5 @@
-// dx = scale * weight * dy + (of_x * ((x - shift) - mean) + constant) where channels change from element to element.
+// dx = scale * (weight * dy + (of_x * xhat + constant)) where channels change from element to element,
+// xhat = (x - mean) * scale.
 //
 // An invocation owns a block of columns in one chunk of samples (columns.wgsl), and looks the coefficients of a column up
 // once. The plan picks it after backward_columns, and alone where the running statistics are used.
@@ -19,8 +20,8 @@ fn backward_apply_columns(builtins: Builtins) {
             shifts[k] = c.shift;
             means[k] = c.mean;
             scales[k] = c.scale * weight_at(channel);
-            factors[k] = c.of_x;
-            constants[k] = c.constant;
+            factors[k] = c.scale * c.scale * c.of_x;
+            constants[k] = c.scale * c.constant;
         }
         let shift = gather(shifts);
         let mean = gather(means);

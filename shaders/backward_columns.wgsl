@@ -32,6 +32,6 @@ fn backward_columns(builtins: Builtins) {
             }
             own = add_columns(own, sum_dy, mul(sum_x, gather(scales)));
         }
-        save_columns(block.chunk * params.units + column, own);
+        save_columns((block.chunk * params.units + column) * WIDTH, own.dy + own.dy_rest, own.x + own.x_rest);
     }
 }

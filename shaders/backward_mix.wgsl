@@ -2,8 +2,8 @@
 // sample and its channel; and the gradients of the mixing weights, through the softmax.
 //
 // With w and u the shares of means and variances, S, C and N the sizes, and M, V = -dL/dmean, -2 dL/dvar:
-//   of_x = -(u0 V + u1 sum_c V / C + u2 sum_n V / N) / S
-//   constant = -(w0 M + w1 sum_c M / C + w2 sum_n M / N
+//   scale * scale * of_x = -(u0 V + u1 sum_c V / C + u2 sum_n V / N) / S
+//   scale * constant = -(w0 M + w1 sum_c M / C + w2 sum_n M / N
 //                + u1 sum_c V / C (mean - mean_layer) + u2 sum_n V / N (mean - mean_batch)) / S
 //
 // Each lane of the first teams owns an instance, the team after them the weights. The plan picks it between axes and
@@ -40,8 +40,10 @@ fn mixed(row: u32) -> Coefficients {
         by_mean += mean_share.z * by_batch.x + batch_var * ((m.shift - batch.shift) + (m.mean - batch.mean));
         by_var += batch_var;
     }
-    let spatial = f32(params.row_len);
-    return Coefficients(m.shift, m.mean, s.scale, -by_var * params.instance_scale / spatial, -by_mean / spatial);
+    // By the scale, which is 0 where nothing comes through.
+    let share = select(1.0 / (s.scale * f32(params.row_len)), 0.0, s.scale == 0.0);
+    let of_x = -by_var * params.instance_scale * share;
+    return Coefficients(m.shift, m.mean, s.scale, select(of_x / s.scale, 0.0, s.scale == 0.0), -by_mean * share);
 }
 
 // From the loss's change with each share to its change with each weight.

@@ -37,6 +37,6 @@ fn backward_sums(builtins: Builtins) {
     }
     let all = reduce(own, lane);
     if live && lane == 0u {
-        sums[params.partial_first + row * params.partial_row + segment * params.partial_segment] = all;
+        sums[params.partial_first + row * params.partial_row + segment * params.partial_segment] = closed(all);
     }
 }

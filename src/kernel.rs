@@ -46,6 +46,17 @@ pub enum Parameters {
     BothQuads,
 }
 
+/// What a backward over blocks of rows has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RowsFrom {
+    /// Whole rows, whose coefficients it finds itself.
+    Own,
+    /// The rows' coefficients.
+    Stored,
+    /// The rows' statistics: it writes no dx.
+    Statistics,
+}
+
 /// What becomes of a channel's batch statistics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Settle {
@@ -113,8 +124,8 @@ pub enum Kernel {
     BackwardApply { team: Team, element: Element, parameters: Parameters, running: bool },
     /// The same of columns.
     BackwardApplyColumns { element: Element, parameters: Parameters, running: bool },
-    /// The same of rows whose elements have weights of their own, if `dx`, and the sums over their columns.
-    BackwardRows { element: Element, parameters: Parameters, dx: bool },
+    /// The same of rows whose elements have weights of their own, `units` rows at once, and the sums over their columns.
+    BackwardRows { element: Element, units: u32, parameters: Parameters, rows: RowsFrom },
 }
 
 /// A buffer that a kernel binds, with its number in every kernel.

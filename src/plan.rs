@@ -10,7 +10,7 @@ use crate::caps::Caps;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::geometry::Geometry;
-use crate::kernel::{Binding, Kernel, Params, StatisticsFrom, Team};
+use crate::kernel::{Binding, Kernel, Params, RowsFrom, StatisticsFrom, Team};
 use crate::spec::NormSpec;
 
 mod backward;
@@ -80,7 +80,7 @@ pub struct Scratch {
     pub statistics: u64,
     /// Layer and batch moments and the shares, 16 bytes each.
     pub axes: u64,
-    /// Sums of a backward, 16 bytes each.
+    /// Sums of a backward, 8 bytes each.
     pub sums: u64,
     /// Coefficients of a backward, 20 bytes each.
     pub coefficients: u64,
@@ -94,7 +94,7 @@ impl Scratch {
         let (entries, size) = match binding {
             Binding::Statistics => (self.statistics, 12),
             Binding::Axes => (self.axes, 16),
-            Binding::Sums => (self.sums, 16),
+            Binding::Sums => (self.sums, 8),
             Binding::Coefficients => (self.coefficients, 20),
             Binding::AxisGradients => (self.axis_gradients, 16),
             _ => (self.moments, 16),
@@ -244,7 +244,15 @@ impl Step {
             }
             Kernel::ForwardMoments { units, .. } => u64::from(params.tiles) * (1 + 3 * u64::from(units)),
             Kernel::ForwardColumns { .. } => columns(1),
-            Kernel::BackwardColumns { .. } | Kernel::BackwardRows { .. } => columns(2),
+            Kernel::BackwardRows { units, rows, .. } => {
+                let own = if rows == RowsFrom::Own {
+                    u64::from(params.units.div_ceil(units)) * u64::from(units + 1)
+                } else {
+                    1
+                };
+                u64::from(units) * (1 + own) + u64::from(params.run) * (1 + u64::from(units) + 2 * width)
+            }
+            Kernel::BackwardColumns { .. } => columns(2),
             Kernel::ForwardApplyColumns { .. } | Kernel::BackwardApplyColumns { .. } => {
                 u64::from(params.run) * (1 + u64::from(params.segment_units) + width)
             }

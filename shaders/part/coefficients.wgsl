@@ -1,4 +1,4 @@
-// What a row's dx needs: dx = scale * weight * dy + (of_x * ((x - shift) - mean) + constant).
+// What a row's dx needs: dx = scale * (weight * dy + (of_x * xhat + constant)), xhat = ((x - shift) - mean) * scale.
 struct Coefficients {
     shift: f32,
     mean: f32,
@@ -7,8 +7,8 @@ struct Coefficients {
     constant: f32,
 }
 
-// Of `count` elements that share these statistics, from the means over them of dy * weight and of that times the
-// normalized x: dx = scale * (dy * weight - mean(dy * weight) - xhat * mean(dy * weight * xhat)).
+// Where elements share these statistics, from the means over them of dy * weight and of that times xhat:
+// dx = scale * (dy * weight - mean(dy * weight) - xhat * mean(dy * weight * xhat)).
 fn coefficients_of(s: Statistics, means: vec2<f32>) -> Coefficients {
-    return Coefficients(s.shift, s.mean, s.scale, -s.scale * s.scale * means.y, -s.scale * means.x);
+    return Coefficients(s.shift, s.mean, s.scale, -means.y, -means.x);
 }

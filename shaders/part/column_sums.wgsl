@@ -1,5 +1,4 @@
 // Sums (sums.wgsl) of the neighbouring columns of a unit.
-@group(0) @binding(15) var<storage, read_write> sums: array<Sums>;
 
 struct ColumnSums {
     dy: Values,
@@ -19,9 +18,8 @@ fn add_columns(a: ColumnSums, dy: Values, x: Values) -> ColumnSums {
     return ColumnSums(by_dy, by_x, a.dy_rest + rest_of(a.dy, dy, by_dy), a.x_rest + rest_of(a.x, x, by_x));
 }
 
-fn save_columns(unit: u32, s: ColumnSums) {
+fn save_columns(first: u32, dy: Values, x: Values) {
     for (var k = 0u; k < WIDTH; k++) {
-        sums[unit * WIDTH + k] =
-            Sums(scalar(s.dy, k), scalar(s.x, k), scalar(s.dy_rest, k), scalar(s.x_rest, k));
+        sums[first + k] = vec2(scalar(dy, k), scalar(x, k));
     }
 }

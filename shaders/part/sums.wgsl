@@ -18,10 +18,6 @@ fn join_sums(a: Sums, b: Sums) -> Sums {
     return Sums(s.dy, s.x, s.dy_rest + b.dy_rest, s.x_rest + b.x_rest);
 }
 
-fn scaled(a: Sums, by: f32) -> Sums {
-    return Sums(a.dy * by, a.x * by, a.dy_rest * by, a.x_rest * by);
-}
-
 // The sums without their rests.
 fn closed(a: Sums) -> vec2<f32> {
     return vec2(a.dy + a.dy_rest, a.x + a.x_rest);

@@ -6,9 +6,10 @@ fn through_instance(row: u32, s: Statistics) -> vec2<f32> {
 }
 
 fn instance_sums(row: u32) -> Sums {
-    var sum = sums[row * params.sum_parts];
-    for (var part = 1u; part < params.sum_parts; part++) {
-        sum = join_sums(sum, sums[row * params.sum_parts + part]);
+    var own = Sums();
+    for (var part = 0u; part < params.sum_parts; part++) {
+        let sum = sums[row * params.sum_parts + part];
+        own = add(own, sum.x, sum.y);
     }
-    return sum;
+    return own;
 }

@@ -1,6 +1,6 @@
 //! The list of all kernels, for tests and for `cargo xtask shaders`.
 
-use super::{Element, Kernel, Parameters, Save, Settle, StatisticsFrom, Team};
+use super::{Element, Kernel, Parameters, RowsFrom, Save, Settle, StatisticsFrom, Team};
 use crate::dtype::DType;
 
 impl Kernel {
@@ -78,7 +78,12 @@ impl Kernel {
                 }
             }
         }
-        let alone = |&element| Kernel::BackwardRows { element, parameters: Parameters::None, dx: false };
+        let alone = |&element| Kernel::BackwardRows {
+            element,
+            units: Kernel::ROWS[0],
+            parameters: Parameters::None,
+            rows: RowsFrom::Statistics,
+        };
         all.extend(elements.iter().filter(|element| !element.writes()).map(alone));
         for &element in elements.iter().filter(|element| element.writes()) {
             let quads = [Parameters::WeightQuads].into_iter().filter(|_| element.width >= 4);
@@ -90,7 +95,10 @@ impl Kernel {
                 all.extend(scalars.map(|parameters| Kernel::BackwardApplyColumns { element, parameters, running }));
             }
             let parameters = if element.width >= 4 { Parameters::WeightQuads } else { Parameters::Weight };
-            all.push(Kernel::BackwardRows { element, parameters, dx: true });
+            let rows = [RowsFrom::Own, RowsFrom::Stored];
+            for units in Kernel::ROWS {
+                all.extend(rows.map(|rows| Kernel::BackwardRows { element, units, parameters, rows }));
+            }
             let from = [StatisticsFrom::Stored, StatisticsFrom::Running];
             all.extend(from.map(|from| Kernel::BackwardColumns { element, from }));
         }

@@ -1,6 +1,6 @@
 //! What each kernel is called, who runs it and what it binds.
 
-use super::{Binding, Element, Kernel, Parameters, Save, Settle, StatisticsFrom, Team, settle_if};
+use super::{Binding, Element, Kernel, Parameters, RowsFrom, Save, Settle, StatisticsFrom, Team, settle_if};
 
 impl Parameters {
     /// Where their gradients go.
@@ -44,6 +44,12 @@ impl Settle {
 impl Kernel {
     /// Samples of a column that an invocation holds in registers at once.
     pub const COLUMN_UNITS: u32 = 8;
+
+    /// Rows that `backward_rows` may hold the coefficients of.
+    pub const ROWS: [u32; 2] = [8, 16];
+
+    /// Channels of a team of `backward_combine`, where it owns several.
+    pub const NEIGHBOURS: u32 = 4;
 
     /// What a browser needs before a kernel whose team is a subgroup.
     pub const BROWSER_SUBGROUPS: &'static str = "enable subgroups;\nrequires subgroup_id;\n";
@@ -192,12 +198,12 @@ impl Kernel {
                 }
                 writes.push(Binding::Dx);
             }
-            Kernel::BackwardRows { parameters, dx, .. } => {
+            Kernel::BackwardRows { parameters, rows, .. } => {
                 reads.extend([Binding::X, Binding::Dy]);
                 reads.extend(parameters.bindings());
-                reads.push(if dx { Binding::Coefficients } else { Binding::Statistics });
+                reads.push(if rows == RowsFrom::Stored { Binding::Coefficients } else { Binding::Statistics });
                 writes.push(Binding::Sums);
-                writes.extend(dx.then_some(Binding::Dx));
+                writes.extend((rows != RowsFrom::Statistics).then_some(Binding::Dx));
             }
         }
         let reads = reads.into_iter().map(|binding| (binding, false));

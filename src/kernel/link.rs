@@ -1,6 +1,6 @@
 //! A kernel's text: which pieces are concatenated.
 
-use super::{Element, Kernel, Parameters, Save, Settle, StatisticsFrom, Team, settle_if};
+use super::{Element, Kernel, Parameters, RowsFrom, Save, Settle, StatisticsFrom, Team, settle_if};
 use crate::dtype::DType;
 
 macro_rules! piece {
@@ -115,6 +115,20 @@ impl Save {
     }
 }
 
+impl RowsFrom {
+    fn pieces(self) -> Vec<&'static str> {
+        let out = if self == RowsFrom::Statistics { piece!("part/gradient_none") } else { piece!("part/gradient_out") };
+        let known = match self {
+            RowsFrom::Own => vec![piece!("part/statistics_stored"), piece!("part/rows_own")],
+            RowsFrom::Stored => [coefficients_pieces(None), vec![piece!("part/rows_stored")]].concat(),
+            RowsFrom::Statistics => {
+                [coefficients_pieces(Some(StatisticsFrom::Stored)), vec![piece!("part/rows_stored")]].concat()
+            }
+        };
+        [vec![out], known].concat()
+    }
+}
+
 /// What a kernel knows of a row before its dx, which goes through the statistics unless they are taken as constants.
 fn coefficients_pieces(constants: Option<StatisticsFrom>) -> Vec<&'static str> {
     match constants {
@@ -209,7 +223,7 @@ impl Kernel {
             Kernel::BackwardColumns { from, .. } => {
                 pieces.extend([piece!("part/full"), piece!("part/columns"), units_piece(Kernel::COLUMN_UNITS)]);
                 pieces.extend(from.pieces());
-                pieces.extend([piece!("part/column_sums"), piece!("backward_columns")]);
+                pieces.extend([piece!("part/sums_out"), piece!("part/column_sums"), piece!("backward_columns")]);
             }
             Kernel::BackwardCombine { sets, parameters, .. } => {
                 let weights = sets.unwrap_or(Parameters::None);
@@ -244,12 +258,11 @@ impl Kernel {
                 pieces.extend(coefficients_pieces(running.then_some(StatisticsFrom::Running)));
                 pieces.push(piece!("backward_apply_columns"));
             }
-            Kernel::BackwardRows { parameters, element, dx } => {
-                pieces.push(if dx { piece!("part/gradient_out") } else { piece!("part/gradient_none") });
-                pieces.extend([piece!("part/full"), piece!("part/columns"), units_piece(Kernel::COLUMN_UNITS)]);
+            Kernel::BackwardRows { parameters, element, units, rows } => {
+                pieces.extend([piece!("part/full"), piece!("part/columns"), units_piece(units)]);
                 pieces.extend(parameters.unit_pieces(element.width));
-                pieces.extend(coefficients_pieces((!dx).then_some(StatisticsFrom::Stored)));
-                pieces.extend([piece!("part/column_sums"), piece!("backward_rows")]);
+                pieces.extend(rows.pieces());
+                pieces.extend([piece!("part/sums_out"), piece!("part/column_sums"), piece!("backward_rows")]);
             }
             _ => {}
         }

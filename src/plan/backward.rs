@@ -2,10 +2,10 @@
 
 use super::fit::{PER_ELEMENT, PER_ROW, Rows, index};
 use super::planner::Planner;
-use super::{Pass, Plan, Scratch, Step};
+use super::{Pass, Plan, Route, Scratch, Step};
 use crate::error::Result;
 use crate::geometry::Source;
-use crate::kernel::{Element, Kernel, Parameters, Params, StatisticsFrom};
+use crate::kernel::{Element, Kernel, Parameters, Params, RowsFrom, StatisticsFrom, Team};
 use crate::spec::NormSpec;
 
 /// Where a combine finds the sums of each set and of each channel: runs of `run` neighbours, `run_stride` apart.
@@ -24,6 +24,11 @@ impl Walk {
     /// `units` neighbours for each.
     fn contiguous(units: usize) -> Walk {
         Walk { first: 0, stride: units, run: units, run_stride: 0, units }
+    }
+
+    /// One in each of `chunks` rows of `columns` sums.
+    fn columns(first: usize, columns: usize, chunks: usize) -> Walk {
+        Walk { first, stride: 1, run: 1, run_stride: columns, units: chunks }
     }
 }
 
@@ -135,44 +140,65 @@ impl Planner<'_> {
 
     /// Rows whose elements have weights of their own: layer and RMS norm.
     fn backward_weighted_rows(&self) -> Result<Plan> {
-        let geometry = self.geometry;
         let rows = self.instances();
-        let parameters = self.parameters(false);
-        let (mut steps, segments) = self.sums(rows, StatisticsFrom::Stored, true, (1, geometry.rows), &[])?;
-        let of_rows = rows.count * segments;
-        let of_set = Walk::contiguous(segments);
-        let mut scratch = Scratch { coefficients: geometry.rows as u64, ..Scratch::default() };
-        let columns = rows.len;
-        // The sums have their weights already.
-        let weighted = Some(Parameters::None);
-        let of_column = |first, chunks| Walk { first, stride: 1, run: 1, run_stride: columns, units: chunks };
-        if let Some(element) = self.widest(rows.len) {
-            steps.push(self.combine_sums(weighted, Parameters::None, of_set, (Walk::NOWHERE, 0), segments)?);
-            let weights = self.parameters(self.quads(rows, element)).without_bias();
-            let kernel = Kernel::BackwardRows { element, parameters: weights, dx: true };
-            let chunks = self.row_blocks(&mut steps, rows, kernel, element, 0)?;
-            steps.push(self.combine_sums(None, parameters, Walk::NOWHERE, (of_column(0, chunks), columns), 1)?);
-            scratch.sums = of_rows.max(chunks * columns) as u64;
+        let Some(element) = self.widest(rows.len) else { return self.backward_shared_words(rows) };
+        let weights = self.parameters(self.quads(rows, element)).without_bias();
+        let mut scratch = Scratch::default();
+        let units = rows.len / element.width as usize;
+        let (mut steps, why) = if self.blocks_of_rows(units) {
+            (vec![], "blocks of rows with their sums of columns, combine")
         } else {
-            // Words that two rows share are not written by columns.
-            let element = Element { dtype: self.dtype, width: 1 };
-            let kernel = Kernel::BackwardRows { element, parameters: Parameters::None, dx: false };
-            let chunks = self.row_blocks(&mut steps, rows, kernel, element, of_rows.div_ceil(columns))?;
-            let first = of_rows.div_ceil(columns) * columns;
-            steps.push(self.combine_sums(
-                weighted,
-                parameters,
-                of_set,
-                (of_column(first, chunks), columns),
-                segments,
-            )?);
-            steps.extend(self.backward_apply(rows, (1, geometry.rows), false)?);
-            scratch.sums = (first + chunks * columns) as u64;
-        }
-        Ok(Plan { steps, scratch, why: "sums of rows, combine, dx and sums of columns, combine".into() })
+            let (mut steps, segments) = self.sums(rows, StatisticsFrom::Stored, true, (1, rows.count), &[])?;
+            let weighted = Some(Parameters::None);
+            let of_set = Walk::contiguous(segments);
+            steps.push(self.combine_sums(weighted, Parameters::None, of_set, (Walk::NOWHERE, 0), segments)?);
+            scratch.coefficients = rows.count as u64;
+            scratch.sums = (rows.count * segments) as u64;
+            (steps, "sums of rows, combine, dx and sums of columns, combine")
+        };
+        let from = if steps.is_empty() { RowsFrom::Own } else { RowsFrom::Stored };
+        // Few rows at once where they are long: an invocation has to loop over all of them.
+        let units = if units > 512 { Kernel::ROWS[0] } else { Kernel::ROWS[1] };
+        let kernel = Kernel::BackwardRows { element, units, parameters: weights, rows: from };
+        let chunks = self.row_blocks(&mut steps, rows, kernel, element, 0)?;
+        let of_column = (Walk::columns(0, rows.len, chunks), rows.len);
+        steps.push(self.combine_sums(None, self.parameters(false), Walk::NOWHERE, of_column, 1)?);
+        scratch.sums = scratch.sums.max((chunks * rows.len) as u64);
+        Ok(Plan { steps, scratch, why: why.into() })
     }
 
-    /// Steps that own blocks of columns in chunks of rows; how many chunks of sums they leave, after `first` others.
+    /// Whether blocks of whole rows are small enough to be read twice from a cache: a block is one invocation's.
+    fn blocks_of_rows(&self, units: usize) -> bool {
+        let forced = matches!(self.strategy.route, Some(Route::Fused));
+        let chosen = self.caps.software && self.strategy.route.is_none();
+        (forced || chosen) && matches!(self.strategy.team, None | Some(Team::Invocation)) && units <= 1024
+    }
+
+    /// Layer and RMS norm of 16-bit rows of odd length, which share words: no block of columns can write dx.
+    fn backward_shared_words(&self, rows: Rows) -> Result<Plan> {
+        let element = Element { dtype: self.dtype, width: 1 };
+        let (mut steps, segments) = self.sums(rows, StatisticsFrom::Stored, true, (1, rows.count), &[])?;
+        let kernel = Kernel::BackwardRows {
+            element,
+            units: Kernel::ROWS[0],
+            parameters: Parameters::None,
+            rows: RowsFrom::Statistics,
+        };
+        // After the sums of the rows.
+        let first = rows.count * segments;
+        let chunks = self.row_blocks(&mut steps, rows, kernel, element, first)?;
+        let of_column = (Walk::columns(first, rows.len, chunks), rows.len);
+        let of_set = Walk::contiguous(segments);
+        let weighted = Some(Parameters::None);
+        steps.push(self.combine_sums(weighted, self.parameters(false), of_set, of_column, segments)?);
+        steps.extend(self.backward_apply(rows, (1, rows.count), false)?);
+        let scratch =
+            Scratch { sums: (first + chunks * rows.len) as u64, coefficients: rows.count as u64, ..Scratch::default() };
+        Ok(Plan { steps, scratch, why: "rows share words: sums of rows and of columns, combine, apply".into() })
+    }
+
+    /// Steps that own blocks of columns in chunks of rows; how many sums they leave for each column, after `first`
+    /// others.
     fn row_blocks(
         &self,
         steps: &mut Vec<Step>,
@@ -181,13 +207,21 @@ impl Planner<'_> {
         element: Element,
         first: usize,
     ) -> Result<usize> {
+        let mut constants = vec![];
+        if let Kernel::BackwardRows { rows: from, units, .. } = kernel {
+            constants.extend((from != RowsFrom::Statistics).then(|| self.accumulate()));
+            let centered = u32::from(!matches!(self.spec, NormSpec::Rms(_)));
+            if from == RowsFrom::Own {
+                let whole = rows.len.is_multiple_of((units * element.width) as usize);
+                constants.extend([("CENTERED", centered), ("WHOLE", u32::from(whole))]);
+            }
+        }
         let mut chunks = 0;
         for slice in self.slices(rows)? {
-            let constants =
-                if matches!(kernel, Kernel::BackwardRows { dx: true, .. }) { vec![self.accumulate()] } else { vec![] };
-            let mut step = self.column_step(kernel, element, slice.clone(), constants)?;
-            step.params.partial_first = index(first + chunks, "partial sums")?;
+            let mut step = self.column_step(kernel, element, slice.clone(), constants.clone())?;
+            step.params.partial_first = index(first + chunks * rows.len, "partial sums")?;
             step.params.statistics_period = index(rows.count, "rows")?;
+            step.params.row_len = index(rows.len, "a row")?;
             step.bytes = self.bytes(&slice, rows.len);
             chunks += step.params.segments as usize;
             steps.push(step);
@@ -260,7 +294,11 @@ impl Planner<'_> {
             NormSpec::Group(_) if sets == Some(Parameters::Weight) => PER_ELEMENT,
             _ => PER_ROW,
         };
-        let mut constants = vec![("AFFINE", affine), ("CONTIGUOUS", u32::from(of_set.run == of_set.units))];
+        let mut constants = vec![
+            ("TOGETHER", u32::from(of_channel.run == 1)),
+            ("AFFINE", affine),
+            ("CONTIGUOUS", u32::from(of_set.run == of_set.units)),
+        ];
         if sets.is_some() {
             constants.push(("CENTERED", u32::from(!matches!(self.spec, NormSpec::Rms(_)))));
         }

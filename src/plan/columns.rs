@@ -7,7 +7,7 @@ use super::fit::index;
 use super::planner::{BUSY_GPU, BUSY_SOFTWARE, Planner};
 use super::{MAX_ITERATIONS, Plan, Scratch, Step};
 use crate::error::Result;
-use crate::kernel::{Element, Kernel, Params, StatisticsFrom, Team};
+use crate::kernel::{Element, Kernel, Params, RowsFrom, StatisticsFrom, Team};
 use crate::spec::NormSpec;
 
 /// Spatial sizes below this are summed as columns (neighbouring channels in step) rather than plane by plane.
@@ -76,7 +76,13 @@ impl Planner<'_> {
             (1, samples.div_ceil(invocations.div_ceil(units)))
         };
         let most = MAX_ITERATIONS as usize / (4 * block);
-        let chunk = chunk.clamp(2 * held, most.max(2 * held)).next_multiple_of(held);
+        let (block, chunk) = match kernel {
+            // As many rows as it holds the coefficients of; all of their columns, if it finds these itself.
+            Kernel::BackwardRows { units: held, rows, .. } => {
+                (if rows == RowsFrom::Own { units } else { block }, held as usize)
+            }
+            _ => (block, chunk.clamp(2 * held, most.max(2 * held)).next_multiple_of(held)),
+        };
         let params = Params {
             rows: index(units.div_ceil(block), "channels")?,
             first: index(slice.start, "samples")?,

@@ -233,7 +233,11 @@ impl Planner<'_> {
         Size { workgroup, lanes }: Size,
     ) -> Result<Step> {
         let teams = match kernel {
-            Kernel::BackwardCombine { .. } => u64::from(params.rows) + u64::from(params.channels),
+            Kernel::BackwardCombine { .. } => {
+                let together = constants.contains(&("TOGETHER", 1));
+                let channels = if together { params.channels.div_ceil(Kernel::NEIGHBOURS) } else { params.channels };
+                u64::from(params.rows) + u64::from(channels)
+            }
             // Each lane has an instance; one more team sums up.
             Kernel::BackwardMix { .. } => u64::from(params.rows.div_ceil(lanes)) + 1,
             _ => u64::from(params.rows) * u64::from(params.segments.max(1)),

@@ -1,0 +1,28 @@
+// The coefficients of rows first, first + 1, .. of a block that has all of their columns, from the rows themselves. What is
+// read here is still in the cache when dx is made of it.
+override WHOLE: bool = false;   // no tile of a row is cut short
+override CENTERED: bool = true; // false for RMS norm, whose mean is no statistic
+
+fn know(known: ptr<function, array<Coefficients, UNITS>>, block: Block, first: u32) {
+    for (var k = 0u; k < UNITS; k++) {
+        let end = select(0u, params.units, FULL || first + k < block.samples);
+        let row = select(0u, first + k, end > 0u);
+        let s = statistics_for(params.first + row);
+        let start = row * params.units;
+        var own = Sums();
+        for (var i = 0u; i < end; i += UNITS) {
+            var sum_dy = splat(0.0);
+            var sum_x = splat(0.0);
+            for (var j = 0u; j < UNITS; j++) {
+                if WHOLE || i + j < end {
+                    let h = mul(unpack(load_dy(start + i + j)), weight_unit((i + j) * WIDTH));
+                    sum_dy += h;
+                    sum_x += mul(h, (unpack(load(start + i + j)) - splat(s.shift)) - splat(s.mean));
+                }
+            }
+            own = add(own, total(sum_dy), total(sum_x) * s.scale);
+        }
+        let share = closed(own) * (1.0 / f32(params.row_len));
+        (*known)[k] = coefficients_of(s, vec2(select(0.0, share.x, CENTERED), share.y));
+    }
+}
