@@ -16,7 +16,7 @@ pub struct Gradient {
     pub value: ArrayD<f64>,
     /// Of each element, the size of what was added up to it.
     pub magnitude: ArrayD<f64>,
-    /// The most elements behind any sum in it.
+    /// The most elements behind any sum or statistic in it.
     pub terms: usize,
 }
 
@@ -165,16 +165,14 @@ pub fn backward(spec: &NormSpec, mode: Mode, state: &State, x: &ArrayD<f64>, dy:
         };
         Array1::from(sums).into_shape_with_order(spec.parameter_shape()).expect("one sum per parameter")
     };
-    let parameter = |terms: Array3<f64>, sizes: Array3<f64>| {
-        let count = terms.len() / if trailing { spatial } else { channels };
-        of(summed(&terms), summed(&sizes), count)
-    };
+    let count = input.len() / if trailing { spatial } else { channels };
+    let parameter = |values: Array3<f64>, sizes: Array3<f64>, terms| of(summed(&values), summed(&sizes), terms);
     let size = dy.mapv(f64::abs);
     let shaped = |array: Array3<f64>| array.into_shape_with_order(x.shape()).expect("it has `x`'s number of elements");
     Ok(Gradients {
         input: of(shaped(dx), shaped(magnitude), terms),
-        weight: spec.has_weight().then(|| parameter(&dy * &normalized, &size * &around)),
-        bias: spec.has_bias().then(|| parameter(dy.clone(), size.clone())),
+        weight: spec.has_weight().then(|| parameter(&dy * &normalized, &size * &around, count.max(terms))),
+        bias: spec.has_bias().then(|| parameter(dy.clone(), size.clone(), count)),
         mean_weight,
         var_weight,
     })

@@ -20,3 +20,4 @@ mod state_dict;
 mod tensors;
 mod threads;
 mod torch;
+mod training;

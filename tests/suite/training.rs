@@ -1,0 +1,229 @@
+//! Training from the caller's side: what a saved forward holds, where gradients go, parameters that are live, and what is
+//! refused.
+
+use gpunorm::{
+    BatchNorm, DType, Error, GpuNorm, Gradients, GroupNorm, InstanceNorm, LayerNorm, NormSpec, RmsNorm, Saved,
+    Strategy, SwitchableNorm, Tensor,
+};
+use ndarray::{ArrayD, arr1};
+
+use super::state::{batch, every_spec, layer};
+use super::{adapters, compare, data};
+
+fn tensor(array: &ArrayD<f32>) -> Tensor {
+    Tensor::from_array(adapters::first(), array).unwrap()
+}
+
+/// All gradients, bit for bit.
+fn bits(gradients: &Gradients) -> Vec<Vec<u32>> {
+    let Gradients { input, weight, bias, mean_weight, var_weight, .. } = gradients;
+    let all = [Some(input), weight.as_ref(), bias.as_ref(), mean_weight.as_ref(), var_weight.as_ref()];
+    let values = |tensor: &Tensor| tensor.to_array().unwrap().iter().map(|value| value.to_bits()).collect();
+    all.into_iter().flatten().map(values).collect()
+}
+
+/// A layer in a state of random values, a saved forward of it, and dy.
+fn saved(spec: &NormSpec) -> (GpuNorm, Saved, Tensor) {
+    let norm = layer(spec, &data::state(spec));
+    let x = batch(0);
+    let (_, saved) = norm.forward_saved(&tensor(&x)).unwrap();
+    (norm, saved, tensor(&x.mapv(|value| 1.0 - value * value)))
+}
+
+#[test]
+fn what_a_saved_forward_holds_is_what_counts() {
+    for spec in every_spec() {
+        for evaluation in [false, true] {
+            let (mut norm, mut held, dy) = saved(&spec);
+            if evaluation {
+                norm.eval();
+                held = norm.forward_saved(&tensor(&batch(0))).unwrap().1;
+            }
+            let expected = bits(&norm.backward(&dy, &held).unwrap());
+            assert_eq!(bits(&norm.backward(&dy, &held).unwrap()), expected, "twice, {spec:?}");
+
+            // Another forward, of another shape, that moves the running statistics and uses the scratch.
+            norm.train();
+            norm.forward_saved(&tensor(&batch(2))).unwrap();
+            assert_eq!(bits(&norm.backward(&dy, &held).unwrap()), expected, "another forward, {spec:?}");
+            // Other parameters: loaded, written in place, replaced.
+            let mut other = compare::state_dict(&data::state(&spec));
+            let keys: Vec<String> = other.iter().map(|(key, _)| key.to_owned()).collect();
+            for key in keys.iter().filter(|key| *key != "num_batches_tracked") {
+                let value = other.get(key).unwrap() + 1.5;
+                other.insert(key.clone(), value);
+            }
+            norm.load_state_dict(&other, "").unwrap();
+            if let Some(weight) = norm.weight() {
+                let values = vec![7f32; weight.len()];
+                norm.gpu().queue().write_buffer(weight.buffer(), weight.offset(), bytemuck::cast_slice(&values));
+                let ones = tensor(&ArrayD::ones(weight.shape()));
+                norm.set_weight(&ones).unwrap();
+            }
+            assert_eq!(bits(&norm.backward(&dy, &held).unwrap()), expected, "other parameters, {spec:?}");
+            // Another mode and strategy.
+            if evaluation {
+                norm.train()
+            } else {
+                norm.eval()
+            }
+            assert_eq!(bits(&norm.backward(&dy, &held).unwrap()), expected, "another mode, {spec:?}");
+            norm.set_strategy(Strategy::default());
+            assert_eq!(bits(&norm.backward(&dy, &held).unwrap()), expected, "a cleared cache, {spec:?}");
+        }
+    }
+}
+
+#[test]
+fn gradients_accumulate() {
+    for spec in every_spec() {
+        let (norm, held, dy) = saved(&spec);
+        let once = norm.backward(&dy, &held).unwrap();
+        let sums = norm.zero_gradients(&held).unwrap().accumulate(true);
+        for _ in 0..3 {
+            let mut encoder = norm.gpu().device().create_command_encoder(&Default::default());
+            norm.encode_backward(&mut encoder, &dy, &held, &sums).unwrap();
+            norm.gpu().queue().submit([encoder.finish()]);
+        }
+        let thrice = |bits: &u32| {
+            let value = f32::from_bits(*bits);
+            value + value + value
+        };
+        for (sum, one) in bits(&sums).iter().zip(bits(&once)) {
+            let sum: Vec<f32> = sum.iter().map(|bits| f32::from_bits(*bits)).collect();
+            assert_eq!(sum, one.iter().map(thrice).collect::<Vec<_>>(), "{spec:?}");
+        }
+        // Without it they are replaced.
+        let replaced = sums.accumulate(false);
+        let mut encoder = norm.gpu().device().create_command_encoder(&Default::default());
+        norm.encode_backward(&mut encoder, &dy, &held, &replaced).unwrap();
+        norm.gpu().queue().submit([encoder.finish()]);
+        assert_eq!(bits(&replaced), bits(&once), "{spec:?}");
+    }
+}
+
+/// Only the app's submission runs it, even when everything but the gradients is gone by then and its memory was asked for.
+#[test]
+fn a_recorded_backward_waits_for_its_submission() {
+    for spec in every_spec() {
+        let (norm, held, dy) = saved(&spec);
+        let expected = bits(&norm.backward(&dy, &held).unwrap());
+        let gradients = norm.zero_gradients(&held).unwrap();
+        let mut encoder = norm.gpu().device().create_command_encoder(&Default::default());
+        norm.encode_backward(&mut encoder, &dy, &held, &gradients).unwrap();
+        assert!(bits(&gradients).iter().flatten().all(|&bits| bits == 0), "{spec:?}");
+        drop((held, dy));
+        let others: Vec<_> = (0..8).map(|n| norm.forward_saved(&tensor(&batch(n % 3))).unwrap()).collect();
+        norm.gpu().queue().submit([encoder.finish()]);
+        assert_eq!(bits(&gradients), expected, "{spec:?}");
+        drop(others);
+    }
+}
+
+#[test]
+fn sums_of_nothing_are_zero() {
+    let specs: [NormSpec; 4] = [
+        BatchNorm::new(3).into(),
+        InstanceNorm::new(3).affine(true).into(),
+        LayerNorm::new([3, 2]).into(),
+        SwitchableNorm::new(3).into(),
+    ];
+    for spec in specs {
+        let norm = layer(&spec, &data::state(&spec));
+        let x = tensor(&ArrayD::zeros(vec![0, 3, 2]));
+        let (y, held) = norm.forward_saved(&x).unwrap();
+        assert_eq!(y.shape(), [0, 3, 2]);
+        let gradients = norm.backward(&x, &held).unwrap();
+        assert_eq!(gradients.input.shape(), [0, 3, 2]);
+        assert!(bits(&gradients).iter().flatten().all(|&bits| bits == 0), "{spec:?}");
+        assert_eq!(gradients.weight.unwrap().len(), norm.weight().unwrap().len());
+    }
+}
+
+#[test]
+fn parameters_are_live() {
+    let gpu = adapters::first();
+    let mut norm = GpuNorm::new(gpu, GroupNorm::new(1, 2)).unwrap();
+    let x = arr1(&[-1f32, 1.0, -1.0, 1.0]).into_shape_with_order([1, 2, 2]).unwrap();
+    let plain = norm.forward(&x).unwrap();
+    // Written in place.
+    let weight = norm.weight().unwrap().clone();
+    gpu.queue().write_buffer(weight.buffer(), weight.offset(), bytemuck::cast_slice(&[2f32, -1.0]));
+    let scaled = norm.forward(&x).unwrap();
+    assert_eq!(scaled[[0, 0, 0]], 2.0 * plain[[0, 0, 0]]);
+    assert_eq!(scaled[[0, 1, 0]], -plain[[0, 1, 0]]);
+    // Replaced, and written through the app's own handle later.
+    let mine = tensor(&arr1(&[0.5f32, 0.25]).into_dyn());
+    norm.set_weight(&mine).unwrap();
+    norm.set_bias(&tensor(&arr1(&[1f32, 2.0]).into_dyn())).unwrap();
+    let replaced = norm.forward(&x).unwrap();
+    assert_eq!(replaced[[0, 0, 1]], 0.5 * plain[[0, 0, 1]] + 1.0);
+    assert_eq!(replaced[[0, 1, 1]], 0.25 * plain[[0, 1, 1]] + 2.0);
+    gpu.queue().write_buffer(mine.buffer(), mine.offset(), bytemuck::cast_slice(&[0f32, 0.0]));
+    assert!(norm.forward(&x).unwrap().iter().zip([1.0, 1.0, 2.0, 2.0]).all(|(&y, bias)| y == bias));
+    assert_eq!(norm.state_dict("").unwrap().get("weight").unwrap(), &arr1(&[0f32, 0.0]).into_dyn());
+
+    let sn = GpuNorm::new(gpu, SwitchableNorm::new(2)).unwrap();
+    assert_eq!(sn.mean_weight().unwrap().shape(), [3]);
+    assert_eq!(sn.var_weight().unwrap().to_array().unwrap(), arr1(&[1f32, 1.0, 1.0]).into_dyn());
+    assert_eq!(sn.running_var().unwrap().to_array().unwrap(), arr1(&[1f32, 1.0]).into_dyn());
+    assert!(sn.running_mean().is_some() && norm.running_mean().is_none() && norm.mean_weight().is_none());
+}
+
+#[test]
+fn what_is_refused() {
+    let gpu = adapters::first();
+    let (norm, held, dy) = saved(&BatchNorm::new(6).into());
+    let refused = |dy: &Tensor, held: &Saved, gradients: &Gradients| {
+        let mut encoder = gpu.device().create_command_encoder(&Default::default());
+        norm.encode_backward(&mut encoder, dy, held, gradients).unwrap_err()
+    };
+    let fresh = || norm.zero_gradients(&held).unwrap();
+    let but = |change: &dyn Fn(&mut Gradients)| {
+        let mut gradients = fresh();
+        change(&mut gradients);
+        gradients
+    };
+    let other = saved(&BatchNorm::new(6).into());
+    assert_eq!(refused(&dy, &other.1, &fresh()), Error::OtherLayer);
+    assert_eq!(norm.backward(&dy, &other.1).unwrap_err(), Error::OtherLayer);
+    assert_eq!(norm.zero_gradients(&other.1).unwrap_err(), Error::OtherLayer);
+    assert_eq!(norm.plan_backward(&other.1).unwrap_err(), Error::OtherLayer);
+
+    assert!(matches!(refused(&tensor(&batch(1)), &held, &fresh()), Error::Shape { what: "dy", .. }));
+    let half = Tensor::from_array_as(gpu, &batch(0), DType::F16).unwrap();
+    assert!(matches!(refused(&half, &held, &fresh()), Error::ElementType { what: "dy", .. }));
+    let elsewhere = gpunorm::Gpu::new().unwrap();
+    let far = Tensor::from_array(&elsewhere, &batch(0)).unwrap();
+    assert_eq!(refused(&far, &held, &fresh()), Error::OtherDevice { what: "dy" });
+
+    let without = but(&|g| g.weight = None);
+    assert_eq!(refused(&dy, &held, &without), Error::NoGradient { name: "weight" });
+    let six = tensor(&ArrayD::zeros(vec![6]));
+    let with = but(&|g| g.mean_weight = Some(six.clone()));
+    assert_eq!(refused(&dy, &held, &with), Error::NoParameter { name: "mean_weight" });
+    let wrong = but(&|g| g.bias = Some(tensor(&ArrayD::zeros(vec![5]))));
+    assert!(matches!(refused(&dy, &held, &wrong), Error::Shape { what: "bias", .. }));
+    let wrong = but(&|g| g.input = half.clone());
+    assert!(matches!(refused(&dy, &held, &wrong), Error::ElementType { .. }));
+    let aliased = but(&|g| g.input = dy.clone());
+    assert_eq!(refused(&dy, &held, &aliased), Error::Aliasing { what: "input's gradient", with: "dy" });
+    let aliased = but(&|g| (g.weight, g.bias) = (Some(six.clone()), Some(six.clone())));
+    assert_eq!(refused(&dy, &held, &aliased), Error::Aliasing { what: "bias", with: "weight" });
+
+    let mut plain = GpuNorm::new(gpu, RmsNorm::new([6])).unwrap();
+    assert_eq!(plain.set_bias(&six).unwrap_err(), Error::NoParameter { name: "bias" });
+    assert!(matches!(plain.set_weight(&tensor(&ArrayD::zeros(vec![3]))), Err(Error::Shape { .. })));
+    let half = Tensor::from_array_as(gpu, &ArrayD::zeros(vec![6]), DType::F16).unwrap();
+    assert!(matches!(plain.set_weight(&half), Err(Error::ElementType { .. })));
+    let far = Tensor::from_array(&elsewhere, &ArrayD::zeros(vec![6])).unwrap();
+    assert_eq!(plain.set_weight(&far).unwrap_err(), Error::OtherDevice { what: "weight" });
+    assert!(matches!(plain.forward_saved(&far), Err(Error::OtherDevice { .. })));
+
+    // An output over a live parameter.
+    let row = tensor(&ArrayD::zeros(vec![6]));
+    let mut encoder = gpu.device().create_command_encoder(&Default::default());
+    plain.set_weight(&row).unwrap();
+    let refused = plain.encode_forward(&mut encoder, &six, &row).unwrap_err();
+    assert_eq!(refused, Error::Aliasing { what: "output", with: "layer's parameters" });
+}
