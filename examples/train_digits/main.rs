@@ -1,0 +1,129 @@
+//! What norms are for: `cargo run --release --example train_digits` trains one small network on printed digits, once
+//! without a norm and once with each, at a learning rate that only the normalized ones bear. See `HELP`.
+
+mod digits;
+mod network;
+mod plot;
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use gpunorm::{BatchNorm, Gpu, GroupNorm, InstanceNorm, LayerNorm, NormSpec, RmsNorm, SwitchableNorm};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use digits::Random;
+use network::{CHANNELS, Network, PLACES};
+use plot::Line;
+
+const HELP: &str = "\
+usage: train_digits [--steps N] [--rate R] [--out FOLDER]
+
+Trains a small network on printed digits, without a norm and with each, on the same pictures. The norms run on the GPU,
+forward and backward, the linear layers on the CPU.
+
+--steps N      steps of 64 pictures, 200 by default
+--rate R       the learning rate, 0.03 by default
+--out FOLDER   where loss.svg and switchable_norm.svg go, target/train_digits by default";
+
+const BATCH: usize = 64;
+const TESTED: usize = 1000;
+
+struct Options {
+    steps: usize,
+    rate: f32,
+    out: PathBuf,
+}
+
+fn options() -> Result<Option<Options>, String> {
+    let mut options = Options { steps: 200, rate: 0.03, out: "target/train_digits".into() };
+    let mut args = std::env::args().skip(1);
+    while let Some(arg) = args.next() {
+        let mut value = || args.next().ok_or(format!("{arg} needs a value\n\n{HELP}"));
+        let wrong = |value: &str| format!("{arg}: {value} will not do\n\n{HELP}");
+        match arg.as_str() {
+            "--steps" => {
+                let value = value()?;
+                options.steps = value.parse().ok().filter(|&steps| steps > 0).ok_or_else(|| wrong(&value))?;
+            }
+            "--rate" => {
+                let value = value()?;
+                options.rate = value.parse().ok().filter(|&rate| rate > 0.0).ok_or_else(|| wrong(&value))?;
+            }
+            "--out" => options.out = value()?.into(),
+            "--help" | "-h" => {
+                println!("{HELP}");
+                return Ok(None);
+            }
+            unknown => return Err(format!("no such option: {unknown}\n\n{HELP}")),
+        }
+    }
+    Ok(Some(options))
+}
+
+fn main() -> ExitCode {
+    let done = options().map_err(Into::into).and_then(|options| options.map_or(Ok(()), |options| run(&options)));
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("train_digits: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> Result<(), Box<dyn Error>> {
+    let gpu = Gpu::new()?;
+    println!(
+        "{}, {} steps of {BATCH} pictures, learning rate {}",
+        gpu.adapter_info().name,
+        options.steps,
+        options.rate
+    );
+    println!("\n{:<16} {:>10} {:>10} {:>10}", "norm", "first loss", "last loss", "accuracy");
+    let norms: [(&str, Option<NormSpec>); 7] = [
+        ("none", None),
+        ("BatchNorm", Some(BatchNorm::new(CHANNELS).into())),
+        ("LayerNorm", Some(LayerNorm::new([CHANNELS, PLACES]).into())),
+        ("GroupNorm", Some(GroupNorm::new(4, CHANNELS).into())),
+        ("InstanceNorm", Some(InstanceNorm::new(CHANNELS).affine(true).into())),
+        ("SwitchableNorm", Some(SwitchableNorm::new(CHANNELS).into())),
+        ("RmsNorm", Some(RmsNorm::new([CHANNELS, PLACES]).into())),
+    ];
+    let bar = ProgressBar::new((norms.len() * options.steps) as u64);
+    bar.set_style(ProgressStyle::with_template("{msg:<16} {wide_bar} {pos}/{len} steps, {eta} left")?);
+
+    let tested = digits::batch(&mut Random::new(2), TESTED);
+    let mut curves = vec![];
+    let mut shares: Vec<Line> = ["instance", "layer", "batch", "instance", "layer", "batch"]
+        .map(|name| Line { name: name.to_owned(), values: vec![] })
+        .into();
+    for (name, norm) in norms {
+        bar.set_message(name);
+        let mut network = Network::new(&gpu, norm.as_ref())?;
+        let mut random = Random::new(3);
+        let mut losses = vec![];
+        for _ in 0..options.steps {
+            if let Some(now) = network.norm().map(|norm| norm.shares()).transpose()?.flatten() {
+                shares.iter_mut().zip(now).for_each(|(line, share)| line.values.push(share));
+            }
+            losses.push(network.train(&digits::batch(&mut random, BATCH), options.rate)?);
+            bar.inc(1);
+        }
+        network.evaluate();
+        let accuracy = 100.0 * network.accuracy(&tested)?;
+        let last = &losses[losses.len() - losses.len().min(10)..];
+        let (first, last) = (losses[0], last.iter().sum::<f32>() / last.len() as f32);
+        bar.suspend(|| println!("{name:<16} {first:>10.3} {last:>10.3} {accuracy:>8.1} %"));
+        curves.push(Line { name: name.to_owned(), values: losses });
+    }
+    bar.finish_and_clear();
+
+    std::fs::create_dir_all(&options.out)?;
+    let (loss, mixed) = (options.out.join("loss.svg"), options.out.join("switchable_norm.svg"));
+    plot::losses(&loss, &format!("Training on printed digits at a learning rate of {}", options.rate), 4.0, &curves)?;
+    plot::shares(&mixed, &shares)?;
+    println!("\nlosses are means, the last ones over 10 steps; accuracy is on {TESTED} pictures that it has not seen");
+    println!("wrote {} and {}", loss.display(), mixed.display());
+    Ok(())
+}
