@@ -4,7 +4,9 @@
 use gpunorm::geometry::Geometry;
 use gpunorm::plan::{Pass, Plan};
 use gpunorm::reference::{self, State};
-use gpunorm::{DType, Error, Gpu, GpuNorm, Gradients, Mode, NormSpec, Strategy, Tensor};
+use gpunorm::{
+    BatchNorm, DType, Error, Gpu, GpuNorm, Gradients, GroupNorm, LayerNorm, Mode, NormSpec, Strategy, Tensor,
+};
 use ndarray::ArrayD;
 
 use gpunorm::caps::Caps;
@@ -53,112 +55,116 @@ fn check_gradients(
     Ok(())
 }
 
-struct Layer {
-    norm: GpuNorm,
-    x: Tensor,
-    dy: Tensor,
+/// A case and what the oracle says of it, once for all adapters and variants.
+struct Case {
+    spec: NormSpec,
+    mode: Mode,
+    state: State,
+    x: ArrayD<f32>,
+    dy: ArrayD<f32>,
+    dtype: DType,
+    expected: reference::Gradients,
+    /// How far x̂ may be off besides.
+    off: f64,
+    /// The most that it is multiplied with.
+    r: f64,
 }
 
-impl Layer {
-    fn new(
-        gpu: &Gpu,
-        spec: &NormSpec,
-        mode: Mode,
-        state: &State,
-        (x, dy): (&ArrayD<f32>, &ArrayD<f32>),
-        dtype: DType,
-        strategy: Strategy,
-    ) -> Result<Layer, String> {
-        let mut norm = GpuNorm::new(gpu, spec.clone()).map_err(text)?;
-        norm.load_state_dict(&state_dict(state), "").map_err(text)?;
+impl Case {
+    /// `x` and `dy` are rounded to `dtype` first.
+    fn new(spec: &NormSpec, mode: Mode, state: State, x: &ArrayD<f32>, dy: &ArrayD<f32>, dtype: DType) -> Case {
+        let rounded = |array| Tensor::from_array_as(adapters::first(), array, dtype).unwrap().to_array().unwrap();
+        let (x, dy) = (rounded(x), rounded(dy));
+        let wide = x.mapv(f64::from);
+        let expected = reference::backward(spec, mode, &state, &wide, &dy.mapv(f64::from)).unwrap();
+        // What the tolerance does not speak of: adapters may flush subnormal numbers to 0, and the oracle itself rounds
+        // its means to 53 bits, which x̂ then is off by.
+        let forward = reference::forward(spec, mode, &mut state.clone(), &wide).unwrap();
+        let r = largest(&forward.inverse_std);
+        let off = r * (8.0 * 2f64.powi(-53) * largest(&wide) + f64::from(f32::MIN_POSITIVE));
+        Case { spec: spec.clone(), mode, state, x, dy, dtype, expected, off, r }
+    }
+
+    fn gradients(&self, gpu: &Gpu, strategy: Strategy) -> Result<Gradients, String> {
+        let mut norm = GpuNorm::new(gpu, self.spec.clone()).map_err(text)?;
+        norm.load_state_dict(&state_dict(&self.state), "").map_err(text)?;
         norm.set_strategy(strategy);
-        if mode == Mode::Evaluation {
+        if self.mode == Mode::Evaluation {
             norm.eval();
         }
-        let tensor = |array| Tensor::from_array_as(gpu, array, dtype).map_err(text);
-        Ok(Layer { norm, x: tensor(x)?, dy: tensor(dy)? })
+        let tensor = |array| Tensor::from_array_as(gpu, array, self.dtype).map_err(text);
+        let (_, saved) = norm.forward_saved(&tensor(&self.x)?).map_err(text)?;
+        norm.backward(&tensor(&self.dy)?, &saved).map_err(text)
     }
 
-    fn expected(&self, spec: &NormSpec, mode: Mode, state: &State) -> Result<reference::Gradients, String> {
-        let stored = |tensor: &Tensor| Ok::<_, String>(tensor.to_array().map_err(text)?.mapv(f64::from));
-        reference::backward(spec, mode, state, &stored(&self.x)?, &stored(&self.dy)?).map_err(text)
+    /// Fails if a gradient is out of tolerance.
+    fn check(&self, gpu: &Gpu, strategy: Strategy) -> Outcome {
+        let (gamma, dy) = (self.state.weight.as_ref().map_or(1.0, largest), self.dy.mapv(f64::from));
+        let allowance = |what: &str| match what {
+            "input" => self.off * self.r * gamma * largest(&dy) + f64::from(f32::MIN_POSITIVE),
+            "weight" => self.off * dy.mapv(f64::abs).sum(),
+            _ => f64::from(f32::MIN_POSITIVE),
+        };
+        check_gradients(&self.gradients(gpu, strategy)?, &self.expected, self.dtype, allowance)
+    }
+
+    /// The same, unless the forced strategy or small bindings rule it out by a typed error.
+    fn check_if_planned(&self, gpu: &Gpu, strategy: Strategy) -> Option<Outcome> {
+        let geometry = Geometry::new(&self.spec, self.mode, self.x.shape()).unwrap();
+        let passes = [Pass::Forward { saves: true }, Pass::Backward { parts: 1, accumulate: false }];
+        for pass in passes {
+            let plan = Plan::new(&self.spec, &geometry, self.dtype, gpu.caps(), strategy, pass);
+            if let Err(Error::Strategy { .. } | Error::TooLarge { .. }) = plan {
+                return None;
+            }
+        }
+        Some(self.check(gpu, strategy))
     }
 }
 
-/// Runs `x` and `dy`, rounded to `dtype`, on both; fails if a gradient is out of tolerance.
-fn check(
-    gpu: &Gpu,
-    spec: &NormSpec,
-    mode: Mode,
-    state: &State,
-    inputs: (&ArrayD<f32>, &ArrayD<f32>),
-    dtype: DType,
-    strategy: Strategy,
-) -> Outcome {
-    let layer = Layer::new(gpu, spec, mode, state, inputs, dtype, strategy)?;
-    let (_, saved) = layer.norm.forward_saved(&layer.x).map_err(text)?;
-    let found = layer.norm.backward(&layer.dy, &saved).map_err(text)?;
-    let expected = layer.expected(spec, mode, state)?;
-    // What the tolerance does not speak of: adapters may flush subnormal numbers to 0, and the oracle itself rounds its
-    // means to 53 bits, which x̂ then is off by.
-    let wide = |array: &ArrayD<f32>| array.mapv(f64::from);
-    let forward = reference::forward(spec, mode, &mut state.clone(), &wide(inputs.0)).map_err(text)?;
-    let (r, dy) = (largest(&forward.inverse_std), wide(inputs.1));
-    let off = r * (8.0 * 2f64.powi(-53) * largest(&wide(inputs.0)) + f64::from(f32::MIN_POSITIVE));
-    let gamma = state.weight.as_ref().map_or(1.0, largest);
-    let allowance = |what: &str| match what {
-        "input" => off * r * gamma * largest(&dy) + f64::from(f32::MIN_POSITIVE),
-        "weight" => off * dy.mapv(f64::abs).sum(),
-        _ => f64::from(f32::MIN_POSITIVE),
-    };
-    check_gradients(&found, &expected, dtype, allowance)
+/// A case of random parameters and dy, if the layer takes the shape.
+fn case(spec: &NormSpec, mode: Mode, shape: &[usize], values: &str, dtype: DType) -> Option<Case> {
+    Geometry::new(spec, mode, shape).ok()?;
+    let x = data::values(values, shape, row_len(spec, mode, shape));
+    let dy = data::values("normal", shape, 1).mapv(|value| 0.5 - value);
+    Some(Case::new(spec, mode, data::state(spec), &x, &dy, dtype))
+}
+
+/// Every adapter as it is, as other devices and under every strategy.
+fn everywhere() -> Vec<(String, Gpu, Strategy)> {
+    let all = adapters::all().iter().flat_map(|(name, gpu)| {
+        variants(gpu).into_iter().map(move |(variant, gpu, strategy)| (format!("{name}, {variant}"), gpu, strategy))
+    });
+    all.collect()
 }
 
 #[test]
 fn torch_fixtures() {
     let mut failures = Failures::default();
-    for (name, gpu) in adapters::all() {
-        for case in torch::cases() {
-            let (x, dy) = (case.x.mapv(|value| value as f32), case.dy.mapv(|value| value as f32));
-            let inputs = (&x, &dy);
-            let result = check(gpu, &case.spec, case.mode, &case.before, inputs, DType::F32, Strategy::default());
-            failures.check(|| format!("{name}, {}", case.name), result);
+    for fixture in torch::cases() {
+        let (x, dy) = (fixture.x.mapv(|value| value as f32), fixture.dy.mapv(|value| value as f32));
+        let case = Case::new(&fixture.spec, fixture.mode, fixture.before, &x, &dy, DType::F32);
+        for (name, gpu) in adapters::all() {
+            failures.check(|| format!("{name}, {}", fixture.name), case.check(gpu, Strategy::default()));
         }
     }
     failures.assert_none(200);
 }
 
-/// Runs a case, unless the forced strategy or the small bindings rule it out by a typed error.
-fn run(gpu: &Gpu, spec: &NormSpec, mode: Mode, x: &ArrayD<f32>, dtype: DType, strategy: Strategy) -> Option<Outcome> {
-    let geometry = Geometry::new(spec, mode, x.shape()).ok()?;
-    let passes = [Pass::Forward { saves: true }, Pass::Backward { parts: 1, accumulate: false }];
-    for pass in passes {
-        let plan = Plan::new(spec, &geometry, dtype, gpu.caps(), strategy, pass);
-        if let Err(Error::Strategy { .. } | Error::TooLarge { .. }) = plan {
-            return None;
-        }
-    }
-    let dy = data::values("normal", x.shape(), 1).mapv(|value| 0.5 - value);
-    Some(check(gpu, spec, mode, &data::state(spec), (x, &dy), dtype, strategy))
-}
-
 fn every_variant(shapes: &[&[usize]], specs: impl Fn(&[usize]) -> Vec<NormSpec>, least: usize) {
     let mut failures = Failures::default();
-    for (name, gpu) in adapters::all() {
-        for (variant, gpu, strategy) in variants(gpu) {
-            for &shape in shapes {
-                for (index, spec) in specs(shape).iter().enumerate() {
-                    for mode in MODES {
-                        // Element types and values take turns: every pair meets some variant of every kernel.
-                        let dtype = [DType::F32, DType::F16, DType::BF16, DType::F32][(index + shape.len()) % 4];
-                        let values = ["normal", "mean 1e4", "first outlier"][index % 3];
-                        let values = if dtype == DType::F32 { values } else { "normal" };
-                        let x = data::values(values, shape, row_len(spec, mode, shape));
-                        if let Some(result) = run(&gpu, spec, mode, &x, dtype, strategy) {
-                            let what =
-                                || format!("{name}, {variant}, {spec:?}, {mode:?}, {shape:?}, {dtype}, {values}");
-                            failures.check(what, result);
-                        }
+    let everywhere = everywhere();
+    for &shape in shapes {
+        for (index, spec) in specs(shape).iter().enumerate() {
+            for mode in MODES {
+                // Element types and values take turns: every pair meets some variant of every kernel.
+                let dtype = [DType::F32, DType::F16, DType::BF16, DType::F32][(index + shape.len()) % 4];
+                let values = ["normal", "mean 1e4", "first outlier"][index % 3];
+                let values = if dtype == DType::F32 { values } else { "normal" };
+                let Some(case) = case(spec, mode, shape, values, dtype) else { continue };
+                for (place, gpu, strategy) in &everywhere {
+                    if let Some(result) = case.check_if_planned(gpu, *strategy) {
+                        failures.check(|| format!("{place}, {spec:?}, {mode:?}, {shape:?}, {dtype}, {values}"), result);
                     }
                 }
             }
@@ -183,25 +189,25 @@ fn trailing_norms_in_every_variant() {
 #[test]
 fn every_value_set() {
     let mut failures = Failures::default();
-    for (name, gpu) in adapters::all() {
-        let hardware = gpu.with_caps(Caps { software: false, ..*gpu.caps() });
-        for values in data::VALUES {
-            for (route, gpu) in [(None, gpu), (Some(Route::Split), gpu), (None, &hardware)] {
-                let strategy = Strategy { route, team: None, lanes: None };
-                let shape = [3, 6, 11, 12];
-                let mut specs = data::channel_specs(6);
-                specs.extend(data::trailing_specs(&shape, 2));
-                for spec in specs {
-                    // Squares of 3e38 are beyond f32, as they are for torch; so is a plain share of such a mean.
-                    let plain = format!("{spec:?}").contains("Plain");
-                    if values == "constant 3e38" && (plain || matches!(spec, NormSpec::Rms(_))) {
-                        continue;
-                    }
-                    let x = data::values(values, &shape, row_len(&spec, Mode::Training, &shape));
-                    if let Some(result) = run(gpu, &spec, Mode::Training, &x, DType::F32, strategy) {
-                        let what =
-                            || format!("{name}, {spec:?}, {values}, {route:?}, software {}", gpu.caps().software);
-                        failures.check(what, result);
+    let shape = [3, 6, 11, 12];
+    let mut specs = data::channel_specs(6);
+    specs.extend(data::trailing_specs(&shape, 2));
+    for values in data::VALUES {
+        for spec in &specs {
+            // Squares of 3e38 are beyond f32, as they are for torch; so is a plain share of such a mean.
+            let plain = format!("{spec:?}").contains("Plain");
+            if values == "constant 3e38" && (plain || matches!(spec, NormSpec::Rms(_))) {
+                continue;
+            }
+            let case = case(spec, Mode::Training, &shape, values, DType::F32).unwrap();
+            for (name, gpu) in adapters::all() {
+                let hardware = gpu.with_caps(Caps { software: false, ..*gpu.caps() });
+                for (route, gpu) in [(None, gpu), (Some(Route::Split), gpu), (None, &hardware)] {
+                    let strategy = Strategy { route, team: None, lanes: None };
+                    if let Some(result) = case.check_if_planned(gpu, strategy) {
+                        let software = gpu.caps().software;
+                        failures
+                            .check(|| format!("{name}, {spec:?}, {values}, {route:?}, software {software}"), result);
                     }
                 }
             }
@@ -213,19 +219,18 @@ fn every_value_set() {
 #[test]
 fn long_rows_keep_their_digits() {
     let mut failures = Failures::default();
+    let everywhere = everywhere();
     let shapes: [&[usize]; 4] = [&[1, 1 << 20], &[2, 70_001], &[300, 1031], &[1, 3, 300, 301]];
-    for (name, gpu) in adapters::all() {
-        for (variant, gpu, strategy) in variants(gpu) {
-            for &shape in &shapes {
-                for values in ["normal", "mean 1e6", "first outlier"] {
-                    let spec: NormSpec = match shape.len() {
-                        2 => gpunorm::LayerNorm::new(&shape[1..]).into(),
-                        _ => gpunorm::BatchNorm::new(shape[1]).into(),
-                    };
-                    let x = data::values(values, shape, row_len(&spec, Mode::Training, shape));
-                    if let Some(result) = run(&gpu, &spec, Mode::Training, &x, DType::F32, strategy) {
-                        failures.check(|| format!("{name}, {variant}, {spec:?}, {shape:?}, {values}"), result);
-                    }
+    for shape in shapes {
+        for values in ["normal", "mean 1e6", "first outlier"] {
+            let spec: NormSpec = match shape.len() {
+                2 => LayerNorm::new(&shape[1..]).into(),
+                _ => BatchNorm::new(shape[1]).into(),
+            };
+            let case = case(&spec, Mode::Training, shape, values, DType::F32).unwrap();
+            for (place, gpu, strategy) in &everywhere {
+                if let Some(result) = case.check_if_planned(gpu, *strategy) {
+                    failures.check(|| format!("{place}, {spec:?}, {shape:?}, {values}"), result);
                 }
             }
         }
@@ -236,18 +241,12 @@ fn long_rows_keep_their_digits() {
 /// The whole check tells a wrong gradient from a right one, not only `compare`.
 #[test]
 fn the_check_can_fail() {
-    let gpu = adapters::first();
-    let spec: NormSpec = gpunorm::GroupNorm::new(2, 4).into();
-    let x = data::values("normal", &[3, 4, 6], 1);
-    let dy = x.mapv(|value| 0.25 + value * value);
-    let state = data::state(&spec);
-    let layer = Layer::new(gpu, &spec, Mode::Training, &state, (&x, &dy), DType::F32, Strategy::default()).unwrap();
-    let (_, saved) = layer.norm.forward_saved(&layer.x).unwrap();
-    let found = layer.norm.backward(&layer.dy, &saved).unwrap();
-    let right = layer.expected(&spec, Mode::Training, &state).unwrap();
-    check_gradients(&found, &right, DType::F32, |_| 0.0).unwrap();
+    let spec: NormSpec = GroupNorm::new(2, 4).into();
+    let case = case(&spec, Mode::Training, &[3, 4, 6], "normal", DType::F32).unwrap();
+    let found = case.gradients(adapters::first(), Strategy::default()).unwrap();
+    check_gradients(&found, &case.expected, DType::F32, |_| 0.0).unwrap();
     for what in 0..4 {
-        let mut wrong = right.clone();
+        let mut wrong = case.expected.clone();
         match what {
             0 => wrong.input.value[[1, 2, 3]] += 1e-4,
             1 => wrong.weight.as_mut().unwrap().value[[3]] += 1e-3,
