@@ -57,6 +57,17 @@ pub enum RowsFrom {
     Statistics,
 }
 
+/// Which sums a backward over whole rows keeps, for the gradients of parameters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Keep {
+    /// None.
+    Nothing,
+    /// Those of each row.
+    Rows,
+    /// Those of each column over a team's rows.
+    Columns,
+}
+
 /// What becomes of a channel's batch statistics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Settle {
@@ -110,6 +121,8 @@ pub enum Kernel {
     ForwardApplyColumns { element: Element, parameters: Parameters, from: StatisticsFrom },
     /// Outputs from known statistics.
     ForwardApply { team: Team, element: Element, parameters: Parameters, from: StatisticsFrom },
+    /// Whole rows: read once, summed, their dx written.
+    BackwardRow { team: Team, element: Element, units: u32, parameters: Parameters, keep: Keep },
     /// Sums over pieces of rows; weighted by `parameters`, which have no bias.
     BackwardSums { team: Team, element: Element, units: u32, parameters: Parameters, from: StatisticsFrom },
     /// Sums over columns.

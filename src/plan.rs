@@ -256,6 +256,10 @@ impl Step {
             Kernel::ForwardApplyColumns { .. } | Kernel::BackwardApplyColumns { .. } => {
                 u64::from(params.run) * (1 + u64::from(params.segment_units) + width)
             }
+            Kernel::BackwardRow { units, .. } => {
+                let row = 1 + u64::from(units) * (3 + 2 * width) + reduce;
+                u64::from(params.segment_units) * row + u64::from(units) * (1 + width)
+            }
             Kernel::BackwardSums { units, .. } => {
                 u64::from(params.parts) + u64::from(params.tiles) * (1 + u64::from(units) * (1 + width))
             }

@@ -1,6 +1,6 @@
 //! The list of all kernels, for tests and for `cargo xtask shaders`.
 
-use super::{Element, Kernel, Parameters, RowsFrom, Save, Settle, StatisticsFrom, Team};
+use super::{Element, Keep, Kernel, Parameters, RowsFrom, Save, Settle, StatisticsFrom, Team};
 use crate::dtype::DType;
 
 impl Kernel {
@@ -87,6 +87,15 @@ impl Kernel {
         all.extend(elements.iter().filter(|element| !element.writes()).map(alone));
         for &element in elements.iter().filter(|element| element.writes()) {
             let quads = [Parameters::WeightQuads].into_iter().filter(|_| element.width >= 4);
+            for team in [Team::Workgroup, Team::Subgroup] {
+                let weights = if element.width >= 4 { Parameters::WeightQuads } else { Parameters::Weight };
+                for &units in team.units() {
+                    let row = |parameters, keep| Kernel::BackwardRow { team, element, units, parameters, keep };
+                    all.push(row(Parameters::None, Keep::Nothing));
+                    all.push(row(Parameters::Weight, Keep::Rows));
+                    all.push(row(weights, Keep::Columns));
+                }
+            }
             for running in [false, true] {
                 for team in Team::ALL {
                     let apply = |parameters| Kernel::BackwardApply { team, element, parameters, running };

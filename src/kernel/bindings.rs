@@ -1,6 +1,6 @@
 //! What each kernel is called, who runs it and what it binds.
 
-use super::{Binding, Element, Kernel, Parameters, RowsFrom, Save, Settle, StatisticsFrom, Team, settle_if};
+use super::{Binding, Element, Keep, Kernel, Parameters, RowsFrom, Save, Settle, StatisticsFrom, Team, settle_if};
 
 impl Parameters {
     /// Where their gradients go.
@@ -65,6 +65,7 @@ impl Kernel {
             Kernel::ForwardApply { .. } => "forward_apply",
             Kernel::ForwardColumns { .. } => "forward_columns",
             Kernel::ForwardApplyColumns { .. } => "forward_apply_columns",
+            Kernel::BackwardRow { .. } => "backward_row",
             Kernel::BackwardSums { .. } => "backward_sums",
             Kernel::BackwardColumns { .. } => "backward_columns",
             Kernel::BackwardCombine { .. } => "backward_combine",
@@ -85,6 +86,7 @@ impl Kernel {
             | Kernel::ForwardInstances { team }
             | Kernel::ForwardAxes { team, .. }
             | Kernel::ForwardApply { team, .. }
+            | Kernel::BackwardRow { team, .. }
             | Kernel::BackwardSums { team, .. }
             | Kernel::BackwardCombine { team, .. }
             | Kernel::BackwardAxes { team, .. }
@@ -106,6 +108,7 @@ impl Kernel {
             | Kernel::ForwardApply { element, .. }
             | Kernel::ForwardColumns { element, .. }
             | Kernel::ForwardApplyColumns { element, .. }
+            | Kernel::BackwardRow { element, .. }
             | Kernel::BackwardSums { element, .. }
             | Kernel::BackwardColumns { element, .. }
             | Kernel::BackwardApply { element, .. }
@@ -155,6 +158,12 @@ impl Kernel {
                 reads.extend(parameters.bindings());
                 writes.push(Binding::Y);
                 reads.extend(from.bindings());
+            }
+            Kernel::BackwardRow { parameters, keep, .. } => {
+                reads.extend([Binding::X, Binding::Dy, Binding::Statistics]);
+                reads.extend(parameters.bindings());
+                writes.push(Binding::Dx);
+                writes.extend((keep != Keep::Nothing).then_some(Binding::Sums));
             }
             Kernel::BackwardSums { parameters, from, .. } => {
                 reads.extend([Binding::X, Binding::Dy]);

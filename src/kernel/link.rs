@@ -1,6 +1,6 @@
 //! A kernel's text: which pieces are concatenated.
 
-use super::{Element, Kernel, Parameters, RowsFrom, Save, Settle, StatisticsFrom, Team, settle_if};
+use super::{Element, Keep, Kernel, Parameters, RowsFrom, Save, Settle, StatisticsFrom, Team, settle_if};
 use crate::dtype::DType;
 
 macro_rules! piece {
@@ -115,6 +115,16 @@ impl Save {
     }
 }
 
+impl Keep {
+    fn pieces(self) -> &'static [&'static str] {
+        match self {
+            Keep::Nothing => &[piece!("part/keep_nothing")],
+            Keep::Rows => &[piece!("part/sums_out"), piece!("part/keep_rows")],
+            Keep::Columns => &[piece!("part/sums_out"), piece!("part/column_sums"), piece!("part/keep_columns")],
+        }
+    }
+}
+
 impl RowsFrom {
     fn pieces(self) -> Vec<&'static str> {
         let out = if self == RowsFrom::Statistics { piece!("part/gradient_none") } else { piece!("part/gradient_out") };
@@ -214,6 +224,13 @@ impl Kernel {
 
     fn link_backward(self, pieces: &mut Vec<&'static str>) {
         match self {
+            Kernel::BackwardRow { units, parameters, element, keep, .. } => {
+                pieces.extend([piece!("part/gradient_out"), units_piece(units), piece!("part/full")]);
+                pieces.push(piece!("part/statistics_stored"));
+                pieces.extend(parameters.unit_pieces(element.width));
+                pieces.extend(keep.pieces());
+                pieces.push(piece!("backward_row"));
+            }
             Kernel::BackwardSums { units, parameters, from, element, .. } => {
                 pieces.extend([units_piece(units), piece!("part/full"), piece!("part/sums_out")]);
                 pieces.extend(parameters.unit_pieces(element.width));

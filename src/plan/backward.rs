@@ -1,11 +1,11 @@
 //! The steps of a backward: sums of dy and dy·x̂ over rows, coefficients and gradients of parameters from them, an apply.
 
 use super::fit::{PER_ELEMENT, PER_ROW, Rows, index};
-use super::planner::Planner;
+use super::planner::{BUSY_GPU, Planner};
 use super::{Pass, Plan, Route, Scratch, Step};
 use crate::error::Result;
 use crate::geometry::Source;
-use crate::kernel::{Element, Kernel, Parameters, Params, RowsFrom, StatisticsFrom, Team};
+use crate::kernel::{Element, Keep, Kernel, Parameters, Params, RowsFrom, StatisticsFrom, Team};
 use crate::spec::NormSpec;
 
 /// Where a combine finds the sums of each set and of each channel: runs of `run` neighbours, `run_stride` apart.
@@ -17,6 +17,9 @@ struct Walk {
     run_stride: usize,
     units: usize,
 }
+
+/// Rows that a team sums the columns of, at most: a sum of 8 bytes is kept for each, and read again.
+const ROWS_OF_A_TEAM: usize = 16;
 
 impl Walk {
     const NOWHERE: Walk = Walk { first: 0, stride: 0, run: 1, run_stride: 0, units: 0 };
@@ -37,6 +40,9 @@ impl Planner<'_> {
     pub fn backward(&self, parts: usize) -> Result<Plan> {
         if self.geometry.is_empty() {
             return Ok(Plan { steps: vec![], scratch: Scratch::default(), why: "an empty input".into() });
+        }
+        if let Some(row) = self.backward_row_shape() {
+            return self.backward_rows(row);
         }
         match self.spec {
             NormSpec::Switchable(norm) => self.backward_switchable(norm, parts),
@@ -63,6 +69,92 @@ impl Planner<'_> {
 
     fn statistics(&self) -> StatisticsFrom {
         if self.running() { StatisticsFrom::Running } else { StatisticsFrom::Stored }
+    }
+
+    /// Team and units per lane of rows whose backward fits the registers of a team, if it does.
+    fn backward_row_shape(&self) -> Option<(Team, u32, Element)> {
+        let geometry = self.geometry;
+        let rows = match self.spec {
+            NormSpec::Layer(_) | NormSpec::Rms(_) | NormSpec::Instance(_) => !self.running(),
+            // The channels of a group have gradients of their own.
+            NormSpec::Group(_) => !self.spec.has_weight(),
+            NormSpec::Batch(_) | NormSpec::Switchable(_) => false,
+        };
+        let team = self.team();
+        if !rows || team == Team::Invocation || self.strategy.route == Some(Route::Split) {
+            return None;
+        }
+        let element = self.widest(geometry.row_len)?;
+        let units = geometry.row_len / element.width as usize;
+        let few = self.caps.subgroup.filter(|_| team == Team::Subgroup).unwrap_or(64);
+        let few = self.strategy.lanes.unwrap_or(few) as usize;
+        let held = if units <= 2 * few { 2 } else { 8 };
+        // Few long rows leave a GPU idle, as in a forward.
+        let fits = units <= held as usize * self.largest_workgroup() as usize;
+        fits.then_some((team, held, element))
+    }
+
+    fn backward_rows(&self, (team, units, element): (Team, u32, Element)) -> Result<Plan> {
+        let geometry = self.geometry;
+        let rows = self.instances();
+        let parameters = self.parameters(false);
+        let keep = match self.spec {
+            _ if parameters == Parameters::None => Keep::Nothing,
+            NormSpec::Instance(_) => Keep::Rows,
+            _ => Keep::Columns,
+        };
+        let weights = self.parameters(self.quads(rows, element)).without_bias();
+        let kernel = Kernel::BackwardRow { team, element, units, parameters: weights, keep };
+        let row_units = rows.len / element.width as usize;
+        let size = self.row_size(team, row_units.div_ceil(units as usize));
+        // Several rows per team, while that leaves enough teams: each leaves sums of its columns.
+        let together = if keep == Keep::Columns { (rows.count / BUSY_GPU).clamp(1, ROWS_OF_A_TEAM) } else { 1 };
+        let mut constants = self.affine_constants(rows, element);
+        let full = row_units == (units * size.lanes) as usize && rows.count.is_multiple_of(together);
+        constants.extend([
+            ("CENTERED", u32::from(!matches!(self.spec, NormSpec::Rms(_)))),
+            ("FULL", u32::from(full)),
+            self.accumulate(),
+        ]);
+        let (mut steps, mut kept) = (vec![], 0);
+        for slice in self.slices(rows)? {
+            let params = Params {
+                rows: index(slice.len(), "rows")?,
+                first: index(slice.start, "rows")?,
+                units: index(row_units, "a row")?,
+                segment_units: index(together, "rows")?,
+                partial_first: index(kept, "partial sums")?,
+                statistics_run: 1,
+                statistics_period: index(rows.count, "rows")?,
+                ..self.row_params(rows)?
+            };
+            kept += match keep {
+                Keep::Nothing => 0,
+                Keep::Rows => slice.len(),
+                Keep::Columns => slice.len().div_ceil(together) * rows.len,
+            };
+            let bytes = self.bytes(&slice, rows.len);
+            let mut step = self.sized_step(kernel, params, constants.clone(), bytes, size)?;
+            if !slice.len().is_multiple_of(together) {
+                step.constants.iter_mut().filter(|(name, _)| *name == "FULL").for_each(|full| full.1 = 0);
+            }
+            steps.push(step);
+        }
+        let (samples, channels) = (geometry.samples, geometry.channels);
+        match keep {
+            Keep::Nothing => {}
+            Keep::Rows => {
+                let of_channel = Walk { first: 0, stride: 1, run: 1, run_stride: channels, units: samples };
+                steps.push(self.combine_sums(None, parameters, Walk::NOWHERE, (of_channel, channels), 1)?);
+            }
+            Keep::Columns => {
+                let of_column = Walk::columns(0, rows.len, kept / rows.len);
+                steps.push(self.combine_sums(None, parameters, Walk::NOWHERE, (of_column, rows.len), 1)?);
+            }
+        }
+        let scratch = Scratch { sums: kept as u64, ..Scratch::default() };
+        let why = format!("{} rows of {row_units} units fit one {} each", rows.count, steps[0].team_name());
+        Ok(Plan { steps, scratch, why: format!("{why}: x and dy are read once") })
     }
 
     /// Rows, or planes where channels of a row have weights of their own.

@@ -238,6 +238,8 @@ impl Planner<'_> {
                 let channels = if together { params.channels.div_ceil(Kernel::NEIGHBOURS) } else { params.channels };
                 u64::from(params.rows) + u64::from(channels)
             }
+            // A team has several rows.
+            Kernel::BackwardRow { .. } => u64::from(params.rows.div_ceil(params.segment_units)),
             // Each lane has an instance; one more team sums up.
             Kernel::BackwardMix { .. } => u64::from(params.rows.div_ceil(lanes)) + 1,
             _ => u64::from(params.rows) * u64::from(params.segments.max(1)),

@@ -1,17 +1,24 @@
-//! How many dispatches a forward takes, its running statistics included: one where a row fits on chip, never more than
-//! three (a property in plans.rs) while the tensor can be bound whole.
+//! How many dispatches a forward and a backward take. A forward, its running statistics included: one where a row fits on chip, never more than
+//! three (a property in plans.rs) while the tensor can be bound whole. A backward with its gradients of parameters: two for
+//! layer and RMS norm where a row fits on chip, never more than four.
 
 use gpunorm::caps::Caps;
 use gpunorm::geometry::Geometry;
+use gpunorm::plan::Pass;
 use gpunorm::{
     BatchNorm, DType, GroupNorm, InstanceNorm, LayerNorm, Mode, NormSpec, Plan, RmsNorm, Strategy, SwitchableNorm,
 };
 
 use super::plans::zoo;
 
+/// A discrete GPU, and a software adapter.
+fn devices() -> [Caps; 2] {
+    [3, 1].map(|index| Caps { max_binding: 1 << 31, max_buffer: 1 << 31, ..zoo()[index] })
+}
+
 #[test]
 fn dispatches_are_a_contract() {
-    let [gpu, software] = [3, 1].map(|index| Caps { max_binding: 1 << 31, max_buffer: 1 << 31, ..zoo()[index] });
+    let [gpu, software] = devices();
     let batch = |channels| NormSpec::from(BatchNorm::new(channels));
     let tracked = InstanceNorm::new(64).track_running_stats(true);
     // Spec, shape, and dispatches on a discrete GPU and on a software adapter.
@@ -45,6 +52,41 @@ fn dispatches_are_a_contract() {
             let geometry = Geometry::new(&spec, Mode::Evaluation, shape).unwrap();
             let plan = Plan::forward(&spec, &geometry, DType::F32, &gpu, Strategy::default()).unwrap();
             assert_eq!(plan.steps.len(), 1, "{spec:?}, evaluating\n{plan}");
+        }
+    }
+}
+
+#[test]
+fn dispatches_of_a_backward_are_a_contract() {
+    use Mode::{Evaluation, Training};
+    let batch = |channels| BatchNorm::new(channels);
+    // Spec, mode, shape, and dispatches on a discrete GPU and on a software adapter.
+    let cases: [(NormSpec, Mode, &[usize], usize, usize); 18] = [
+        (LayerNorm::new([1024]).into(), Training, &[16384, 1024], 2, 2),
+        (RmsNorm::new([4096]).into(), Training, &[4096, 4096], 2, 2),
+        (LayerNorm::new([64]).into(), Training, &[262_144, 64], 2, 2),
+        (LayerNorm::new([1001]).into(), Training, &[16384, 1001], 2, 2),
+        (LayerNorm::new([1024]).affine(false).into(), Training, &[16384, 1024], 1, 3),
+        (LayerNorm::new([32_768]).into(), Training, &[1024, 32_768], 2, 4),
+        (LayerNorm::new([262_144]).into(), Training, &[64, 262_144], 4, 4),
+        (GroupNorm::new(32, 64).into(), Training, &[16, 64, 112, 112], 3, 3),
+        (GroupNorm::new(32, 64).affine(false).into(), Training, &[16, 64, 112, 112], 1, 3),
+        (InstanceNorm::new(64).into(), Training, &[16, 64, 112, 112], 1, 3),
+        (InstanceNorm::new(64).affine(true).into(), Training, &[16, 64, 112, 112], 2, 3),
+        (batch(64).into(), Training, &[32, 64, 112, 112], 3, 3),
+        (batch(256).into(), Training, &[65_536, 256], 3, 3),
+        (batch(64).into(), Evaluation, &[32, 64, 112, 112], 3, 3),
+        (batch(64).affine(false).into(), Evaluation, &[32, 64, 112, 112], 1, 1),
+        (batch(256).affine(false).into(), Evaluation, &[65_536, 256], 1, 1),
+        (SwitchableNorm::new(64).into(), Training, &[16, 64, 112, 112], 4, 4),
+        (SwitchableNorm::new(64).into(), Evaluation, &[16, 64, 112, 112], 4, 4),
+    ];
+    for (spec, mode, shape, on_gpu, on_software) in cases {
+        let geometry = Geometry::new(&spec, mode, shape).unwrap();
+        for (caps, dispatches) in devices().iter().zip([on_gpu, on_software]) {
+            let pass = Pass::Backward { parts: 1, accumulate: false };
+            let plan = Plan::new(&spec, &geometry, DType::F32, caps, Strategy::default(), pass).unwrap();
+            assert_eq!(plan.steps.len(), dispatches, "{spec:?} {mode:?} {shape:?} {caps:?}\n{plan}");
         }
     }
 }

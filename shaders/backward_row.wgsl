@@ -1,0 +1,76 @@
+// dx = scale * (weight * dy - mean(weight * dy) - xhat * mean(weight * dy * xhat)), whole rows at a time, in registers.
+//
+// A team owns segment_units neighbouring rows and reads each once. On its way it sums up what the gradients of weight and
+// bias need (part/keep_*.wgsl). The plan picks it wherever a row fits the registers of one team.
+// In bounds: as forward_row; the plan sizes `sums` to what is kept.
+override CENTERED: bool = true; // false for RMS norm, whose mean is no statistic
+
+@compute @workgroup_size(WORKGROUP)
+fn backward_row(builtins: Builtins) {
+    let lane = lane_of(builtins);
+    let team = team_of(builtins);
+
+    var columns_dy: array<Values, UNITS>;
+    var columns_x: array<Values, UNITS>;
+    for (var r = 0u; r < params.segment_units; r++) {
+        let own_row = team * params.segment_units + r;
+        let live = FULL || own_row < params.rows;
+        let row = select(0u, own_row, live);
+        let end = select(0u, params.units, live);
+        let start = row * params.units;
+        let s = statistics_for(params.first + row);
+        let base = parameter_base(params.first + row);
+
+        var held_dy: array<Unit, UNITS>;
+        var held_x: array<Unit, UNITS>;
+        for (var k = 0u; k < UNITS; k++) {
+            let i = lane + k * lanes();
+            if FULL || i < end {
+                held_dy[k] = load_dy(start + i);
+                held_x[k] = load(start + i);
+            }
+        }
+        var sum_dy = splat(0.0);
+        var sum_x = splat(0.0);
+        for (var k = 0u; k < UNITS; k++) {
+            let i = lane + k * lanes();
+            if FULL || i < end {
+                var h = unpack(held_dy[k]);
+                // One weight for the whole row comes after the sums, which its own gradient needs without.
+                if AFFINE != PER_ROW {
+                    h = mul(h, weights_of(1.0, base, i * WIDTH));
+                }
+                sum_dy += h;
+                sum_x += mul(h, (unpack(held_x[k]) - splat(s.shift)) - splat(s.mean));
+            }
+        }
+        let all = closed(reduce(Sums(total(sum_dy), total(sum_x) * s.scale, 0.0, 0.0), lane));
+        meet_again();
+        if live && lane == 0u {
+            keep_row(row, all);
+        }
+
+        var means = all * (1.0 / f32(params.row_len));
+        if AFFINE == PER_ROW {
+            means *= weight_at(base);
+        }
+        let c = coefficients_of(s, vec2(select(0.0, means.x, CENTERED), means.y));
+        for (var k = 0u; k < UNITS; k++) {
+            let i = lane + k * lanes();
+            if FULL || i < end {
+                let gradient = unpack(held_dy[k]);
+                let normalized = mul((unpack(held_x[k]) - splat(s.shift)) - splat(s.mean), splat(s.scale));
+                columns_dy[k] += gradient;
+                columns_x[k] += mul(gradient, normalized);
+                let through = mul(normalized, splat(c.of_x)) + splat(c.constant);
+                put(start + i, mul(mul(gradient, weights_of(1.0, base, i * WIDTH)) + through, splat(s.scale)));
+            }
+        }
+    }
+    for (var k = 0u; k < UNITS; k++) {
+        let i = lane + k * lanes();
+        if team * params.segment_units < params.rows && i < params.units {
+            keep_unit(team, i, columns_dy[k], columns_x[k]);
+        }
+    }
+}
