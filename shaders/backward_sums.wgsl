@@ -8,18 +8,15 @@ override WEIGHTED: bool = false;
 @compute @workgroup_size(WORKGROUP)
 fn backward_sums(builtins: Builtins) {
     let lane = lane_of(builtins);
-    let team = team_of(builtins);
-    let live = FULL || team < params.rows * params.segments;
-    let row = select(0u, team % params.rows, live);
-    let segment = select(0u, team / params.rows, live);
-    let begin = segment * params.segment_units;
-    let end = select(0u, min(begin + params.segment_units, params.units), live);
+    let own_segment = segment_of(team_of(builtins));
+    let row = own_segment.row;
+    let end = own_segment.end;
     let s = statistics_for(params.first + row);
     let start = row * params.units;
 
     var own = Shared();
     for (var t = 0u; t < params.tiles; t++) {
-        let first = begin + t * UNITS * lanes() + lane;
+        let first = own_segment.begin + t * UNITS * lanes() + lane;
         var sum_dy = splat(0.0);
         var sum_x = splat(0.0);
         for (var k = 0u; k < UNITS; k++) {
@@ -36,7 +33,7 @@ fn backward_sums(builtins: Builtins) {
         own = add(own, total(sum_dy), total(sum_x) * s.scale);
     }
     let all = reduce(own, lane);
-    if live && lane == 0u {
-        sums[params.partial_first + row * params.partial_row + segment * params.partial_segment] = closed(all);
+    if own_segment.live && lane == 0u {
+        sums[params.partial_first + row * params.partial_row + own_segment.segment * params.partial_segment] = closed(all);
     }
 }

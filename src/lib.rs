@@ -11,7 +11,7 @@
 //! * Device: `gpu`, `pipeline`, `tensor`, `memory` (pooled buffers), `prepared` (what a layer need not make again),
 //!   `profile`.
 //! * Use: `encode` (a plan becomes dispatches), `state` and `state_dict` (parameters and running statistics), `norm`
-//!   (the layer).
+//!   (the layer, and its training).
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 

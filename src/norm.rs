@@ -211,7 +211,7 @@ impl GpuNorm {
     fn prepare(&self, x: &Tensor, y: &Tensor) -> Result<Arc<[Ready]>> {
         let sliced = [(Binding::X, x), (Binding::Y, y)];
         let call = Call { mode: self.mode, pass: FORWARD, sliced: &sliced, kept: &[] };
-        self.prepare_call(call, || self.checked_plan(x, y))
+        self.prepare_call(call, || self.checked_plan(x, y, FORWARD))
     }
 
     /// The dispatches of a call. What was checked and prepared before is found again.
@@ -232,10 +232,10 @@ impl GpuNorm {
         if tensor.gpu().is(&self.gpu) { Ok(()) } else { Err(Error::OtherDevice { what }) }
     }
 
-    fn checked_plan(&self, x: &Tensor, y: &Tensor) -> Result<Plan> {
+    fn checked_plan(&self, x: &Tensor, y: &Tensor, pass: Pass) -> Result<Plan> {
         self.check_gpu(x, "the input")?;
         self.check_gpu(y, "the output")?;
-        let plan = self.plan_as(x.shape(), x.dtype())?;
+        let plan = self.plan_pass(&Geometry::new(&self.spec, self.mode, x.shape())?, x.dtype(), pass)?;
         y.check(&self.gpu, "the output", x.shape(), x.dtype())?;
         if x.shares_buffer(y) {
             return Err(Error::Aliasing { what: "output", with: "input" });

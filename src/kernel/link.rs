@@ -186,7 +186,7 @@ impl Kernel {
             }
             Kernel::ForwardMoments { units, .. } => {
                 pieces.extend([piece!("part/walk"), units_piece(units), piece!("part/full"), piece!("part/tile")]);
-                pieces.extend([piece!("part/partials_out"), piece!("forward_moments")]);
+                pieces.extend([piece!("part/segment"), piece!("part/partials_out"), piece!("forward_moments")]);
             }
             Kernel::ForwardCombine { track, .. } => {
                 pieces.extend([piece!("part/walk"), piece!("part/partials"), piece!("part/statistics_out")]);
@@ -232,7 +232,12 @@ impl Kernel {
                 pieces.push(piece!("backward_row"));
             }
             Kernel::BackwardSums { units, parameters, from, element, .. } => {
-                pieces.extend([units_piece(units), piece!("part/full"), piece!("part/sums_out")]);
+                pieces.extend([
+                    units_piece(units),
+                    piece!("part/full"),
+                    piece!("part/segment"),
+                    piece!("part/sums_out"),
+                ]);
                 pieces.extend(parameters.unit_pieces(element.width));
                 pieces.extend(from.pieces());
                 pieces.push(piece!("backward_sums"));

@@ -77,38 +77,62 @@ impl GpuNorm {
     /// As [`forward_tensor`](Self::forward_tensor).
     pub fn forward_saved(&self, x: &Tensor) -> Result<(Tensor, Saved)> {
         self.check_gpu(x, "the input")?;
-        let geometry = Geometry::new(&self.spec, self.mode, x.shape())?;
-        let pass = Pass::Forward { saves: true };
-        let plan = self.plan_pass(&geometry, x.dtype(), pass)?;
         let y = Tensor::uninitialized(&self.gpu, x.shape(), x.dtype())?;
-        let mut kept = self
-            .kept_scratch(&geometry)
-            .iter()
-            .map(|&binding| {
-                let floats = usize::try_from(plan.scratch.bytes(binding) / 4).unwrap_or(usize::MAX);
-                Ok((binding, Tensor::uninitialized(&self.gpu, &[floats], DType::F32)?))
-            })
-            .collect::<Result<Vec<_>>>()?;
-        let parts = plan.steps.first().map_or(1, |step| step.params.segments.max(1) as usize);
-
         let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
-        let sliced = [(Binding::X, x), (Binding::Y, &y)];
+        let saved = self.record_saved(&mut encoder, x, &y)?;
+        self.submit(encoder)?;
+        Ok((y, saved))
+    }
+
+    /// As [`encode_forward`](Self::encode_forward), and what [`encode_backward`](Self::encode_backward) needs, which may be
+    /// recorded into the same encoder. `x` must not be written before the backward has run.
+    ///
+    /// # Errors
+    /// As [`encode_forward`](Self::encode_forward).
+    pub fn encode_forward_saved(&self, encoder: &mut wgpu::CommandEncoder, x: &Tensor, y: &Tensor) -> Result<Saved> {
+        let saved = self.record_saved(encoder, x, y)?;
+        saved.kept.iter().map(|(_, tensor)| tensor).chain([x, y]).for_each(Tensor::show);
+        Ok(saved)
+    }
+
+    fn record_saved(&self, encoder: &mut wgpu::CommandEncoder, x: &Tensor, y: &Tensor) -> Result<Saved> {
+        let pass = Pass::Forward { saves: true };
+        let plan = self.checked_plan(x, y, pass)?;
+        let geometry = Geometry::new(&self.spec, self.mode, x.shape())?;
+        let parts = plan.steps.first().map_or(1, |step| step.params.segments.max(1) as usize);
+        let scratch = |binding| {
+            let floats = usize::try_from(plan.scratch.bytes(binding) / 4).unwrap_or(usize::MAX);
+            Ok((binding, Tensor::uninitialized(&self.gpu, &[floats], DType::F32)?))
+        };
+        let mut kept: Vec<_> =
+            self.kept_scratch(&geometry).iter().map(|&binding| scratch(binding)).collect::<Result<_>>()?;
+        let sliced = [(Binding::X, x), (Binding::Y, y)];
         let call = Call { mode: self.mode, pass, sliced: &sliced, kept: &kept };
         let ready = self.prepare_call(call, || Ok(plan))?;
-        let used = [Binding::Weight, Binding::RunningMean, Binding::RunningVar];
-        let running = geometry.source == Source::Running && !matches!(self.spec, NormSpec::Switchable(_));
-        for binding in used.into_iter().take(if running { 3 } else { 1 }) {
-            if let Some(live) = self.state.tensor(binding) {
-                let copy = Tensor::uninitialized(&self.gpu, live.shape(), live.dtype())?;
-                live.record_copy(&mut encoder, &copy);
-                kept.push((binding, copy));
-            }
+
+        let mut used = vec![Binding::Weight];
+        if geometry.source == Source::Running && !matches!(self.spec, NormSpec::Switchable(_)) {
+            used.extend([Binding::RunningMean, Binding::RunningVar]);
         }
-        record(&mut encoder, &ready, None);
+        let live = used.into_iter().filter_map(|binding| Some((binding, self.state.tensor(binding)?)));
+        let copies: Vec<_> = live
+            .map(|(binding, live)| {
+                let copy = Tensor::uninitialized(&self.gpu, live.shape(), live.dtype())?;
+                Ok((binding, live, copy))
+            })
+            .collect::<Result<_>>()?;
+        // Nothing can fail from here on.
+        for (binding, live, copy) in copies {
+            live.record_copy(encoder, &copy);
+            kept.push((binding, copy));
+        }
+        record(encoder, &ready, None);
+        Ok(Saved { layer: self.prepared.clone(), mode: self.mode, geometry, parts, x: x.clone(), kept })
+    }
+
+    fn submit(&self, encoder: wgpu::CommandEncoder) -> Result<()> {
         self.gpu.alive()?;
-        self.gpu.checked(|_| self.gpu.queue().submit([encoder.finish()]))?;
-        let saved = Saved { layer: self.prepared.clone(), mode: self.mode, geometry, parts, x: x.clone(), kept };
-        Ok((y, saved))
+        self.gpu.checked(|_| self.gpu.queue().submit([encoder.finish()])).map(drop)
     }
 
     /// The scratch of a forward that its backward needs.
@@ -131,8 +155,7 @@ impl GpuNorm {
         let ready = self.prepare_backward(dy, saved, &gradients)?;
         let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
         self.record_backward(&mut encoder, &ready, &gradients);
-        self.gpu.alive()?;
-        self.gpu.checked(|_| self.gpu.queue().submit([encoder.finish()]))?;
+        self.submit(encoder)?;
         Ok(gradients)
     }
 

@@ -1,12 +1,15 @@
 //! The steps of a backward: sums of dy and dy·x̂ over rows, coefficients and gradients of parameters from them, an apply.
+//! Here is what they share, and the norms whose channels have a weight each; `rows` has those that go row by row.
 
 use super::fit::{PER_ELEMENT, PER_ROW, Rows, index};
-use super::planner::{BUSY_GPU, Planner};
-use super::{Pass, Plan, Route, Scratch, Step};
+use super::planner::Planner;
+use super::{Pass, Plan, Scratch, Step};
 use crate::error::Result;
 use crate::geometry::Source;
-use crate::kernel::{Element, Keep, Kernel, Parameters, Params, RowsFrom, StatisticsFrom, Team};
+use crate::kernel::{Element, Kernel, Parameters, Params, StatisticsFrom};
 use crate::spec::NormSpec;
+
+mod rows;
 
 /// Where a combine finds the sums of each set and of each channel: runs of `run` neighbours, `run_stride` apart.
 #[derive(Clone, Copy)]
@@ -17,9 +20,6 @@ struct Walk {
     run_stride: usize,
     units: usize,
 }
-
-/// Rows that a team sums the columns of, at most: a sum of 8 bytes is kept for each, and read again.
-const ROWS_OF_A_TEAM: usize = 16;
 
 impl Walk {
     const NOWHERE: Walk = Walk { first: 0, stride: 0, run: 1, run_stride: 0, units: 0 };
@@ -42,7 +42,7 @@ impl Planner<'_> {
             return Ok(Plan { steps: vec![], scratch: Scratch::default(), why: "an empty input".into() });
         }
         if let Some(row) = self.backward_row_shape() {
-            return self.backward_rows(row);
+            return self.backward_in_registers(row);
         }
         match self.spec {
             NormSpec::Switchable(norm) => self.backward_switchable(norm, parts),
@@ -69,92 +69,6 @@ impl Planner<'_> {
 
     fn statistics(&self) -> StatisticsFrom {
         if self.running() { StatisticsFrom::Running } else { StatisticsFrom::Stored }
-    }
-
-    /// Team and units per lane of rows whose backward fits the registers of a team, if it does.
-    fn backward_row_shape(&self) -> Option<(Team, u32, Element)> {
-        let geometry = self.geometry;
-        let rows = match self.spec {
-            NormSpec::Layer(_) | NormSpec::Rms(_) | NormSpec::Instance(_) => !self.running(),
-            // The channels of a group have gradients of their own.
-            NormSpec::Group(_) => !self.spec.has_weight(),
-            NormSpec::Batch(_) | NormSpec::Switchable(_) => false,
-        };
-        let team = self.team();
-        if !rows || team == Team::Invocation || self.strategy.route == Some(Route::Split) {
-            return None;
-        }
-        let element = self.widest(geometry.row_len)?;
-        let units = geometry.row_len / element.width as usize;
-        let few = self.caps.subgroup.filter(|_| team == Team::Subgroup).unwrap_or(64);
-        let few = self.strategy.lanes.unwrap_or(few) as usize;
-        let held = if units <= 2 * few { 2 } else { 8 };
-        // Few long rows leave a GPU idle, as in a forward.
-        let fits = units <= held as usize * self.largest_workgroup() as usize;
-        fits.then_some((team, held, element))
-    }
-
-    fn backward_rows(&self, (team, units, element): (Team, u32, Element)) -> Result<Plan> {
-        let geometry = self.geometry;
-        let rows = self.instances();
-        let parameters = self.parameters(false);
-        let keep = match self.spec {
-            _ if parameters == Parameters::None => Keep::Nothing,
-            NormSpec::Instance(_) => Keep::Rows,
-            _ => Keep::Columns,
-        };
-        let weights = self.parameters(self.quads(rows, element)).without_bias();
-        let kernel = Kernel::BackwardRow { team, element, units, parameters: weights, keep };
-        let row_units = rows.len / element.width as usize;
-        let size = self.row_size(team, row_units.div_ceil(units as usize));
-        // Several rows per team, while that leaves enough teams: each leaves sums of its columns.
-        let together = if keep == Keep::Columns { (rows.count / BUSY_GPU).clamp(1, ROWS_OF_A_TEAM) } else { 1 };
-        let mut constants = self.affine_constants(rows, element);
-        let full = row_units == (units * size.lanes) as usize && rows.count.is_multiple_of(together);
-        constants.extend([
-            ("CENTERED", u32::from(!matches!(self.spec, NormSpec::Rms(_)))),
-            ("FULL", u32::from(full)),
-            self.accumulate(),
-        ]);
-        let (mut steps, mut kept) = (vec![], 0);
-        for slice in self.slices(rows)? {
-            let params = Params {
-                rows: index(slice.len(), "rows")?,
-                first: index(slice.start, "rows")?,
-                units: index(row_units, "a row")?,
-                segment_units: index(together, "rows")?,
-                partial_first: index(kept, "partial sums")?,
-                statistics_run: 1,
-                statistics_period: index(rows.count, "rows")?,
-                ..self.row_params(rows)?
-            };
-            kept += match keep {
-                Keep::Nothing => 0,
-                Keep::Rows => slice.len(),
-                Keep::Columns => slice.len().div_ceil(together) * rows.len,
-            };
-            let bytes = self.bytes(&slice, rows.len);
-            let mut step = self.sized_step(kernel, params, constants.clone(), bytes, size)?;
-            if !slice.len().is_multiple_of(together) {
-                step.constants.iter_mut().filter(|(name, _)| *name == "FULL").for_each(|full| full.1 = 0);
-            }
-            steps.push(step);
-        }
-        let (samples, channels) = (geometry.samples, geometry.channels);
-        match keep {
-            Keep::Nothing => {}
-            Keep::Rows => {
-                let of_channel = Walk { first: 0, stride: 1, run: 1, run_stride: channels, units: samples };
-                steps.push(self.combine_sums(None, parameters, Walk::NOWHERE, (of_channel, channels), 1)?);
-            }
-            Keep::Columns => {
-                let of_column = Walk::columns(0, rows.len, kept / rows.len);
-                steps.push(self.combine_sums(None, parameters, Walk::NOWHERE, (of_column, rows.len), 1)?);
-            }
-        }
-        let scratch = Scratch { sums: kept as u64, ..Scratch::default() };
-        let why = format!("{} rows of {row_units} units fit one {} each", rows.count, steps[0].team_name());
-        Ok(Plan { steps, scratch, why: format!("{why}: x and dy are read once") })
     }
 
     /// Rows, or planes where channels of a row have weights of their own.
@@ -228,97 +142,6 @@ impl Planner<'_> {
         let apply = Kernel::BackwardApplyColumns { element, parameters, running };
         steps.push(self.column_step(apply, element, samples, vec![self.accumulate()])?);
         Ok(Plan { steps, scratch, why: self.reason("columns") })
-    }
-
-    /// Rows whose elements have weights of their own: layer and RMS norm.
-    fn backward_weighted_rows(&self) -> Result<Plan> {
-        let rows = self.instances();
-        let Some(element) = self.widest(rows.len) else { return self.backward_shared_words(rows) };
-        let weights = self.parameters(self.quads(rows, element)).without_bias();
-        let mut scratch = Scratch::default();
-        let units = rows.len / element.width as usize;
-        let (mut steps, why) = if self.blocks_of_rows(units) {
-            (vec![], "blocks of rows with their sums of columns, combine")
-        } else {
-            let (mut steps, segments) = self.sums(rows, StatisticsFrom::Stored, true, (1, rows.count), &[])?;
-            let weighted = Some(Parameters::None);
-            let of_set = Walk::contiguous(segments);
-            steps.push(self.combine_sums(weighted, Parameters::None, of_set, (Walk::NOWHERE, 0), segments)?);
-            scratch.coefficients = rows.count as u64;
-            scratch.sums = (rows.count * segments) as u64;
-            (steps, "sums of rows, combine, dx and sums of columns, combine")
-        };
-        let from = if steps.is_empty() { RowsFrom::Own } else { RowsFrom::Stored };
-        // Few rows at once where they are long: an invocation has to loop over all of them.
-        let units = if units > 512 { Kernel::ROWS[0] } else { Kernel::ROWS[1] };
-        let kernel = Kernel::BackwardRows { element, units, parameters: weights, rows: from };
-        let chunks = self.row_blocks(&mut steps, rows, kernel, element, 0)?;
-        let of_column = (Walk::columns(0, rows.len, chunks), rows.len);
-        steps.push(self.combine_sums(None, self.parameters(false), Walk::NOWHERE, of_column, 1)?);
-        scratch.sums = scratch.sums.max((chunks * rows.len) as u64);
-        Ok(Plan { steps, scratch, why: why.into() })
-    }
-
-    /// Whether blocks of whole rows are small enough to be read twice from a cache: a block is one invocation's.
-    fn blocks_of_rows(&self, units: usize) -> bool {
-        let forced = matches!(self.strategy.route, Some(Route::Fused));
-        let chosen = self.caps.software && self.strategy.route.is_none();
-        (forced || chosen) && matches!(self.strategy.team, None | Some(Team::Invocation)) && units <= 1024
-    }
-
-    /// Layer and RMS norm of 16-bit rows of odd length, which share words: no block of columns can write dx.
-    fn backward_shared_words(&self, rows: Rows) -> Result<Plan> {
-        let element = Element { dtype: self.dtype, width: 1 };
-        let (mut steps, segments) = self.sums(rows, StatisticsFrom::Stored, true, (1, rows.count), &[])?;
-        let kernel = Kernel::BackwardRows {
-            element,
-            units: Kernel::ROWS[0],
-            parameters: Parameters::None,
-            rows: RowsFrom::Statistics,
-        };
-        // After the sums of the rows.
-        let first = rows.count * segments;
-        let chunks = self.row_blocks(&mut steps, rows, kernel, element, first)?;
-        let of_column = (Walk::columns(first, rows.len, chunks), rows.len);
-        let of_set = Walk::contiguous(segments);
-        let weighted = Some(Parameters::None);
-        steps.push(self.combine_sums(weighted, self.parameters(false), of_set, of_column, segments)?);
-        steps.extend(self.backward_apply(rows, (1, rows.count), false)?);
-        let scratch =
-            Scratch { sums: (first + chunks * rows.len) as u64, coefficients: rows.count as u64, ..Scratch::default() };
-        Ok(Plan { steps, scratch, why: "rows share words: sums of rows and of columns, combine, apply".into() })
-    }
-
-    /// Steps that own blocks of columns in chunks of rows; how many sums they leave for each column, after `first`
-    /// others.
-    fn row_blocks(
-        &self,
-        steps: &mut Vec<Step>,
-        rows: Rows,
-        kernel: Kernel,
-        element: Element,
-        first: usize,
-    ) -> Result<usize> {
-        let mut constants = vec![];
-        if let Kernel::BackwardRows { rows: from, units, .. } = kernel {
-            constants.extend((from != RowsFrom::Statistics).then(|| self.accumulate()));
-            let centered = u32::from(!matches!(self.spec, NormSpec::Rms(_)));
-            if from == RowsFrom::Own {
-                let whole = rows.len.is_multiple_of((units * element.width) as usize);
-                constants.extend([("CENTERED", centered), ("WHOLE", u32::from(whole))]);
-            }
-        }
-        let mut chunks = 0;
-        for slice in self.slices(rows)? {
-            let mut step = self.column_step(kernel, element, slice.clone(), constants.clone())?;
-            step.params.partial_first = index(first + chunks * rows.len, "partial sums")?;
-            step.params.statistics_period = index(rows.count, "rows")?;
-            step.params.row_len = index(rows.len, "a row")?;
-            step.bytes = self.bytes(&slice, rows.len);
-            chunks += step.params.segments as usize;
-            steps.push(step);
-        }
-        Ok(chunks)
     }
 
     /// Sums over pieces of `rows`, weighted or not, and how many pieces each has.

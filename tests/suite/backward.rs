@@ -190,25 +190,15 @@ fn trailing_norms_in_every_variant() {
 fn every_value_set() {
     let mut failures = Failures::default();
     let shape = [3, 6, 11, 12];
-    let mut specs = data::channel_specs(6);
-    specs.extend(data::trailing_specs(&shape, 2));
-    for values in data::VALUES {
-        for spec in &specs {
-            // Squares of 3e38 are beyond f32, as they are for torch; so is a plain share of such a mean.
-            let plain = format!("{spec:?}").contains("Plain");
-            if values == "constant 3e38" && (plain || matches!(spec, NormSpec::Rms(_))) {
-                continue;
-            }
-            let case = case(spec, Mode::Training, &shape, values, DType::F32).unwrap();
-            for (name, gpu) in adapters::all() {
-                let hardware = gpu.with_caps(Caps { software: false, ..*gpu.caps() });
-                for (route, gpu) in [(None, gpu), (Some(Route::Split), gpu), (None, &hardware)] {
-                    let strategy = Strategy { route, team: None, lanes: None };
-                    if let Some(result) = case.check_if_planned(gpu, strategy) {
-                        let software = gpu.caps().software;
-                        failures
-                            .check(|| format!("{name}, {spec:?}, {values}, {route:?}, software {software}"), result);
-                    }
+    for (values, spec) in data::value_cases(&shape) {
+        let case = case(&spec, Mode::Training, &shape, values, DType::F32).unwrap();
+        for (name, gpu) in adapters::all() {
+            let hardware = gpu.with_caps(Caps { software: false, ..*gpu.caps() });
+            for (route, gpu) in [(None, gpu), (Some(Route::Split), gpu), (None, &hardware)] {
+                let strategy = Strategy { route, team: None, lanes: None };
+                if let Some(result) = case.check_if_planned(gpu, strategy) {
+                    let software = gpu.caps().software;
+                    failures.check(|| format!("{name}, {spec:?}, {values}, {route:?}, software {software}"), result);
                 }
             }
         }

@@ -85,6 +85,16 @@ pub const VALUES: [&str; 21] = [
     "constant 3e38",
 ];
 
+/// Every norm with each of [`VALUES`], but for what f32 has no room for.
+pub fn value_cases(shape: &[usize]) -> Vec<(&'static str, NormSpec)> {
+    let mut specs = channel_specs(shape[1]);
+    specs.extend(trailing_specs(shape, 2));
+    // Squares of 3e38 are beyond f32, as they are for torch; so is a plain share of such a mean.
+    let beyond = |spec: &NormSpec| format!("{spec:?}").contains("Plain") || matches!(spec, NormSpec::Rms(_));
+    let cases = VALUES.into_iter().flat_map(|values| specs.iter().map(move |spec| (values, spec.clone())));
+    cases.filter(|(values, spec)| *values != "constant 3e38" || !beyond(spec)).collect()
+}
+
 /// Random parameters, a negative and a zero weight among them, and running statistics.
 pub fn state(spec: &NormSpec) -> State {
     let mut random = Random::new(11);

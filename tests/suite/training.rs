@@ -120,6 +120,31 @@ fn a_recorded_backward_waits_for_its_submission() {
     }
 }
 
+/// Forward and backward of an app's own, in one encoder.
+#[test]
+fn a_forward_and_its_backward_share_an_encoder() {
+    for spec in every_spec() {
+        let (norm, held, dy) = saved(&spec);
+        let expected = bits(&norm.backward(&dy, &held).unwrap());
+        let norm = layer(&spec, &data::state(&spec));
+        let x = tensor(&batch(0));
+        let y = Tensor::zeros(norm.gpu(), x.shape(), DType::F32).unwrap();
+        let mut encoder = norm.gpu().device().create_command_encoder(&Default::default());
+        let held = norm.encode_forward_saved(&mut encoder, &x, &y).unwrap();
+        let gradients = norm.zero_gradients(&held).unwrap();
+        norm.encode_backward(&mut encoder, &dy, &held, &gradients).unwrap();
+        drop((held, x));
+        norm.forward_saved(&tensor(&batch(1))).unwrap();
+        norm.gpu().queue().submit([encoder.finish()]);
+        assert_eq!(bits(&gradients), expected, "{spec:?}");
+        let alone = layer(&spec, &data::state(&spec)).forward(&batch(0)).unwrap();
+        assert_eq!(y.to_array().unwrap(), alone, "{spec:?}");
+        let mut encoder = norm.gpu().device().create_command_encoder(&Default::default());
+        let refused = norm.encode_forward_saved(&mut encoder, &y, &y).unwrap_err();
+        assert!(matches!(refused, Error::Aliasing { .. }), "{refused}");
+    }
+}
+
 #[test]
 fn sums_of_nothing_are_zero() {
     let specs: [NormSpec; 4] = [
