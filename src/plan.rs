@@ -10,7 +10,7 @@ use crate::caps::Caps;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::geometry::Geometry;
-use crate::kernel::{Binding, Kernel, Params, RowsFrom, StatisticsFrom, Team};
+use crate::kernel::{Binding, Kernel, Parameters, Params, RowsFrom, StatisticsFrom, Team};
 use crate::spec::NormSpec;
 
 mod backward;
@@ -242,7 +242,7 @@ impl Step {
                 let written = if held { u64::from(units) } else { per_lane(params.units) };
                 u64::from(params.tiles) * (1 + 3 * u64::from(units)) + written * (1 + gathered)
             }
-            Kernel::ForwardMoments { units, .. } => u64::from(params.tiles) * (1 + 3 * u64::from(units)),
+            Kernel::ForwardMoments { .. } => u64::from(params.tiles) * u64::from(tile_iterations(self.kernel)),
             Kernel::ForwardColumns { .. } => columns(1),
             Kernel::BackwardRows { units, rows, .. } => {
                 let own = if rows == RowsFrom::Own {
@@ -260,8 +260,8 @@ impl Step {
                 let row = 1 + u64::from(units) * (3 + 2 * width) + reduce;
                 u64::from(params.segment_units) * row + u64::from(units) * (1 + width)
             }
-            Kernel::BackwardSums { units, .. } => {
-                u64::from(params.parts) + u64::from(params.tiles) * (1 + u64::from(units) * (1 + width))
+            Kernel::BackwardSums { .. } => {
+                u64::from(params.parts) + u64::from(params.tiles) * u64::from(tile_iterations(self.kernel))
             }
             Kernel::BackwardCombine { .. } => per_lane(params.units.max(params.channel_units)),
             Kernel::BackwardAxes { .. } => {
@@ -291,6 +291,18 @@ impl Step {
             }
         };
         loops.saturating_add(reduce)
+    }
+}
+
+/// Loop iterations that a kernel which leaves one result per segment takes for each of its tiles.
+fn tile_iterations(kernel: Kernel) -> u32 {
+    match kernel {
+        // Weights that are not read in fours are gathered one by one.
+        Kernel::BackwardSums { units, element, parameters: Parameters::Weight, .. } => 1 + units * (1 + element.width),
+        Kernel::BackwardSums { units, .. } => 1 + units,
+        // Reading, sums and squares are loops of their own.
+        Kernel::ForwardMoments { units, .. } => 1 + 3 * units,
+        _ => 1,
     }
 }
 

@@ -249,14 +249,14 @@ impl Planner<'_> {
         let wanted = busy.div_ceil(rows.count);
         let size = self.row_size(team, units.div_ceil(wanted * held as usize));
         let tile = held as usize * size.lanes as usize;
-        let wanted = wanted.min(units.div_ceil(tile));
-        // Of a unit's elements, each may cost an iteration.
-        let iterations = held as usize * (2 + element.width as usize);
-        let tiles = units.div_ceil(wanted * tile).min(MAX_ITERATIONS as usize / iterations);
+        let kernel = kernel(team, element, held);
+        // The rest is for what comes before and after the tiles.
+        let most = (MAX_ITERATIONS as usize * 3 / 4) / super::tile_iterations(kernel) as usize;
+        let wanted = wanted.min(units.div_ceil(tile)).max(units.div_ceil(most * tile));
+        let tiles = units.div_ceil(wanted * tile);
         let segments = units.div_ceil(tiles * tile);
         let full = units.is_multiple_of(segments * tiles * tile);
         let constants = [constants, &[("FULL", u32::from(full))]].concat();
-        let kernel = kernel(team, element, held);
         let mut steps = vec![];
         for slice in self.slices(rows)? {
             let params = Params {
