@@ -5,6 +5,7 @@
 // Teams 0 .. samples own a sample, the next `channels` a channel. The plan picks it between sums and mix.
 // In bounds: `axis_gradients` has 3 * samples + channels entries; `sums` and `moments` parts for each of the instances.
 @group(0) @binding(19) var<storage, read_write> axis_gradients: array<vec4<f32>>;
+override SOFTMAX: bool = true;
 
 @compute @workgroup_size(WORKGROUP)
 fn backward_axes(builtins: Builtins) {
@@ -20,24 +21,24 @@ fn backward_axes(builtins: Builtins) {
     var by_instance = Sums();
     var by_layer = Sums();
     var by_batch = Sums();
-    var by_shift = Sums();
     for (var i = lane; i < end; i += lanes()) {
         let row = select(i * params.channels + channel, team * params.channels + i, layer);
         let own = through_instance(row, statistics_for(row));
         through = add(through, own.x, own.y);
         if layer {
-            // Means relative to the instance's shift, whose own share is a sum apart.
             let m = instance_moments(row);
             let sample = axis(team);
-            let batch = axis(params.samples + i);
-            by_instance = add(by_instance, own.x * m.mean, own.y * variance(m));
-            let layer_mean = (sample.shift - m.shift) + sample.mean;
+            // Through a softmax only differences of means count: relative to the instance's, so that a large one costs
+            // no digits.
+            let origin = select(0.0, m.shift, SOFTMAX);
+            by_instance = add(by_instance, own.x * ((m.shift - origin) + m.mean), own.y * variance(m));
+            let layer_mean = (sample.shift - origin) + sample.mean;
             by_layer = add(by_layer, own.x * layer_mean, own.y * (variance(sample) * params.layer_scale));
             if BATCH {
-                let batch_mean = (batch.shift - m.shift) + batch.mean;
+                let batch = axis(params.samples + i);
+                let batch_mean = (batch.shift - origin) + batch.mean;
                 by_batch = add(by_batch, own.x * batch_mean, own.y * (variance(batch) * params.batch_scale));
             }
-            by_shift = add(by_shift, own.x * m.shift, 0.0);
         } else {
             parameters = join(parameters, instance_sums(row));
         }
@@ -51,13 +52,11 @@ fn backward_axes(builtins: Builtins) {
     let sample = closed(reduce(by_layer, lane));
     meet_again();
     let batch = closed(reduce(by_batch, lane));
-    meet_again();
-    let shift = closed(reduce(by_shift, lane));
     if live && lane == 0u {
         axis_gradients[team] = vec4(sum, 0.0, 0.0);
         if layer {
             let shares = params.samples + params.channels + 2u * team;
-            axis_gradients[shares] = vec4(instance.x, sample.x, batch.x, shift.x);
+            axis_gradients[shares] = vec4(instance.x, sample.x, batch.x, 0.0);
             axis_gradients[shares + 1u] = vec4(instance.y, sample.y, batch.y, 0.0);
         } else {
             put_parameter(channel, parameter);

@@ -87,7 +87,6 @@ fn backward_mix(builtins: Builtins) {
     var by_instance = Sums();
     var by_layer = Sums();
     var by_batch = Sums();
-    var by_shift = Sums();
     for (var i = lane; i < end; i += lanes()) {
         let at = params.samples + params.channels + 2u * i;
         let mean = axis_gradients[at];
@@ -95,19 +94,16 @@ fn backward_mix(builtins: Builtins) {
         by_instance = add(by_instance, mean.x, v.x);
         by_layer = add(by_layer, mean.y, v.y);
         by_batch = add(by_batch, mean.z, v.z);
-        by_shift = add(by_shift, mean.w, 0.0);
     }
     let instance = closed(reduce(by_instance, lane));
     meet_again();
     let layer = closed(reduce(by_layer, lane));
     meet_again();
     let batch = closed(reduce(by_batch, lane));
-    meet_again();
-    let shift = closed(reduce(by_shift, lane));
     if team == mixers && lane == 0u {
         let mean_share = axes[params.samples + params.channels];
         let var_share = axes[params.samples + params.channels + 1u];
-        let by_mean = -(vec3(instance.x, layer.x, batch.x) + vec3(select(shift.x, 0.0, SOFTMAX)));
+        let by_mean = -vec3(instance.x, layer.x, batch.x);
         let by_var = -0.5 * vec3(instance.y, layer.y, batch.y);
         put_weights(weights_from(by_mean, mean_share), weights_from(by_var, var_share));
     }

@@ -266,11 +266,11 @@ impl Step {
             Kernel::BackwardCombine { .. } => per_lane(params.units.max(params.channel_units)),
             Kernel::BackwardAxes { .. } => {
                 let parts = 2 * u64::from(params.parts) + 2 * u64::from(params.sum_parts);
-                per_lane(params.samples.max(params.channels)) * (1 + parts) + 5 * reduce
+                per_lane(params.samples.max(params.channels)) * (1 + parts) + 4 * reduce
             }
             Kernel::BackwardMix { .. } => {
                 let parts = 2 * u64::from(params.parts) + u64::from(params.sum_parts);
-                per_lane(params.samples) + parts + 3 + 3 * reduce
+                per_lane(params.samples) + parts + 3 + 2 * reduce
             }
             Kernel::BackwardApply { .. } => {
                 per_lane(params.segment_units.min(params.units)).saturating_mul(1 + gathered + width)

@@ -69,7 +69,8 @@ impl Planner<'_> {
 
         let axes = Params { rows: index(geometry.samples + geometry.channels, "samples and channels")?, ..shared };
         let (team, size) = self.gather_team(geometry.samples.max(geometry.channels), 2 * (parts + sum_parts));
-        let mut constants = vec![batch];
+        let softmax = ("SOFTMAX", u32::from(norm.weighting == Weighting::Softmax));
+        let mut constants = vec![batch, softmax];
         constants.extend(self.accumulates(parameters));
         steps.push(self.sized_step(Kernel::BackwardAxes { team, parameters }, axes, constants, 0..0, size)?);
 
@@ -78,7 +79,7 @@ impl Planner<'_> {
         let constants = vec![
             batch,
             ("INSTANCE", u32::from(norm.instance)),
-            ("SOFTMAX", u32::from(norm.weighting == Weighting::Softmax)),
+            softmax,
             ("BATCH_FROM_INPUT", u32::from(geometry.source == Source::Input)),
             self.accumulate(),
         ];

@@ -56,7 +56,7 @@ fn check_gradients(
 }
 
 /// A case and what the oracle says of it, once for all adapters and variants.
-struct Case {
+pub struct Case {
     spec: NormSpec,
     mode: Mode,
     state: State,
@@ -109,7 +109,7 @@ impl Case {
     }
 
     /// The same, unless the forced strategy or small bindings rule it out by a typed error.
-    fn check_if_planned(&self, gpu: &Gpu, strategy: Strategy) -> Option<Outcome> {
+    pub fn check_if_planned(&self, gpu: &Gpu, strategy: Strategy) -> Option<Outcome> {
         let geometry = Geometry::new(&self.spec, self.mode, self.x.shape()).unwrap();
         let passes = [Pass::Forward { saves: true }, Pass::Backward { parts: 1, accumulate: false }];
         for pass in passes {
@@ -123,7 +123,7 @@ impl Case {
 }
 
 /// A case of random parameters and dy, if the layer takes the shape.
-fn case(spec: &NormSpec, mode: Mode, shape: &[usize], values: &str, dtype: DType) -> Option<Case> {
+pub fn case(spec: &NormSpec, mode: Mode, shape: &[usize], values: &str, dtype: DType) -> Option<Case> {
     Geometry::new(spec, mode, shape).ok()?;
     let x = data::values(values, shape, row_len(spec, mode, shape));
     let dy = data::values("normal", shape, 1).mapv(|value| 0.5 - value);

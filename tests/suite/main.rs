@@ -13,6 +13,7 @@ mod hostile;
 mod layering;
 mod numbers;
 mod plans;
+mod plans_backward;
 mod random;
 mod shaders;
 mod state;

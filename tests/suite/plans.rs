@@ -34,7 +34,7 @@ pub fn zoo() -> Vec<Caps> {
     ]
 }
 
-fn strategies(caps: &Caps) -> Vec<Strategy> {
+pub fn strategies(caps: &Caps) -> Vec<Strategy> {
     let mut all = vec![Strategy::default()];
     all.extend([1, 3, 64].map(|lanes| Strategy { lanes: Some(lanes), ..Strategy::default() }));
     for team in Team::ALL {
@@ -50,7 +50,7 @@ fn strategies(caps: &Caps) -> Vec<Strategy> {
 }
 
 /// Where unit (or partial) `i` of `row` lies, by the contract in shaders/part/walk.wgsl.
-fn address(step: &Step, row: u32, i: u32) -> u32 {
+pub fn address(step: &Step, row: u32, i: u32) -> u32 {
     let p = &step.params;
     if step.constant("CONTIGUOUS") == Some(1) {
         row * p.row_stride + i
@@ -68,11 +68,11 @@ fn teams(step: &Step) -> std::ops::Range<u32> {
 }
 
 /// The first element of a step's slice of x.
-fn slice_start(step: &Step, dtype: DType) -> usize {
+pub fn slice_start(step: &Step, dtype: DType) -> usize {
     step.bytes.start as usize / dtype.size()
 }
 
-fn check_limits(plan: &Plan, caps: &Caps, geometry: &Geometry, dtype: DType) {
+pub fn check_limits(plan: &Plan, caps: &Caps, geometry: &Geometry, dtype: DType) {
     let total = (geometry.len() * dtype.size()) as u64;
     for step in &plan.steps {
         let workgroup = step.constant("WORKGROUP").expect("a workgroup size");
@@ -215,7 +215,7 @@ fn follow(plan: &Plan, geometry: &Geometry, dtype: DType) -> Trace {
 }
 
 /// What the definition says: the statistics row and the parameter of an element.
-fn expected(spec: &NormSpec, geometry: &Geometry, element: usize) -> (usize, usize) {
+pub fn expected(spec: &NormSpec, geometry: &Geometry, element: usize) -> (usize, usize) {
     let (c, s) = (geometry.channels, geometry.spatial);
     let (sample, channel, position) = (element / (c * s), element / s % c, element % s);
     match spec {
@@ -259,7 +259,7 @@ fn check(spec: &NormSpec, mode: Mode, shape: &[usize], dtype: DType, caps: &Caps
     true
 }
 
-fn spec_has_weight(spec: &NormSpec) -> bool {
+pub fn spec_has_weight(spec: &NormSpec) -> bool {
     !format!("{spec:?}").contains("affine: false")
 }
 

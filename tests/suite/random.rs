@@ -1,4 +1,4 @@
-//! Forwards of random layers over random shapes, values, element types and strategies, against the oracle, on every
+//! Forwards and backwards of random layers over random shapes, values, element types and strategies, against the oracle, on every
 //! adapter.
 
 use gpunorm::caps::Caps;
@@ -9,10 +9,10 @@ use gpunorm::{DType, Error, Mode, Plan, Strategy};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
-use super::{adapters, compare, data};
+use super::{adapters, backward, compare, data};
 
 #[test]
-fn random_forwards_agree_with_the_oracle() {
+fn random_layers_agree_with_the_oracle() {
     let sizes = (1usize..7, 1usize..10, 1usize..30, 1usize..40, 2usize..5);
     let route = prop::option::of(prop::sample::select(vec![Route::Fused, Route::Split]));
     let team = prop::option::of(prop::sample::select(Team::ALL.to_vec()));
@@ -36,6 +36,7 @@ fn random_forwards_agree_with_the_oracle() {
             let values = if dtype == DType::F32 { values } else { "normal" };
             let Ok(geometry) = Geometry::new(spec, mode, shape) else { return Ok(()) };
             let x = data::values(values, shape, geometry.row_len);
+            let gradients = backward::case(spec, mode, shape, values, dtype).expect("a geometry");
             for (name, gpu) in adapters::all() {
                 let gpu = gpu.with_caps(Caps { software: !hardware && gpu.caps().software, ..*gpu.caps() });
                 let strategy = Strategy { route, team, lanes };
@@ -48,6 +49,11 @@ fn random_forwards_agree_with_the_oracle() {
                 compare::check(&gpu, spec, mode, &data::state(spec), &x, dtype, strategy).map_err(|reason| {
                     TestCaseError::fail(format!("{name}, {spec:?}, {shape:?}, {values}: {reason}"))
                 })?;
+                if let Some(Err(reason)) = gradients.check_if_planned(&gpu, strategy) {
+                    let what =
+                        format!("backward, {name}, {spec:?}, {mode:?}, {shape:?}, {dtype}, {values}, {strategy:?}");
+                    return Err(TestCaseError::fail(format!("{what}: {reason}")));
+                }
             }
             Ok(())
         },

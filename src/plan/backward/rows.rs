@@ -30,9 +30,8 @@ impl Planner<'_> {
         let few = self.caps.subgroup.filter(|_| team == Team::Subgroup).unwrap_or(64);
         let few = self.strategy.lanes.unwrap_or(few) as usize;
         let held = if units <= 2 * few { 2 } else { 8 };
-        // Few long rows leave a GPU idle, as in a forward.
-        let fits = units <= held as usize * self.largest_workgroup() as usize;
-        fits.then_some((team, held, element))
+        let size = self.row_size(team, units.div_ceil(held as usize));
+        (units <= (held * size.lanes) as usize).then_some((team, held, element))
     }
 
     pub(super) fn backward_in_registers(&self, (team, units, element): (Team, u32, Element)) -> Result<Plan> {

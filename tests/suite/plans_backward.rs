@@ -1,0 +1,248 @@
+//! Backward plans, followed by hand: every dx is written once, every sum is of the elements that the definition says, and
+//! nothing is addressed beyond what the plan has sized.
+
+use std::collections::HashMap;
+
+use gpunorm::caps::Caps;
+use gpunorm::geometry::{Geometry, Source};
+use gpunorm::kernel::{Binding, Keep, Kernel, RowsFrom};
+use gpunorm::plan::{Pass, Plan, Step};
+use gpunorm::{DType, Mode, NormSpec, Strategy};
+use proptest::prelude::*;
+
+use super::data;
+use super::plans::{address, check_limits, expected, slice_start, spec_has_weight, strategies, zoo};
+
+/// Elements, as a plan treats them.
+#[derive(Default)]
+struct Trace {
+    /// How often each one's dx is written.
+    dx: HashMap<usize, usize>,
+    /// By entry of `sums`: the step that wrote it last, and the elements in it.
+    sums: HashMap<u32, (usize, Vec<usize>)>,
+    /// By row of the statistics: the elements behind its coefficients.
+    sets: HashMap<u32, Vec<usize>>,
+    /// By parameter: the elements behind its gradient.
+    parameters: HashMap<u32, Vec<usize>>,
+}
+
+impl Trace {
+    fn write(&mut self, element: usize) {
+        *self.dx.entry(element).or_default() += 1;
+    }
+
+    fn sum(&mut self, step: usize, entry: u32, element: usize) {
+        let sum = self.sums.entry(entry).or_default();
+        if sum.0 != step {
+            *sum = (step, vec![]);
+        }
+        sum.1.push(element);
+    }
+
+    fn join(&self, entries: impl Iterator<Item = u32>) -> Vec<usize> {
+        entries.flat_map(|entry| self.sums[&entry].1.clone()).collect()
+    }
+}
+
+/// Teams of a step, launched at least.
+fn teams(step: &Step, live: u32) -> std::ops::Range<u32> {
+    let launched = step.workgroups[0] * step.workgroups[1] * step.teams();
+    assert!(live <= launched, "{step:?}: {live} teams wanted, {launched} launched");
+    0..live
+}
+
+fn follow(plan: &Plan, geometry: &Geometry, dtype: DType) -> Trace {
+    let mut trace = Trace::default();
+    for (number, step) in plan.steps.iter().enumerate() {
+        // 0 is nobody's.
+        let number = number + 1;
+        let (p, start) = (&step.params, slice_start(step, dtype));
+        let width = step.kernel.element().map_or(1, |element| element.width);
+        let elements = |unit: u32| (0..width).map(move |k| start + (unit * width + k) as usize);
+        // Of kernels that own blocks of columns.
+        let blocks = || {
+            teams(step, p.rows * p.segments).flat_map(|team| {
+                let (block, chunk) = (team % p.rows, team / p.rows);
+                let samples = chunk * p.segment_units..((chunk + 1) * p.segment_units).min(p.samples);
+                let columns = block * p.run..((block + 1) * p.run).min(p.units);
+                columns.flat_map(move |column| samples.clone().map(move |sample| (chunk, column, sample)))
+            })
+        };
+        match step.kernel {
+            Kernel::BackwardRow { units, keep, .. } => {
+                assert!(units * step.lanes() >= p.units, "{step:?}: it misses units");
+                for team in teams(step, p.rows.div_ceil(p.segment_units)) {
+                    for row in (team * p.segment_units..(team + 1) * p.segment_units).filter(|&row| row < p.rows) {
+                        for (unit, k) in (0..p.units).flat_map(|unit| (0..width).map(move |k| (unit, k))) {
+                            let element = start + ((row * p.units + unit) * width + k) as usize;
+                            trace.write(element);
+                            trace.sets.entry(p.first + row).or_default().push(element);
+                            match keep {
+                                Keep::Nothing => {}
+                                Keep::Rows => trace.sum(number, p.partial_first + row, element),
+                                Keep::Columns => {
+                                    let entry = p.partial_first + (team * p.units + unit) * width + k;
+                                    trace.sum(number, entry, element);
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+            Kernel::BackwardRows { units, rows, .. } => {
+                assert!(p.segment_units <= units, "{step:?}: it holds fewer rows");
+                assert!(rows != RowsFrom::Own || p.run == p.units, "{step:?}: no whole rows");
+                for (chunk, column, row) in blocks() {
+                    for (k, element) in elements(row * p.units + column).enumerate() {
+                        if rows != RowsFrom::Statistics {
+                            trace.write(element);
+                        }
+                        if rows == RowsFrom::Own {
+                            trace.sets.entry(p.first + row).or_default().push(element);
+                        }
+                        let entry = p.partial_first + (chunk * p.units + column) * width + k as u32;
+                        trace.sum(number, entry, element);
+                    }
+                }
+            }
+            Kernel::BackwardColumns { .. } | Kernel::BackwardApplyColumns { .. } => {
+                let sums = matches!(step.kernel, Kernel::BackwardColumns { .. });
+                for (chunk, column, sample) in blocks() {
+                    for (k, element) in elements(sample * p.units + column).enumerate() {
+                        match sums {
+                            true => trace.sum(number, (chunk * p.units + column) * width + k as u32, element),
+                            false => trace.write(element),
+                        }
+                    }
+                }
+            }
+            Kernel::BackwardSums { units, .. } => {
+                assert!(p.tiles * units * step.lanes() >= p.segment_units, "{step:?}: its tiles miss units");
+                for team in teams(step, p.rows * p.segments) {
+                    let (row, segment) = (team % p.rows, team / p.rows);
+                    let entry = p.partial_first + row * p.partial_row + segment * p.partial_segment;
+                    let begin = segment * p.segment_units;
+                    for unit in begin..(begin + p.segment_units).min(p.units) {
+                        elements(row * p.units + unit).for_each(|element| trace.sum(number, entry, element));
+                    }
+                }
+            }
+            Kernel::BackwardCombine { .. } => {
+                let together = step.constant("TOGETHER") == Some(1);
+                let channels = if together { p.channels.div_ceil(Kernel::NEIGHBOURS) } else { p.channels };
+                teams(step, p.rows + channels);
+                for row in 0..p.rows {
+                    let set = trace.join((0..p.units).map(|i| address(step, row, i)));
+                    trace.sets.insert(row, set);
+                }
+                for channel in 0..p.channels {
+                    let entry = |i| {
+                        let run = i / p.channel_run * p.channel_run_stride + i % p.channel_run;
+                        p.channel_first + channel * p.channel_stride + run
+                    };
+                    let parameter = trace.join((0..p.channel_units).map(entry));
+                    trace.parameters.insert(channel, parameter);
+                }
+            }
+            Kernel::BackwardAxes { .. } => {
+                teams(step, p.samples + p.channels);
+                for channel in 0..p.channels {
+                    let rows = (0..p.samples).map(|sample| sample * p.channels + channel);
+                    let entries = rows.flat_map(|row| (0..p.sum_parts).map(move |part| row * p.sum_parts + part));
+                    let parameter = trace.join(entries);
+                    trace.parameters.insert(channel, parameter);
+                }
+            }
+            Kernel::BackwardMix { .. } => {
+                teams(step, p.rows.div_ceil(step.lanes()) + 1);
+                for row in 0..p.rows {
+                    let set = trace.join((0..p.sum_parts).map(|part| row * p.sum_parts + part));
+                    trace.sets.insert(row, set);
+                }
+            }
+            Kernel::BackwardApply { .. } => {
+                for team in teams(step, p.rows * p.segments) {
+                    let (row, begin) = (team / p.segments, team % p.segments * p.segment_units);
+                    for unit in begin..(begin + p.segment_units).min(p.units) {
+                        // The upper half of the last word may be nobody's.
+                        let inside = elements(row * p.units + unit).filter(|&element| element < geometry.len());
+                        inside.for_each(|element| trace.write(element));
+                    }
+                }
+            }
+            other => panic!("a backward with {other:?}"),
+        }
+    }
+    trace
+}
+
+fn check(spec: &NormSpec, mode: Mode, shape: &[usize], dtype: DType, caps: &Caps, strategy: Strategy) -> bool {
+    let Ok(geometry) = Geometry::new(spec, mode, shape) else { return false };
+    let pass = Pass::Backward { parts: 2, accumulate: false };
+    let Ok(plan) = Plan::new(spec, &geometry, dtype, caps, strategy, pass) else { return false };
+    check_limits(&plan, caps, &geometry, dtype);
+    let trace = follow(&plan, &geometry, dtype);
+    let place = || format!("{spec:?} {mode:?} {shape:?} {caps:?} {strategy:?}\n{plan}");
+    for element in 0..geometry.len() {
+        assert_eq!(trace.dx.get(&element), Some(&1), "element {element} of {}", place());
+    }
+    assert_eq!(trace.dx.len(), geometry.len(), "{}", place());
+    let sorted = |elements: Option<&Vec<usize>>| {
+        let mut elements = elements.cloned().unwrap_or_default();
+        elements.sort_unstable();
+        elements
+    };
+    let of = |choose: &dyn Fn((usize, usize)) -> usize, number: usize| -> Vec<usize> {
+        (0..geometry.len()).filter(|&element| choose(expected(spec, &geometry, element)) == number).collect()
+    };
+    if geometry.source == Source::Input {
+        for row in 0..geometry.rows {
+            assert_eq!(sorted(trace.sets.get(&(row as u32))), of(&|(row, _)| row, row), "row {row} of {}", place());
+        }
+    }
+    let parameters = data::state(spec).weight.filter(|_| spec_has_weight(spec)).map_or(0, |weight| weight.len());
+    for number in 0..parameters {
+        let found = sorted(trace.parameters.get(&(number as u32)));
+        assert_eq!(found, of(&|(_, parameter)| parameter, number), "parameter {number} of {}", place());
+    }
+    let most = trace.sums.keys().max().map_or(0, |&most| 8 * (u64::from(most) + 1));
+    assert!(most <= plan.scratch.bytes(Binding::Sums), "{:?}, {}", plan.scratch, place());
+    true
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_gradient_is_written_once(
+        n in 1usize..6, c in 1usize..9, h in 1usize..10, w in 1usize..12, rank in 2usize..5,
+        spec in 0usize..32, dtype in 0usize..3, training: bool,
+    ) {
+        let shape = &[n, c, h, w][..rank];
+        let mut specs = data::channel_specs(c);
+        specs.extend((1..rank).flat_map(|axis| data::trailing_specs(shape, axis)));
+        let spec = &specs[spec % specs.len()];
+        let dtype = [DType::F32, DType::F16, DType::BF16][dtype];
+        let mode = if training { Mode::Training } else { Mode::Evaluation };
+        for caps in zoo() {
+            for strategy in strategies(&caps) {
+                check(spec, mode, shape, dtype, &caps, strategy);
+            }
+        }
+    }
+}
+
+/// The property above must have something to hold for.
+#[test]
+fn backward_plans_exist_where_they_should() {
+    for caps in &zoo()[..5] {
+        let shape = [4, 6, 9, 7];
+        for spec in data::channel_specs(6).into_iter().chain(data::trailing_specs(&shape, 2)) {
+            for mode in [Mode::Training, Mode::Evaluation] {
+                for dtype in [DType::F32, DType::F16] {
+                    assert!(check(&spec, mode, &shape, dtype, caps, Strategy::default()), "{spec:?} {mode:?} {caps:?}");
+                }
+            }
+        }
+    }
+}
