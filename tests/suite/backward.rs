@@ -103,6 +103,8 @@ impl Case {
         let allowance = |what: &str| match what {
             "input" => self.off * self.r * gamma * largest(&dy) + f64::from(f32::MIN_POSITIVE),
             "weight" => self.off * dy.mapv(f64::abs).sum(),
+            "mean_weight" => self.off * gamma * dy.mapv(f64::abs).sum(),
+            "var_weight" => self.off * self.r * gamma * dy.mapv(f64::abs).sum(),
             _ => f64::from(f32::MIN_POSITIVE),
         };
         check_gradients(&self.gradients(gpu, strategy)?, &self.expected, self.dtype, allowance)
