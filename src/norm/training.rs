@@ -214,6 +214,14 @@ impl GpuNorm {
     }
 
     fn prepare_backward(&self, dy: &Tensor, saved: &Saved, gradients: &Gradients) -> Result<Arc<[Ready]>> {
+        // Which tensor is for what is not in the key of what is prepared.
+        for (binding, name, _, gradient) in gradients.parameters() {
+            match (self.state.tensor(binding), gradient) {
+                (Some(_), None) => return Err(Error::NoGradient { name }),
+                (None, Some(_)) => return Err(Error::NoParameter { name }),
+                _ => {}
+            }
+        }
         let pass = Pass::Backward { parts: saved.parts, accumulate: gradients.accumulate };
         let sliced = [(Binding::X, &saved.x), (Binding::Dy, dy), (Binding::Dx, &gradients.input)];
         let parameters = gradients.parameters();
@@ -232,14 +240,9 @@ impl GpuNorm {
         gradients.input.check(&self.gpu, "the input's gradient", shape, dtype)?;
         let mut outputs = vec![("input's gradient", &gradients.input)];
         for (binding, name, _, gradient) in gradients.parameters() {
-            match (self.state.tensor(binding), gradient) {
-                (Some(parameter), Some(gradient)) => {
-                    gradient.check(&self.gpu, name, parameter.shape(), DType::F32)?;
-                    outputs.push((name, gradient));
-                }
-                (Some(_), None) => return Err(Error::NoGradient { name }),
-                (None, Some(_)) => return Err(Error::NoParameter { name }),
-                (None, None) => {}
+            if let (Some(parameter), Some(gradient)) = (self.state.tensor(binding), gradient) {
+                gradient.check(&self.gpu, name, parameter.shape(), DType::F32)?;
+                outputs.push((name, gradient));
             }
         }
         let kept = saved.kept.iter().map(|(_, tensor)| ("saved forward", tensor));

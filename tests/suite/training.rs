@@ -236,6 +236,16 @@ fn what_is_refused() {
     let aliased = but(&|g| (g.weight, g.bias) = (Some(six.clone()), Some(six.clone())));
     assert_eq!(refused(&dy, &held, &aliased), Error::Aliasing { what: "bias", with: "weight" });
 
+    // The same tensors as a call that was prepared, for another parameter.
+    let (unbiased, held, dy) = saved(&BatchNorm::new(6).bias(false).into());
+    let right = unbiased.backward(&dy, &held).unwrap();
+    let mut swapped = right.clone();
+    (swapped.weight, swapped.bias) = (None, right.weight.clone());
+    let mut encoder = gpu.device().create_command_encoder(&Default::default());
+    unbiased.encode_backward(&mut encoder, &dy, &held, &right).unwrap();
+    let refused = unbiased.encode_backward(&mut encoder, &dy, &held, &swapped).unwrap_err();
+    assert_eq!(refused, Error::NoGradient { name: "weight" });
+
     let mut plain = GpuNorm::new(gpu, RmsNorm::new([6])).unwrap();
     assert_eq!(plain.set_bias(&six).unwrap_err(), Error::NoParameter { name: "bias" });
     assert!(matches!(plain.set_weight(&tensor(&ArrayD::zeros(vec![3]))), Err(Error::Shape { .. })));
