@@ -34,7 +34,7 @@ pub fn zoo() -> Vec<Caps> {
     ]
 }
 
-pub fn strategies(caps: &Caps) -> Vec<Strategy> {
+fn strategies(caps: &Caps) -> Vec<Strategy> {
     let mut all = vec![Strategy::default()];
     all.extend([1, 3, 64].map(|lanes| Strategy { lanes: Some(lanes), ..Strategy::default() }));
     for team in Team::ALL {
@@ -263,6 +263,22 @@ pub fn spec_has_weight(spec: &NormSpec) -> bool {
     !format!("{spec:?}").contains("affine: false")
 }
 
+type Check = fn(&NormSpec, Mode, &[usize], DType, &Caps, Strategy) -> bool;
+
+/// Checks one of the layers that take `shape`, in one of the types and modes, on every device under every strategy.
+pub fn everywhere(shape: &[usize], (spec, dtype, training): (usize, usize, bool), check: Check) {
+    let mut specs = data::channel_specs(shape[1]);
+    specs.extend((1..shape.len()).flat_map(|axis| data::trailing_specs(shape, axis)));
+    let spec = &specs[spec % specs.len()];
+    let dtype = [DType::F32, DType::F16, DType::BF16][dtype];
+    let mode = if training { Mode::Training } else { Mode::Evaluation };
+    for caps in zoo() {
+        for strategy in strategies(&caps) {
+            check(spec, mode, shape, dtype, &caps, strategy);
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -272,16 +288,7 @@ proptest! {
         spec in 0usize..32, dtype in 0usize..3, training: bool,
     ) {
         let shape = &[n, c, h, w][..rank];
-        let mut specs = data::channel_specs(c);
-        specs.extend((1..rank).flat_map(|axis| data::trailing_specs(shape, axis)));
-        let spec = &specs[spec % specs.len()];
-        let dtype = [DType::F32, DType::F16, DType::BF16][dtype];
-        let mode = if training { Mode::Training } else { Mode::Evaluation };
-        for caps in zoo() {
-            for strategy in strategies(&caps) {
-                check(spec, mode, shape, dtype, &caps, strategy);
-            }
-        }
+        everywhere(shape, (spec, dtype, training), check);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use gpunorm::{DType, Mode, NormSpec, Strategy};
 use proptest::prelude::*;
 
 use super::data;
-use super::plans::{address, check_limits, expected, slice_start, spec_has_weight, strategies, zoo};
+use super::plans::{address, check_limits, everywhere, expected, slice_start, spec_has_weight, zoo};
 
 /// Elements, as a plan treats them.
 #[derive(Default)]
@@ -219,16 +219,7 @@ proptest! {
         spec in 0usize..32, dtype in 0usize..3, training: bool,
     ) {
         let shape = &[n, c, h, w][..rank];
-        let mut specs = data::channel_specs(c);
-        specs.extend((1..rank).flat_map(|axis| data::trailing_specs(shape, axis)));
-        let spec = &specs[spec % specs.len()];
-        let dtype = [DType::F32, DType::F16, DType::BF16][dtype];
-        let mode = if training { Mode::Training } else { Mode::Evaluation };
-        for caps in zoo() {
-            for strategy in strategies(&caps) {
-                check(spec, mode, shape, dtype, &caps, strategy);
-            }
-        }
+        everywhere(shape, (spec, dtype, training), check);
     }
 }
 
