@@ -170,6 +170,12 @@ impl Gpu {
         }
     }
 
+    /// Submits what is recorded, unless the device is gone.
+    pub(crate) fn submit(&self, encoder: wgpu::CommandEncoder) -> Result<()> {
+        self.alive()?;
+        self.checked(|_| self.queue().submit([encoder.finish()])).map(drop)
+    }
+
     /// Why a mapping failed, when it did: the device is gone.
     pub(crate) fn lost(&self) -> Error {
         let unknown = || "its buffers cannot be mapped any more".to_owned();

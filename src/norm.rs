@@ -57,9 +57,7 @@ struct Started<'a> {
 
 impl Started<'_> {
     fn submit(self) -> Result<Tensor> {
-        let gpu = self.output.gpu();
-        gpu.alive()?;
-        gpu.checked(|_| gpu.queue().submit([self.encoder.finish()]))?;
+        self.output.gpu().submit(self.encoder)?;
         Ok(self.output)
     }
 
@@ -211,7 +209,7 @@ impl GpuNorm {
     fn prepare(&self, x: &Tensor, y: &Tensor) -> Result<Arc<[Ready]>> {
         let sliced = [(Binding::X, x), (Binding::Y, y)];
         let call = Call { mode: self.mode, pass: FORWARD, sliced: &sliced, kept: &[] };
-        self.prepare_call(call, || self.checked_plan(x, y, FORWARD))
+        self.prepare_call(call, || Ok(self.checked_plan(x, y, FORWARD)?.1))
     }
 
     /// The dispatches of a call. What was checked and prepared before is found again.
@@ -232,10 +230,11 @@ impl GpuNorm {
         if tensor.gpu().is(&self.gpu) { Ok(()) } else { Err(Error::OtherDevice { what }) }
     }
 
-    fn checked_plan(&self, x: &Tensor, y: &Tensor, pass: Pass) -> Result<Plan> {
+    fn checked_plan(&self, x: &Tensor, y: &Tensor, pass: Pass) -> Result<(Geometry, Plan)> {
         self.check_gpu(x, "the input")?;
         self.check_gpu(y, "the output")?;
-        let plan = self.plan_pass(&Geometry::new(&self.spec, self.mode, x.shape())?, x.dtype(), pass)?;
+        let geometry = Geometry::new(&self.spec, self.mode, x.shape())?;
+        let plan = self.plan_pass(&geometry, x.dtype(), pass)?;
         y.check(&self.gpu, "the output", x.shape(), x.dtype())?;
         if x.shares_buffer(y) {
             return Err(Error::Aliasing { what: "output", with: "input" });
@@ -243,7 +242,7 @@ impl GpuNorm {
         if self.state.tensors().any(|own| own.shares_buffer(y)) {
             return Err(Error::Aliasing { what: "output", with: "layer's parameters" });
         }
-        Ok(plan)
+        Ok((geometry, plan))
     }
 
     /// Weight 1, bias 0, switchable norm's weights equal; and [`reset_running_stats`](Self::reset_running_stats).

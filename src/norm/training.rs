@@ -80,7 +80,7 @@ impl GpuNorm {
         let y = Tensor::uninitialized(&self.gpu, x.shape(), x.dtype())?;
         let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
         let saved = self.record_saved(&mut encoder, x, &y)?;
-        self.submit(encoder)?;
+        self.gpu.submit(encoder)?;
         Ok((y, saved))
     }
 
@@ -97,8 +97,7 @@ impl GpuNorm {
 
     fn record_saved(&self, encoder: &mut wgpu::CommandEncoder, x: &Tensor, y: &Tensor) -> Result<Saved> {
         let pass = Pass::Forward { saves: true };
-        let plan = self.checked_plan(x, y, pass)?;
-        let geometry = Geometry::new(&self.spec, self.mode, x.shape())?;
+        let (geometry, plan) = self.checked_plan(x, y, pass)?;
         let parts = plan.steps.first().map_or(1, |step| step.params.segments.max(1) as usize);
         let scratch = |binding| {
             let floats = usize::try_from(plan.scratch.bytes(binding) / 4).unwrap_or(usize::MAX);
@@ -130,11 +129,6 @@ impl GpuNorm {
         Ok(Saved { layer: self.prepared.clone(), mode: self.mode, geometry, parts, x: x.clone(), kept })
     }
 
-    fn submit(&self, encoder: wgpu::CommandEncoder) -> Result<()> {
-        self.gpu.alive()?;
-        self.gpu.checked(|_| self.gpu.queue().submit([encoder.finish()])).map(drop)
-    }
-
     /// The scratch of a forward that its backward needs.
     fn kept_scratch(&self, geometry: &Geometry) -> &'static [Binding] {
         match (&self.spec, geometry.source) {
@@ -151,11 +145,12 @@ impl GpuNorm {
     /// Those of [`encode_backward`](Self::encode_backward), and [`Error::OutOfMemory`].
     pub fn backward(&self, dy: &Tensor, saved: &Saved) -> Result<Gradients> {
         self.check_saved(saved)?;
-        let gradients = self.new_gradients(saved)?;
+        let new = |tensor: &Tensor| Tensor::uninitialized(&self.gpu, tensor.shape(), tensor.dtype());
+        let gradients = self.gradients_by(saved, new)?;
         let ready = self.prepare_backward(dy, saved, &gradients)?;
         let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
         self.record_backward(&mut encoder, &ready, &gradients);
-        self.submit(encoder)?;
+        self.gpu.submit(encoder)?;
         Ok(gradients)
     }
 
@@ -191,10 +186,6 @@ impl GpuNorm {
         self.check_saved(saved)?;
         let zeros = |tensor: &Tensor| Tensor::zeros(&self.gpu, tensor.shape(), tensor.dtype());
         self.gradients_by(saved, zeros)
-    }
-
-    fn new_gradients(&self, saved: &Saved) -> Result<Gradients> {
-        self.gradients_by(saved, |tensor| Tensor::uninitialized(&self.gpu, tensor.shape(), tensor.dtype()))
     }
 
     /// Each gradient as `like` makes it from what it is of.

@@ -215,7 +215,7 @@ impl Planner<'_> {
             ("CONTIGUOUS", u32::from(of_set.run == of_set.units)),
         ];
         if sets.is_some() {
-            constants.push(("CENTERED", u32::from(!matches!(self.spec, NormSpec::Rms(_)))));
+            constants.push(self.centered());
         }
         constants.extend(self.accumulates(parameters));
         self.sized_step(Kernel::BackwardCombine { team, sets, parameters }, params, constants, 0..0, size)

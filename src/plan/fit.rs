@@ -87,6 +87,19 @@ impl Planner<'_> {
         vec![("CUMULATIVE", u32::from(self.spec.tracked() == Some(Momentum::Cumulative)))]
     }
 
+    /// The override that says whether the mean is a statistic.
+    pub(super) fn centered(&self) -> (&'static str, u32) {
+        ("CENTERED", u32::from(!matches!(self.spec, NormSpec::Rms(_))))
+    }
+
+    /// Units that each lane of a team holds of a row: two while that takes no more lanes than a subgroup has, or than a
+    /// workgroup is worth.
+    pub(super) fn units_per_lane(&self, team: Team, units: usize) -> u32 {
+        let few = self.caps.subgroup.filter(|_| team == Team::Subgroup).unwrap_or(64);
+        let few = self.strategy.lanes.unwrap_or(few) as usize;
+        if units <= 2 * few { 2 } else { 8 }
+    }
+
     /// Whether a kernel over `rows` in units of `element` can read four parameters at once.
     pub(super) fn quads(&self, rows: Rows, element: Element) -> bool {
         element.width >= 4 && self.affine(rows, element) == PER_ELEMENT

@@ -87,10 +87,7 @@ impl Planner<'_> {
         let team = self.team();
         let (tile, held) = match team {
             Team::Workgroup | Team::Subgroup => {
-                // Two units per lane while that takes no more lanes than a subgroup has, or than a workgroup is worth.
-                let few = self.caps.subgroup.filter(|_| team == Team::Subgroup).unwrap_or(64);
-                let few = self.strategy.lanes.unwrap_or(few) as usize;
-                (8 * self.largest_workgroup() as usize, if units <= 2 * few { 2 } else { 8 })
+                (8 * self.largest_workgroup() as usize, self.units_per_lane(team, units))
             }
             // Rows longer than its registers are read again from the cache; too few of them would leave cores idle, which
             // does not matter where all of it takes less than two more dispatches would.
@@ -133,7 +130,7 @@ impl Planner<'_> {
         let units = geometry.row_len / element.width as usize;
         let run = units / geometry.runs;
         let mut constants = self.affine_constants(rows, element);
-        constants.push(("CENTERED", u32::from(!matches!(self.spec, NormSpec::Rms(_)))));
+        constants.push(self.centered());
         constants.push(("CONTIGUOUS", u32::from(geometry.runs == 1)));
         if track {
             constants.extend(self.cumulative());
@@ -229,7 +226,7 @@ impl Planner<'_> {
 
     /// Moments of contiguous rows, and how many segments each is cut into.
     pub(super) fn moments(&self, rows: Rows) -> Result<(Vec<Step>, usize)> {
-        let constants = [("CENTERED", u32::from(!matches!(self.spec, NormSpec::Rms(_)))), ("CONTIGUOUS", 1)];
+        let constants = [self.centered(), ("CONTIGUOUS", 1)];
         self.segmented(rows, &constants, |team, element, units| Kernel::ForwardMoments { team, element, units })
     }
 

@@ -27,9 +27,7 @@ impl Planner<'_> {
         }
         let element = self.widest(geometry.row_len)?;
         let units = geometry.row_len / element.width as usize;
-        let few = self.caps.subgroup.filter(|_| team == Team::Subgroup).unwrap_or(64);
-        let few = self.strategy.lanes.unwrap_or(few) as usize;
-        let held = if units <= 2 * few { 2 } else { 8 };
+        let held = self.units_per_lane(team, units);
         let size = self.row_size(team, units.div_ceil(held as usize));
         (units <= (held * size.lanes) as usize).then_some((team, held, element))
     }
@@ -50,12 +48,7 @@ impl Planner<'_> {
         // Several rows per team, while that leaves enough teams: each leaves sums of its columns.
         let together = if keep == Keep::Columns { (rows.count / BUSY_GPU).clamp(1, ROWS_OF_A_TEAM) } else { 1 };
         let mut constants = self.affine_constants(rows, element);
-        let full = row_units == (units * size.lanes) as usize && rows.count.is_multiple_of(together);
-        constants.extend([
-            ("CENTERED", u32::from(!matches!(self.spec, NormSpec::Rms(_)))),
-            ("FULL", u32::from(full)),
-            self.accumulate(),
-        ]);
+        constants.extend([self.centered(), self.accumulate()]);
         let (mut steps, mut kept) = (vec![], 0);
         for slice in self.slices(rows)? {
             let params = Params {
@@ -74,11 +67,9 @@ impl Planner<'_> {
                 Keep::Columns => slice.len().div_ceil(together) * rows.len,
             };
             let bytes = self.bytes(&slice, rows.len);
-            let mut step = self.sized_step(kernel, params, constants.clone(), bytes, size)?;
-            if !slice.len().is_multiple_of(together) {
-                step.constants.iter_mut().filter(|(name, _)| *name == "FULL").for_each(|full| full.1 = 0);
-            }
-            steps.push(step);
+            let full = row_units == (units * size.lanes) as usize && slice.len().is_multiple_of(together);
+            let constants = [&constants[..], &[("FULL", u32::from(full))]].concat();
+            steps.push(self.sized_step(kernel, params, constants, bytes, size)?);
         }
         let (samples, channels) = (geometry.samples, geometry.channels);
         match keep {
@@ -169,10 +160,9 @@ impl Planner<'_> {
         let mut constants = vec![];
         if let Kernel::BackwardRows { rows: from, units, .. } = kernel {
             constants.extend((from != RowsFrom::Statistics).then(|| self.accumulate()));
-            let centered = u32::from(!matches!(self.spec, NormSpec::Rms(_)));
             if from == RowsFrom::Own {
                 let whole = rows.len.is_multiple_of((units * element.width) as usize);
-                constants.extend([("CENTERED", centered), ("WHOLE", u32::from(whole))]);
+                constants.extend([self.centered(), ("WHOLE", u32::from(whole))]);
             }
         }
         let mut chunks = 0;
