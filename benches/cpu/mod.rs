@@ -2,7 +2,10 @@
 //! loops that the compiler vectorises.
 
 mod arithmetic;
+mod backward;
 mod columns;
+
+use std::iter::Sum;
 
 use gpunorm::geometry::Geometry;
 use gpunorm::{Mode, NormSpec};
@@ -67,10 +70,7 @@ impl Cpu {
             }
             NormSpec::Batch(_) => {
                 let channels = geometry.channels;
-                let statistics = self.channel_statistics(geometry, || {
-                    let planes = plane_moments(x, spatial);
-                    (0..channels).map(|c| Moments::merged(planes.iter().skip(c).step_by(channels))).collect()
-                });
+                let statistics = self.channel_statistics(geometry, || by_channel(&plane_moments(x, spatial), channels));
                 self.apply_planes(x, y, geometry, |plane| statistics[plane % channels]);
             }
             NormSpec::Switchable(_) => self.switchable(geometry, x, y),
@@ -80,13 +80,17 @@ impl Cpu {
     /// Batch norm's, of the input or the running ones, which move.
     fn channel_statistics(&mut self, geometry: &Geometry, moments: impl FnOnce() -> Vec<Moments>) -> Vec<Statistics> {
         if self.mode == Mode::Evaluation {
-            let running = self.running_mean.iter().zip(&self.running_var);
-            return running.map(|(&mean, &var)| Statistics::new(mean, 0.0, var, self.eps)).collect();
+            return self.running_statistics();
         }
         let moments = moments();
         let unbias = geometry.row_len as f32 / (geometry.row_len - 1).max(1) as f32;
         self.track(&moments, unbias);
         moments.iter().map(|m| m.statistics(self.eps)).collect()
+    }
+
+    fn running_statistics(&self) -> Vec<Statistics> {
+        let running = self.running_mean.iter().zip(&self.running_var);
+        running.map(|(&mean, &var)| Statistics::new(mean, 0.0, var, self.eps)).collect()
     }
 
     fn track(&mut self, moments: &[Moments], unbias: f32) {
@@ -106,24 +110,34 @@ impl Cpu {
         });
     }
 
-    /// Instance, layer and batch statistics from one reading, mixed equally as those of a new layer are.
     fn switchable(&mut self, geometry: &Geometry, x: &[f32], y: &mut [f32]) {
-        let (samples, channels, eps) = (geometry.samples, geometry.channels, self.eps);
-        let instance = plane_moments(x, geometry.spatial);
-        let layer: Vec<Moments> = instance.chunks(channels).map(|sample| Moments::merged(sample.iter())).collect();
-        let batch: Vec<Moments> =
-            (0..channels).map(|c| Moments::merged(instance.iter().skip(c).step_by(channels))).collect();
-        let mix = |n: usize, c: usize| {
-            let three = [instance[n * channels + c], layer[n], batch[c]];
-            // Relative to the first shift, so that a large mean costs no digits.
-            let shift = three[0].shift;
-            let mean = three.iter().map(|m| (m.shift - shift) + m.mean).sum::<f32>() / 3.0;
-            Statistics::new(shift, mean, three.iter().map(Moments::variance).sum::<f32>() / 3.0, eps)
-        };
-        let mixed: Vec<Statistics> = (0..samples * channels).map(|row| mix(row / channels, row % channels)).collect();
+        let parts = self.parts(geometry, x);
+        let batch: Vec<Moments> = parts[..geometry.channels].iter().map(|[_, _, batch]| *batch).collect();
         self.track(&batch, 1.0);
-        self.apply_planes(x, y, geometry, |plane| mixed[plane]);
+        self.apply_planes(x, y, geometry, |plane| self.mixed(&parts[plane]));
     }
+
+    /// Instance, layer and batch statistics of each plane, from one reading.
+    fn parts(&self, geometry: &Geometry, x: &[f32]) -> Vec<[Moments; 3]> {
+        let channels = geometry.channels;
+        let instance = plane_moments(x, geometry.spatial);
+        let layer: Vec<Moments> = instance.chunks(channels).map(|sample| sample.iter().sum()).collect();
+        let batch = by_channel(&instance, channels);
+        instance.iter().enumerate().map(|(at, &own)| [own, layer[at / channels], batch[at % channels]]).collect()
+    }
+
+    /// Mixed equally, as those of a new layer are.
+    fn mixed(&self, parts: &[Moments; 3]) -> Statistics {
+        // Relative to the first shift, so that a large mean costs no digits.
+        let shift = parts[0].shift;
+        let mean = parts.iter().map(|m| (m.shift - shift) + m.mean).sum::<f32>() / 3.0;
+        Statistics::new(shift, mean, parts.iter().map(Moments::variance).sum::<f32>() / 3.0, self.eps)
+    }
+}
+
+/// What each channel's planes sum up to.
+fn by_channel<T: for<'a> Sum<&'a T>>(planes: &[T], channels: usize) -> Vec<T> {
+    (0..channels).map(|c| planes.iter().skip(c).step_by(channels).sum()).collect()
 }
 
 /// The moments of each piece of `spatial` neighbours.
@@ -144,7 +158,7 @@ fn rows(
     if few && row_len > 2 * TASK {
         for (row, (y, x)) in y.chunks_mut(row_len).zip(x.chunks(row_len)).enumerate() {
             let parts: Vec<Moments> = x.par_chunks(TASK).map(|part| Moments::of(part, centered)).collect();
-            let statistics = Moments::merged(parts.iter()).statistics(eps);
+            let statistics = parts.iter().sum::<Moments>().statistics(eps);
             let pieces = y.par_chunks_mut(piece).zip(x.par_chunks(piece)).enumerate();
             pieces.with_min_len(TASK.div_ceil(piece)).for_each(|(at, (y, x))| write(x, y, statistics, row, at * piece));
         }

@@ -5,14 +5,15 @@ use gpunorm::{
     BatchNorm, DType, GroupNorm, InstanceNorm, LayerNorm, Mode, NormSpec, RmsNorm, SwitchableNorm, reference,
 };
 
+use ndarray::ArrayD;
+
 use super::data;
 
 #[path = "../../benches/cpu/mod.rs"]
 mod cpu;
 
-#[test]
-fn agrees_with_the_oracle() {
-    let cases: [(NormSpec, &[usize]); 16] = [
+fn cases() -> [(NormSpec, &'static [usize]); 16] {
+    [
         (LayerNorm::new([1]).into(), &[7, 1]),
         (LayerNorm::new([67]).into(), &[33, 67]),
         (LayerNorm::new([5000]).into(), &[40, 5000]),
@@ -29,14 +30,31 @@ fn agrees_with_the_oracle() {
         (BatchNorm::new(1).into(), &[2, 1]),
         (SwitchableNorm::new(6).into(), &[4, 6, 9, 7]),
         (SwitchableNorm::new(3).into(), &[2, 3, 40, 40]),
-    ];
-    for (spec, shape) in cases {
+    ]
+}
+
+/// Those that the baseline has.
+fn modes(spec: &NormSpec) -> &'static [Mode] {
+    match spec {
+        NormSpec::Switchable(_) => &[Mode::Training],
+        _ => &[Mode::Training, Mode::Evaluation],
+    }
+}
+
+fn close(found: &[f32], expected: &ArrayD<f64>, tolerances: &ArrayD<f64>, about: &str) {
+    assert_eq!(found.len(), expected.len(), "{about}");
+    for ((&found, wanted), tolerance) in found.iter().zip(expected).zip(tolerances) {
+        let error = (f64::from(found) - wanted).abs();
+        assert!(error <= *tolerance, "{about}: {found} for {wanted}");
+    }
+}
+
+#[test]
+fn agrees_with_the_oracle() {
+    for (spec, shape) in cases() {
         for kind in ["normal", "mean 1e2", "mean 1e6"] {
             let x = data::values(kind, shape, 3);
-            for mode in [Mode::Training, Mode::Evaluation] {
-                if mode == Mode::Evaluation && matches!(spec, NormSpec::Switchable(_)) {
-                    continue;
-                }
+            for &mode in modes(&spec) {
                 // A new layer's running statistics are the same in f32 and in f64.
                 let mut state = reference::State::new(&spec).unwrap();
                 let parameters = state.weight.as_ref().unwrap().len();
@@ -44,10 +62,35 @@ fn agrees_with_the_oracle() {
                 let geometry = Geometry::new(&spec, mode, shape).unwrap();
                 let mut y = vec![f32::NAN; x.len()];
                 cpu::Cpu::new(&spec, mode, parameters).forward(&geometry, x.as_slice().unwrap(), &mut y);
-                let tolerances = expected.tolerance(DType::F32);
-                for ((&found, wanted), tolerance) in y.iter().zip(&expected.output).zip(&tolerances) {
-                    let error = (f64::from(found) - wanted).abs();
-                    assert!(error <= *tolerance, "{spec:?} {shape:?} {kind} {mode:?}: {found} for {wanted}");
+                let about = format!("{spec:?} {shape:?} {kind} {mode:?}");
+                close(&y, &expected.output, &expected.tolerance(DType::F32), &about);
+            }
+        }
+    }
+}
+
+#[test]
+fn gradients_agree_with_the_oracle() {
+    for (spec, shape) in cases() {
+        for kind in ["normal", "mean 1e2", "mean 1e6"] {
+            let (x, dy) = (data::values(kind, shape, 3), data::values("normal", shape, 4));
+            for &mode in modes(&spec) {
+                let state = reference::State::new(&spec).unwrap();
+                let [x64, dy64] = [&x, &dy].map(|array| array.mapv(f64::from));
+                let expected = reference::backward(&spec, mode, &state, &x64, &dy64).unwrap();
+                let geometry = Geometry::new(&spec, mode, shape).unwrap();
+                let (x, dy) = (x.as_slice().unwrap(), dy.as_slice().unwrap());
+                let mut dx = vec![f32::NAN; x.len()];
+                let layer = cpu::Cpu::new(&spec, mode, state.weight.as_ref().unwrap().len());
+                let saved = layer.save(&geometry, x);
+                let found = layer.backward(&geometry, &saved, [x, dy], &mut dx);
+                let found = [dx, found.weight, found.bias, found.mean_weight, found.var_weight];
+                for ((name, wanted), found) in expected.named().into_iter().zip(found) {
+                    let about = format!("{name} of {spec:?} {shape:?} {kind} {mode:?}");
+                    match wanted {
+                        Some(wanted) => close(&found, &wanted.value, &wanted.tolerance(DType::F32), &about),
+                        None => assert!(found.is_empty(), "{about}"),
+                    }
                 }
             }
         }
