@@ -1,9 +1,10 @@
 //! Every norm against copying its bytes on the same adapter in the same run, and against the CPU (`cargo xtask bench`).
 //!
-//! `ratio` is the time of the fastest of a few copy kernels over the tensor's bytes, one read and one write, divided by
-//! the norm's: norms only move bytes, so 1 is the most that one which reads and writes once can reach, and 0.67 where x
-//! has to be read twice. Times are medians of interleaved runs over tensors that take turns; outputs are overwritten
-//! before each and compared with the CPU's after the last. BENCHMARKS.md says what each column is.
+//! Norms only move bytes, so `ratio` is the time that the fastest of a few copy kernels would take over the least bytes
+//! that a pass moves, divided by the pass's: 1 is the most that can be reached. A forward moves one copy of its tensor; a
+//! backward 1.5 (x and dy read, dx written), or 2.5 where x and dy have to be read twice. Times are medians of interleaved
+//! runs over tensors that take turns; outputs are overwritten before each and compared with the CPU's after the last.
+//! BENCHMARKS.md says what each column is.
 
 use std::error::Error;
 use std::io::{IsTerminal, Write};
@@ -13,15 +14,19 @@ use gpunorm::kernel::Team;
 use gpunorm::plan::Route;
 use gpunorm::{Gpu, Strategy};
 
+use harness::backward::Backward;
 use harness::cases::{self, Case};
 use harness::copy::Copies;
-use harness::{chart, measure, report};
+use harness::forward::Forward;
+use harness::measure::{self, Pass, Row};
+use harness::{chart, report};
 
 mod cpu;
 mod harness;
 
 const HELP: &str = "\
 cargo xtask bench [OPTIONS] [WORDS]   only cases whose name or id contains each of WORDS
+  --backward      backward passes instead of forwards
   --quick         3 runs of each instead of 9
   --json FILE     where the figures go (target/bench/norms.json)
   --svg FILE      where the chart goes (target/bench/norms.svg)
@@ -31,6 +36,7 @@ cargo xtask bench [OPTIONS] [WORDS]   only cases whose name or id contains each 
   --cases FILE    write the list of cases there, for benches/peers, and nothing else";
 
 struct Options {
+    backward: bool,
     runs: usize,
     json: PathBuf,
     svg: PathBuf,
@@ -39,13 +45,27 @@ struct Options {
     words: Vec<String>,
 }
 
+impl Options {
+    fn pass(&self) -> &'static str {
+        if self.backward { "backward" } else { "forward" }
+    }
+}
+
 fn options() -> Result<Option<Options>, Box<dyn Error>> {
-    let (json, svg) = ("target/bench/norms.json".into(), "target/bench/norms.svg".into());
-    let mut options = Options { runs: 9, json, svg, strategy: Strategy::default(), cases: None, words: vec![] };
+    let mut options = Options {
+        backward: false,
+        runs: 9,
+        json: "target/bench/norms.json".into(),
+        svg: "target/bench/norms.svg".into(),
+        strategy: Strategy::default(),
+        cases: None,
+        words: vec![],
+    };
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         let mut value = || args.next().ok_or_else(|| format!("{arg} needs a value"));
         match arg.as_str() {
+            "--backward" => options.backward = true,
             "--quick" => options.runs = 3,
             "--json" => options.json = value()?.into(),
             "--svg" => options.svg = value()?.into(),
@@ -78,12 +98,20 @@ fn options() -> Result<Option<Options>, Box<dyn Error>> {
     Ok(Some(options))
 }
 
+fn row(gpu: &Gpu, copies: &Copies, case: &Case, options: &Options) -> Result<Row, Box<dyn Error>> {
+    let mut pass: Box<dyn Pass> = match options.backward {
+        true => Box::new(Backward::new(gpu, case, options.strategy)?),
+        false => Box::new(Forward::new(gpu, case, options.strategy)?),
+    };
+    measure::measure(gpu, copies, &mut *pass, options.runs)
+}
+
 fn main() -> Result<(), Box<dyn Error>> {
     let Some(options) = options()? else { return Ok(()) };
     let all = cases::all();
     let named = |case: &Case, word: &str| case.name.to_lowercase().contains(word) || case.id().contains(word);
     let chosen: Vec<&Case> = all.iter().filter(|case| options.words.iter().all(|word| named(case, word))).collect();
-    if let Some(path) = options.cases {
+    if let Some(path) = &options.cases {
         let list: Vec<_> = chosen.iter().map(|case| case.to_json()).collect();
         return Ok(std::fs::write(path, format!("{:#}\n", serde_json::Value::from(list)))?);
     }
@@ -102,7 +130,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             eprint!("{}/{} {} {:?} ...\r", index + 1, chosen.len(), case.name, case.shape);
             std::io::stderr().flush()?;
         }
-        let row = match measure::measure(&gpu, &copies, case, options.strategy, options.runs) {
+        let row = match row(&gpu, &copies, case, &options) {
             // A strategy that this case cannot have.
             Err(error) if error.downcast_ref().is_some_and(|e| matches!(e, gpunorm::Error::Strategy { .. })) => {
                 println!("{:<26} {:<18} {error}", case.name, case.shape_text());
@@ -123,8 +151,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             std::fs::create_dir_all(folder)?;
         }
     }
-    std::fs::write(&options.json, format!("{:#}\n", report::to_json(&gpu, options.runs, &rows)))?;
-    chart::draw(&options.svg, &gpu, &rows)?;
+    std::fs::write(&options.json, format!("{:#}\n", report::to_json(&gpu, options.pass(), options.runs, &rows)))?;
+    chart::draw(&options.svg, &gpu, options.pass(), &rows)?;
     println!("\nwrote {} and {}", options.json.display(), options.svg.display());
     Ok(())
 }

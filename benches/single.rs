@@ -23,7 +23,7 @@ fn forwards(criterion: &mut Criterion) {
     for case in cases::all() {
         criterion.bench_function(&case.id(), |bencher| {
             let norm = case.layer(&gpu).expect("a layer");
-            let values = case.input();
+            let values = case.values(1);
             let x = ArrayView::from_shape(&case.shape[..], &values).expect("as many values as the shape has");
             let x = Tensor::from_array(&gpu, &x).expect("an input");
             let y = Tensor::zeros(&gpu, &case.shape, DType::F32).expect("an output");

@@ -12,6 +12,7 @@ use gpunorm::{Mode, NormSpec};
 use rayon::prelude::*;
 
 use arithmetic::{Moments, Statistics};
+pub use backward::{Gradients, Saved};
 
 /// Elements that make a task worth its scheduling.
 const TASK: usize = 1 << 15;

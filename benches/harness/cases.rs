@@ -110,8 +110,7 @@ impl Case {
     }
 
     /// Values of no special kind around a mean of 3 with a deviation of about 2.
-    pub fn input(&self) -> Vec<f32> {
-        let mut seed = 1u32;
+    pub fn values(&self, mut seed: u32) -> Vec<f32> {
         let mut next = || {
             seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             (seed >> 8) as f32 / (1 << 24) as f32 * 7.0 - 0.5

@@ -1,4 +1,4 @@
-//! The run as a picture: each case's ratio to the copy, which is the limit.
+//! The run as a picture: each case's ratio to copying the least bytes, which is the limit.
 
 use std::error::Error;
 use std::path::Path;
@@ -13,12 +13,12 @@ const WIDTH: u32 = 900;
 const BAR: u32 = 22;
 const LABELS: u32 = 330;
 
-pub fn draw(path: &Path, gpu: &Gpu, rows: &[(&Case, Row)]) -> Result<(), Box<dyn Error>> {
+pub fn draw(path: &Path, gpu: &Gpu, pass: &str, rows: &[(&Case, Row)]) -> Result<(), Box<dyn Error>> {
     let height = 90 + BAR * rows.len() as u32;
     let root = SVGBackend::new(path, (WIDTH, height)).into_drawing_area();
     root.fill(&WHITE)?;
     let most = rows.iter().map(|(_, row)| row.ratio()).fold(1.0, f64::max) * 1.1;
-    let title = format!("Time to copy the tensor ÷ time of the norm — {}", gpu.adapter_info().name);
+    let title = format!("Time to copy what has to move ÷ time of the {pass} — {}", gpu.adapter_info().name);
     let mut chart = ChartBuilder::on(&root)
         .caption(title, ("sans-serif", 17))
         .margin(10)

@@ -1,24 +1,48 @@
-//! How long a forward takes: on the GPU's own clock and on the wall, against copying the same bytes.
+//! How long a pass takes: on the GPU's own clock and on the wall, against copying a tensor of its size.
 
 use std::error::Error;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use gpunorm::geometry::Geometry;
-use gpunorm::{DType, Gpu, Strategy, Tensor, reference};
-use ndarray::ArrayView;
+use gpunorm::plan::Plan;
+use gpunorm::{Gpu, Tensor};
 use wgpu::CommandEncoder;
 
-use super::cases::Case;
 use super::clock::Clock;
 use super::copy::Copies;
-use crate::cpu::Cpu;
 
-/// Pairs of tensors take turns until so many bytes have passed, more than any last-level cache holds four times.
+/// Tensors take turns until so many bytes have passed, more than any last-level cache holds four times.
 const ROTATION_BYTES: u64 = 256 << 20;
-const MOST_PAIRS: u64 = 16;
-/// Forwards that are recorded to time the recording.
+const MOST_TURNS: u64 = 16;
+/// Passes that are recorded to time the recording.
 const RECORDED: u32 = 100;
+
+/// A forward or a backward of a layer, over tensors that take turns.
+pub trait Pass {
+    fn plan(&self) -> gpunorm::Result<Plan>;
+
+    /// The least bytes that it moves, in copies of its input.
+    fn floor(&self) -> f64;
+
+    /// An input and an output for each turn. They are also what is copied, which poisons the outputs.
+    fn pairs(&self) -> &[(Tensor, Tensor)];
+
+    fn record(&self, encoder: &mut CommandEncoder, turn: usize) -> gpunorm::Result<()>;
+
+    /// The same on the CPU.
+    fn on_cpu(&mut self);
+
+    /// From an array to an array, by way of the GPU.
+    fn arrays(&self) -> Result<(), Box<dyn Error>>;
+
+    /// Every element of every turn's outputs against the CPU's, within what rounding may do to both.
+    fn check(&self) -> Result<(), Box<dyn Error>>;
+}
+
+/// How many sets of tensors take turns, if a pass has `tensors` of `len` f32 elements each.
+pub fn turns(tensors: usize, len: usize) -> u64 {
+    ROTATION_BYTES.div_ceil(4 * (tensors * len) as u64).min(MOST_TURNS)
+}
 
 /// What was measured of a case; times are medians.
 pub struct Row {
@@ -27,29 +51,32 @@ pub struct Row {
     pub plan: String,
     /// The fastest copy kernel.
     pub copy: Duration,
-    /// A forward on the GPU's clock, the gaps between its dispatches included.
+    /// The least bytes that the pass moves, in copies of the tensor.
+    pub floor: f64,
+    /// A pass on the GPU's clock, the gaps between its dispatches included.
     pub gpu: Duration,
-    /// A forward alone: recorded, submitted and waited for.
+    /// A pass alone: recorded, submitted and waited for.
     pub wall: Duration,
     /// The same on the CPU.
     pub cpu: Duration,
-    /// What recording a forward costs the CPU.
+    /// What recording a pass costs the CPU.
     pub host: Duration,
-    /// `GpuNorm::forward` on arrays: upload, forward and readback.
+    /// Upload, pass and readback.
     pub arrays: Duration,
-    /// Two copies of the array by the CPU: what no such forward can go below.
+    /// Two copies of the array by the CPU: what that cannot go below.
     pub memcpy: Duration,
-    /// One read and one write of the tensor.
-    pub bytes: u64,
+    /// The least that has to be read and written.
+    pub bytes: f64,
 }
 
 impl Row {
+    /// The time that copying the least bytes would take ÷ the pass's.
     pub fn ratio(&self) -> f64 {
-        self.copy.as_secs_f64() / self.gpu.as_secs_f64()
+        self.floor * self.copy.as_secs_f64() / self.gpu.as_secs_f64()
     }
 
     pub fn gigabytes_per_second(&self) -> f64 {
-        self.bytes as f64 / self.gpu.as_secs_f64() / 1e9
+        self.bytes / self.gpu.as_secs_f64() / 1e9
     }
 
     pub fn speed_up(&self) -> f64 {
@@ -57,106 +84,86 @@ impl Row {
     }
 }
 
-/// Measures one case.
-pub fn measure(
-    gpu: &Gpu,
-    copies: &Copies,
-    case: &Case,
-    strategy: Strategy,
-    runs: usize,
-) -> Result<Row, Box<dyn Error>> {
-    let mut norm = case.layer(gpu)?;
-    norm.set_strategy(strategy);
-    let values = case.input();
-    let array = ArrayView::from_shape(&case.shape[..], &values)?;
-    let bytes = 8 * case.len() as u64;
-    let pairs = ROTATION_BYTES.div_ceil(bytes).min(MOST_PAIRS);
-    let pairs = (0..pairs).map(|_| {
-        let x = Tensor::from_array(gpu, &array)?;
-        Ok((x, Tensor::zeros(gpu, &case.shape, DType::F32)?))
-    });
-    let pairs: Vec<(Tensor, Tensor)> = pairs.collect::<Result<_, Box<dyn Error>>>()?;
-    let count = pairs.len() as u32;
-    let plan = norm.plan(&case.shape)?;
-    let geometry = Geometry::new(&case.spec, case.mode, &case.shape)?;
-    let mut cpu = Cpu::new(&case.spec, case.mode, case.parameters());
-    let mut expected = vec![f32::NAN; case.len()];
-
+/// Measures one pass.
+pub fn measure(gpu: &Gpu, copies: &Copies, pass: &mut dyn Pass, runs: usize) -> Result<Row, Box<dyn Error>> {
     let clock = Clock::new(gpu);
-    let forwards =
-        |encoder: &mut CommandEncoder| pairs.iter().try_for_each(|(x, y)| norm.encode_forward(encoder, x, y));
-    let fastest = copies.fastest(&clock, &pairs)?;
-    let copied = |encoder: &mut CommandEncoder| {
-        pairs.iter().for_each(|(x, y)| fastest.record(gpu, encoder, x, y));
-        Ok(())
-    };
-    let (mut copy, mut on_gpu, mut wall, mut on_cpu) = (vec![], vec![], vec![], vec![]);
-    let (mut host, mut arrays, mut memcpy) = (vec![], vec![], vec![]);
+    let turns = pass.pairs().len();
+    let bytes = pass.pairs()[0].0.buffer().size();
+    let host = vec![1.0f32; bytes as usize / 4];
+    let fastest = copies.fastest(&clock, pass.pairs())?;
+    let [mut copy, mut on_gpu, mut wall, mut on_cpu, mut recording, mut arrays, mut memcpy] = [const { vec![] }; 7];
     for run in 0..runs + 2 {
-        // The copy poisons the outputs: what a forward does not write is not normalized.
-        let copying = clock.gpu(&copied)? / count;
-        let running = clock.gpu(&forwards)? / count;
-        let alone = clock.wall(&|encoder| norm.encode_forward(encoder, &pairs[0].0, &pairs[0].1))?;
-        // The second of two: the GPU's turn has emptied the caches, which a loop of forwards would find filled.
-        cpu.forward(&geometry, &values, &mut expected);
-        let start = Instant::now();
-        cpu.forward(&geometry, &values, &mut expected);
-        let computing = start.elapsed();
+        let copying = clock.gpu(&|encoder| {
+            pass.pairs().iter().for_each(|(from, to)| fastest.record(gpu, encoder, from, to));
+            Ok(())
+        })?;
+        let running = clock.gpu(&|encoder| (0..turns).try_for_each(|turn| pass.record(encoder, turn)))?;
+        let alone = clock.wall(&|encoder| pass.record(encoder, 0))?;
+        // The second of two: the GPU's turn has emptied the caches, which a loop of passes would find filled.
+        pass.on_cpu();
+        let computing = timed(|| Ok(pass.on_cpu()))?;
         let mut unused = gpu.device().create_command_encoder(&Default::default());
-        let start = Instant::now();
-        (0..RECORDED).try_for_each(|_| norm.encode_forward(&mut unused, &pairs[0].0, &pairs[0].1))?;
-        let recording = start.elapsed() / RECORDED;
-        let start = Instant::now();
-        black_box(norm.forward(&array)?);
-        let round_trip = start.elapsed();
-        let start = Instant::now();
-        black_box(black_box(values.to_vec()).to_vec());
-        let twice = start.elapsed();
+        let recordings = timed(|| Ok((0..RECORDED).try_for_each(|_| pass.record(&mut unused, 0))?))?;
+        let round_trip = timed(|| pass.arrays())?;
+        let twice = timed(|| Ok(drop(black_box(black_box(host.to_vec()).to_vec()))))?;
         // The first two warm up: pipelines, caches, first use of memory.
         if run >= 2 {
-            copy.push(copying);
-            on_gpu.push(running);
+            copy.push(copying / turns as u32);
+            on_gpu.push(running / turns as u32);
             wall.push(alone);
             on_cpu.push(computing);
-            host.push(recording);
+            recording.push(recordings / RECORDED);
             arrays.push(round_trip);
             memcpy.push(twice);
         }
     }
-    for (_, y) in &pairs {
-        check(case, &geometry, &y.to_array()?.into_raw_vec_and_offset().0, &expected)?;
-    }
+    pass.check()?;
+    let plan = pass.plan()?;
     let kernel = plan.steps[0].kernel;
+    let name = kernel.name().split_once('_').map_or(kernel.name(), |(_, name)| name);
     Ok(Row {
-        strategy: format!("{} / {:?}", kernel.name().trim_start_matches("forward_"), kernel.team()).to_lowercase(),
+        strategy: format!("{name} / {:?}", kernel.team()).to_lowercase(),
         dispatches: plan.steps.len(),
         plan: plan.to_string(),
         copy: median(copy),
+        floor: pass.floor(),
         gpu: median(on_gpu),
         wall: median(wall),
         cpu: median(on_cpu),
-        host: median(host),
+        host: median(recording),
         arrays: median(arrays),
         memcpy: median(memcpy),
-        bytes,
+        bytes: 2.0 * bytes as f64 * pass.floor(),
     })
 }
 
-/// Every element against the CPU's, within what rounding may do to both.
-fn check(case: &Case, geometry: &Geometry, found: &[f32], expected: &[f32]) -> Result<(), Box<dyn Error>> {
-    let magnitude = expected.iter().fold(0f32, |most, y| most.max(y.abs()));
-    let tolerance = 2.0 * reference::tolerance(f64::from(magnitude), geometry.row_len, DType::F32);
-    let wrong = |(found, expected): (&f32, &f32)| found.is_nan() || f64::from((found - expected).abs()) > tolerance;
-    match found.iter().zip(expected).position(wrong) {
-        None => Ok(()),
-        Some(at) => {
-            let (found, expected) = (found[at], expected[at]);
-            Err(format!("{}: element {at} is {found} on the GPU and {expected} on the CPU", case.id()).into())
-        }
-    }
+fn timed(work: impl FnOnce() -> Result<(), Box<dyn Error>>) -> Result<Duration, Box<dyn Error>> {
+    let start = Instant::now();
+    work()?;
+    Ok(start.elapsed())
 }
 
 fn median(mut times: Vec<Duration>) -> Duration {
     times.sort();
     times[times.len() / 2]
+}
+
+/// An error unless each of `found` is closer than `tolerance` to what was `expected`.
+pub fn compare(what: &str, found: &[f32], expected: &[f32], tolerance: f64) -> Result<(), Box<dyn Error>> {
+    if found.len() != expected.len() {
+        return Err(format!("{what} has {} elements on the GPU and {} on the CPU", found.len(), expected.len()).into());
+    }
+    let wrong = |(found, expected): (&f32, &f32)| found.is_nan() || f64::from((found - expected).abs()) > tolerance;
+    match found.iter().zip(expected).position(wrong) {
+        None => Ok(()),
+        Some(at) => {
+            let (found, expected) = (found[at], expected[at]);
+            Err(format!("{what}: element {at} is {found} on the GPU and {expected} on the CPU").into())
+        }
+    }
+}
+
+/// The largest absolute value.
+pub fn magnitude(values: &[f32]) -> f64 {
+    f64::from(values.iter().fold(0f32, |most, value| most.max(value.abs())))
 }

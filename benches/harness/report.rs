@@ -52,7 +52,7 @@ pub fn line(case: &Case, row: &Row) -> String {
     )
 }
 
-pub fn to_json(gpu: &Gpu, runs: usize, rows: &[(&Case, Row)]) -> Value {
+pub fn to_json(gpu: &Gpu, pass: &str, runs: usize, rows: &[(&Case, Row)]) -> Value {
     let info = gpu.adapter_info();
     let rows: Vec<Value> = rows
         .iter()
@@ -61,14 +61,14 @@ pub fn to_json(gpu: &Gpu, runs: usize, rows: &[(&Case, Row)]) -> Value {
                 "id": case.id(), "case": case.name, "shape": case.shape, "strategy": row.strategy,
                 "dispatches": row.dispatches, "plan": row.plan, "copy_ms": milliseconds(row.copy),
                 "gpu_ms": milliseconds(row.gpu), "wall_ms": milliseconds(row.wall), "bytes": row.bytes,
-                "ratio": row.ratio(), "cpu_ms": milliseconds(row.cpu), "host_us": row.host.as_secs_f64() * 1e6,
+                "floor": row.floor, "ratio": row.ratio(), "cpu_ms": milliseconds(row.cpu), "host_us": row.host.as_secs_f64() * 1e6,
                 "arrays_ms": milliseconds(row.arrays), "memcpy_ms": milliseconds(row.memcpy),
             })
         })
         .collect();
     json!({
         "adapter": info.name, "backend": format!("{:?}", info.backend), "driver": info.driver,
-        "driver_info": info.driver_info, "gpunorm": env!("CARGO_PKG_VERSION"), "runs": runs,
+        "driver_info": info.driver_info, "gpunorm": env!("CARGO_PKG_VERSION"), "pass": pass, "runs": runs,
         "cpu_threads": rayon::current_num_threads(), "rows": rows,
     })
 }

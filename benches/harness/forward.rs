@@ -1,0 +1,79 @@
+//! Forwards.
+
+use std::error::Error;
+use std::hint::black_box;
+
+use gpunorm::geometry::Geometry;
+use gpunorm::plan::Plan;
+use gpunorm::{DType, Gpu, GpuNorm, Strategy, Tensor, reference};
+use ndarray::ArrayView;
+use wgpu::CommandEncoder;
+
+use super::cases::Case;
+use super::measure::{Pass, compare, magnitude, turns};
+use crate::cpu::Cpu;
+
+pub struct Forward<'a> {
+    case: &'a Case,
+    norm: GpuNorm,
+    pairs: Vec<(Tensor, Tensor)>,
+    geometry: Geometry,
+    cpu: Cpu,
+    x: Vec<f32>,
+    expected: Vec<f32>,
+}
+
+impl<'a> Forward<'a> {
+    pub fn new(gpu: &Gpu, case: &'a Case, strategy: Strategy) -> Result<Forward<'a>, Box<dyn Error>> {
+        let mut norm = case.layer(gpu)?;
+        norm.set_strategy(strategy);
+        let x = case.values(1);
+        let array = ArrayView::from_shape(&case.shape[..], &x)?;
+        let pair = |_| Ok((Tensor::from_array(gpu, &array)?, Tensor::zeros(gpu, &case.shape, DType::F32)?));
+        Ok(Forward {
+            case,
+            norm,
+            pairs: (0..turns(2, case.len())).map(pair).collect::<gpunorm::Result<_>>()?,
+            geometry: Geometry::new(&case.spec, case.mode, &case.shape)?,
+            cpu: Cpu::new(&case.spec, case.mode, case.parameters()),
+            expected: vec![f32::NAN; x.len()],
+            x,
+        })
+    }
+}
+
+impl Pass for Forward<'_> {
+    fn plan(&self) -> gpunorm::Result<Plan> {
+        self.norm.plan(&self.case.shape)
+    }
+
+    /// Reads x and writes y.
+    fn floor(&self) -> f64 {
+        1.0
+    }
+
+    fn pairs(&self) -> &[(Tensor, Tensor)] {
+        &self.pairs
+    }
+
+    fn record(&self, encoder: &mut CommandEncoder, turn: usize) -> gpunorm::Result<()> {
+        let (x, y) = &self.pairs[turn];
+        self.norm.encode_forward(encoder, x, y)
+    }
+
+    fn on_cpu(&mut self) {
+        self.cpu.forward(&self.geometry, &self.x, &mut self.expected);
+    }
+
+    fn arrays(&self) -> Result<(), Box<dyn Error>> {
+        black_box(self.norm.forward(&ArrayView::from_shape(&self.case.shape[..], &self.x)?)?);
+        Ok(())
+    }
+
+    fn check(&self) -> Result<(), Box<dyn Error>> {
+        let tolerance = 2.0 * reference::tolerance(magnitude(&self.expected), self.geometry.row_len, DType::F32);
+        self.pairs.iter().try_for_each(|(_, y)| {
+            compare(&self.case.id(), &y.to_array()?.into_raw_vec_and_offset().0, &self.expected, tolerance)
+        })
+    }
+}
