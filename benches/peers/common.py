@@ -9,24 +9,25 @@ import numpy as np
 EPS = 1e-5
 
 
-def cases_and_output():
-    """The cases, the report's file and the number of runs, from `PEER CASES.json OUT.json [--runs N] [WORD ...]`."""
+def options():
+    """`PEER CASES.json OUT.json [--backward] [--runs N] [WORD ...]`, `cases` being those that are called so."""
     parser = argparse.ArgumentParser()
     parser.add_argument("cases")
     parser.add_argument("out")
+    parser.add_argument("--backward", action="store_true", help="time backward passes instead of forwards")
     parser.add_argument("--runs", type=int, default=9)
     parser.add_argument("words", nargs="*", help="only cases whose name or id contains each of them")
     given = parser.parse_intermixed_args()
-    with open(given.cases) as file:
-        cases = json.load(file)
     words = [word.lower() for word in given.words]
     named = lambda case, word: word in case["id"] or word in case["name"].lower()
-    return [case for case in cases if all(named(case, word) for word in words)], given.out, given.runs
+    with open(given.cases) as file:
+        given.cases = [case for case in json.load(file) if all(named(case, word) for word in words)]
+    return given
 
 
-def values(shape):
+def values(shape, seed=1):
     """Around a mean of 3 with a deviation of 2."""
-    return np.random.default_rng(1).normal(3.0, 2.0, shape).astype(np.float32)
+    return np.random.default_rng(seed).normal(3.0, 2.0, shape).astype(np.float32)
 
 
 def view(case):
@@ -37,35 +38,60 @@ def view(case):
     return shape[0], shape[1], int(np.prod(shape[2:]))
 
 
-def moments(part):
-    part = part.astype(np.float64)
-    return part.mean(), part.var()
-
-
-def statistics(case, x, n, c):
-    """What a new layer normalizes the instance (n, c) of x = [N, C, S] by."""
+def averages(case):
+    """What a new layer's statistics are of: each set's share, and the function that averages [N, C, S] over it."""
+    over = lambda *axes: lambda x: x.mean(axes, keepdims=True)
     norm = case["norm"]
-    if norm == "rms":
-        return 0.0, (x[n, c].astype(np.float64) ** 2).mean()
-    if norm == "batch":
-        return moments(x[:, c]) if case["training"] else (0.0, 1.0)
-    if norm == "group":
-        size = x.shape[1] // case["groups"]
-        first = c // size * size
-        return moments(x[n, first : first + size])
     if norm == "switchable":
-        return np.mean([moments(x[n, c]), moments(x[n]), moments(x[:, c])], axis=0)
-    return moments(x[n, c])
+        return [(1 / 3, over(2)), (1 / 3, over(1, 2)), (1 / 3, over(0, 2))]
+    if norm == "batch":
+        return [(1, over(0, 2))] if case["training"] else []
+    if norm == "group":
+        groups = lambda x: x.reshape(len(x), case["groups"], -1).mean(2)
+        return [(1, lambda x: np.repeat(groups(x), x.shape[1] // case["groups"], axis=1)[..., None])]
+    return [(1, over(2))]
+
+
+def statistics(case, x):
+    """What a new layer normalizes x = [N, C, S] by."""
+    mean_of = lambda average: 0.0 if case["norm"] == "rms" else average(x)
+    sets = [(share, mean_of(average), average) for share, average in averages(case)]
+    if not sets:
+        return 0.0, 1.0
+    mean = sum(share * mean for share, mean, _ in sets)
+    return mean, sum(share * average((x - mean) ** 2) for share, mean, average in sets)
+
+
+def close(found, expected, what):
+    error = np.abs(found - expected).max() / max(1.0, np.abs(expected).max())
+    assert error < 1e-3, f"{what} is off by {error}"
 
 
 def check(case, x, y):
-    """Fails if the first, the middle or the last instance of `y` is not that of `case`."""
-    x, y = x.reshape(view(case)), y.reshape(view(case))
-    samples, channels, _ = x.shape
-    for n, c in [(0, 0), (samples // 2, channels // 2), (samples - 1, channels - 1)]:
-        mean, var = statistics(case, x, n, c)
-        error = np.abs(y[n, c] - (x[n, c].astype(np.float64) - mean) / np.sqrt(var + EPS)).max()
-        assert error < 1e-3, f"{case['id']}: instance ({n}, {c}) is off by {error}"
+    """Fails if `y` is not the output of `case`."""
+    x, y = (array.reshape(view(case)).astype(np.float64) for array in (x, y))
+    mean, var = statistics(case, x)
+    close(y, (x - mean) / np.sqrt(var + EPS), case["id"])
+
+
+def check_gradients(case, x, dy, dx, dweight, dbias):
+    """Fails if the gradients are not those of `case`; RMS norm has none by a bias."""
+    x, dy, dx = (array.reshape(view(case)).astype(np.float64) for array in (x, dy, dx))
+    mean, var = statistics(case, x)
+    r = 1 / np.sqrt(var + EPS)
+    normalized = (x - mean) * r
+    expected = dy * r
+    for share, average in averages(case):
+        by_var = average(-0.5 * dy * normalized * r**2)
+        if case["norm"] == "rms":
+            expected += 2 * by_var * x
+        else:
+            expected += share * (average(-dy * r) + 2 * by_var * (x - average(x)))
+    close(dx, expected, f"{case['id']}: the input's gradient")
+    axes = 0 if case["normalized"] else (0, 2)
+    close(dweight.ravel(), (dy * normalized).sum(axes).ravel(), f"{case['id']}: the weight's gradient")
+    if dbias is not None:
+        close(dbias.ravel(), dy.sum(axes).ravel(), f"{case['id']}: the bias's gradient")
 
 
 def report(path, peer, version, device, rows, clock="wall"):

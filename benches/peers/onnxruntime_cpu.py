@@ -7,7 +7,7 @@ import numpy as np
 import onnxruntime
 from onnx import TensorProto, helper
 
-from common import EPS, cases_and_output, check, report, say, values
+from common import EPS, options, check, report, say, values
 
 
 def model(case):
@@ -42,9 +42,9 @@ def model(case):
 
 
 def main():
-    cases, out, runs = cases_and_output()
+    given = options()
     rows = []
-    for case in cases:
+    for case in given.cases:
         made = model(case)
         if made is None:
             continue
@@ -56,7 +56,7 @@ def main():
             binding.bind_cpu_input("x", x)
             binding.bind_output("y", "cpu", 0, np.float32, y.shape, y.ctypes.data)
             times = []
-            for _ in range(runs + 2):
+            for _ in range(given.runs + 2):
                 start = time.perf_counter()
                 session.run_with_iobinding(binding)
                 times.append((time.perf_counter() - start) * 1e3)
@@ -64,10 +64,10 @@ def main():
         except Exception as error:  # an operator that this version has no kernel for
             say(f"ONNX Runtime {case['id']} left out: {str(error).splitlines()[0]}")
             continue
-        median = sorted(times[2:])[runs // 2]
+        median = sorted(times[2:])[given.runs // 2]
         rows.append({"id": case["id"], "variant": "CPU", "milliseconds": median})
         say(f"ONNX Runtime {case['id']} {median:.3f} ms")
-    report(out, "ONNX Runtime", onnxruntime.__version__, "CPU", rows)
+    report(given.out, "ONNX Runtime", onnxruntime.__version__, "CPU", rows)
 
 
 if __name__ == "__main__":

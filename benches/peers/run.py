@@ -1,6 +1,7 @@
 """gpunorm and its peers on the same cases, one after the other, in one table.
 
-    python3 benches/peers/run.py [--norms BENCH] [--burn BINARY] [--python PYTHON] [--out FOLDER] [--quick] [WORDS]
+    python3 benches/peers/run.py [--norms BENCH] [--burn BINARY] [--python PYTHON] [--out FOLDER] [--backward]
+                                [--quick] [WORDS]
 
 BENCH is gpunorm's bench as a binary; without it `cargo bench` builds one. BINARY is burn's, which README.md says how to
 build. PYTHON has torch and onnxruntime. WORDS choose cases, as `cargo xtask bench` takes them. Nothing but Python's
@@ -16,6 +17,7 @@ import sys
 HERE = pathlib.Path(__file__).resolve().parent
 BURN = HERE / "burn" / "target" / "release" / "burn-norms"
 SCRIPTS = ["torch_norms", "triton_layer_norm", "onnxruntime_cpu"]
+BACKWARD_SCRIPTS = ["torch_norms"]
 
 
 def options():
@@ -23,10 +25,13 @@ def options():
     parser.add_argument("--norms", help="gpunorm's bench as a binary; otherwise cargo builds it")
     parser.add_argument("--burn", default=BURN if BURN.exists() else None, help="burn's bench as a binary")
     parser.add_argument("--python", default=sys.executable, help="a Python with torch and onnxruntime")
-    parser.add_argument("--out", default="target/bench/peers", type=pathlib.Path, help="a folder for the reports")
+    parser.add_argument("--out", type=pathlib.Path, help="a folder for the reports")
+    parser.add_argument("--backward", action="store_true", help="backward passes instead of forwards")
     parser.add_argument("--quick", action="store_true", help="3 runs instead of 9")
     parser.add_argument("words", nargs="*", help="only cases whose name or id contains each of them")
-    return parser.parse_intermixed_args()
+    given = parser.parse_intermixed_args()
+    given.out = given.out or pathlib.Path("target/bench", "peers-backward" if given.backward else "peers")
+    return given
 
 
 def run(name, command, problems):
@@ -80,13 +85,16 @@ def main():
     cargo = ["cargo", "bench", "--quiet", "--manifest-path", manifest, "--bench", "norms", "--"]
     bench = [given.norms] if given.norms else cargo
     quick, runs = (["--quick"], 3) if given.quick else ([], 9)
+    backward = ["--backward"] * given.backward
     problems = []
     if not run("cases", bench + ["--cases", out / "cases.json"] + given.words, problems):
         sys.exit(1)
     files = ["--json", out / "gpunorm.json", "--svg", out / "gpunorm.svg"]
-    norms = load(out / "gpunorm.json") if run("gpunorm", bench + files + quick + given.words, problems) else None
+    bench += files + backward + quick + given.words
+    norms = load(out / "gpunorm.json") if run("gpunorm", bench, problems) else None
 
-    programs = {script: [given.python, HERE / f"{script}.py"] for script in SCRIPTS}
+    scripts = BACKWARD_SCRIPTS if given.backward else SCRIPTS
+    programs = {script: [given.python, HERE / f"{script}.py"] for script in scripts}
     if given.burn:
         programs["burn"] = [given.burn]
     else:
@@ -94,7 +102,7 @@ def main():
     peers = []
     for name, command in programs.items():
         report = out / f"{name}.json"
-        if run(name, command + [out / "cases.json", report, "--runs", runs], problems):
+        if run(name, command + [out / "cases.json", report, "--runs", runs] + backward, problems):
             peers.append(load(report))
             if name == "burn" and norms and peers[-1]["device"] != norms["adapter"]:
                 problems.append(f"burn ran on {peers[-1]['device']}, gpunorm on {norms['adapter']}")

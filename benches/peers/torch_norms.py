@@ -1,18 +1,20 @@
 """PyTorch, eager and compiled, on CUDA where there is one, else on the CPU: `torch_norms.py CASES.json OUT.json`.
 
-Forward only, medians. On CUDA the time is that of CUDA events around calls that take turns over as many tensors as
-gpunorm's bench has, with a device-to-device copy of the same bytes beside it; on the CPU it is the wall's.
+Medians of forwards, or with `--backward` of backwards alone. On CUDA the time is that of CUDA events around calls that
+take turns over as many tensors as gpunorm's bench has, with a device-to-device copy of an input beside it; on the CPU
+it is the wall's.
 """
 
 import time
 
 import torch
+from torch._functorch import config as functorch_config
 
-from common import EPS, cases_and_output, check, report, say, values
+from common import EPS, check, check_gradients, options, report, say, values
 
 # More than four times the L2 cache of an H200; tensors of less than 8 MiB stay in it, as they do in gpunorm's bench.
 ROTATION_BYTES = 256 << 20
-MOST_PAIRS = 16
+MOST_TURNS = 16
 # Calls between two events, whose own resolution is about half a microsecond.
 LEAST_CALLS = 20
 # Some milliseconds in which the host queues all calls, so that the GPU does not wait for it between them.
@@ -66,68 +68,94 @@ class SwitchableNorm(torch.nn.Module):
         return ((flat - mean) * torch.rsqrt(var + EPS) * self.weight + self.bias).view_as(x)
 
 
-def inputs(x):
-    """Copies of `x` to take turns over."""
+def on_device(*arrays):
+    """Copies of these arrays, as many as gpunorm's bench takes for `len(arrays) + 1` tensors a turn."""
     if not torch.cuda.is_available():
-        return [torch.from_numpy(x)]
-    pairs = min(MOST_PAIRS, -(-ROTATION_BYTES // (2 * x.nbytes)))
-    return [torch.from_numpy(x).cuda() for _ in range(pairs)]
+        return [[torch.from_numpy(array) for array in arrays]]
+    turns = min(MOST_TURNS, -(-ROTATION_BYTES // ((len(arrays) + 1) * arrays[0].nbytes)))
+    return [[torch.from_numpy(array).cuda() for array in arrays] for _ in range(turns)]
 
 
-def milliseconds(run, tensors, runs):
-    """The median time of one call of `run`, which is called on each of `tensors` in turn."""
+def milliseconds(calls, runs):
+    """The median time of one of `calls`, which take turns."""
+    cuda = torch.cuda.is_available()
     # Outputs are held for a turn: freed at once, the next call would get the same memory, still in the cache.
-    outputs = [None] * len(tensors)
+    outputs = [None] * len(calls)
 
     def turns(count):
         for _ in range(count):
-            for i, x in enumerate(tensors):
-                outputs[i] = run(x)
+            for i, call in enumerate(calls):
+                outputs[i] = call()
 
     def once():
-        if not tensors[0].is_cuda:
+        if not cuda:
             start = time.perf_counter()
             turns(1)
             return (time.perf_counter() - start) * 1e3
-        count = -(-LEAST_CALLS // len(tensors))
+        count = -(-LEAST_CALLS // len(calls))
         start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
         torch.cuda._sleep(PAUSE_CYCLES)
         start.record()
         turns(count)
         end.record()
         torch.cuda.synchronize()
-        return start.elapsed_time(end) / (count * len(tensors))
+        return start.elapsed_time(end) / (count * len(calls))
 
     times = [once() for _ in range(runs + 2)][2:]
     return sorted(times)[runs // 2]
 
 
+def forwards(case, run):
+    """A forward for each turn, the first of which has been checked."""
+    x = values(case["shape"])
+    calls = [lambda tensor=tensor: run(tensor) for (tensor,) in on_device(x)]
+    with torch.no_grad():
+        check(case, x, calls[0]().cpu().numpy())
+    return calls
+
+
+def backwards(case, run, module):
+    """A backward for each turn, the first of which has been checked."""
+    arrays = values(case["shape"]), values(case["shape"], 2)
+    parameters = list(module.parameters())
+    calls = []
+    for x, dy in on_device(*arrays):
+        y = run(x.requires_grad_())
+        inputs = [x, *parameters]
+        calls.append(lambda y=y, dy=dy, inputs=inputs: torch.autograd.grad(y, inputs, dy, retain_graph=True))
+    names = ["input"] + [name for name, _ in module.named_parameters()]
+    found = {name: gradient.cpu().numpy() for name, gradient in zip(names, calls[0]())}
+    check_gradients(case, *arrays, found["input"], found["weight"], found.get("bias"))
+    return calls
+
+
 def main():
-    cases, out, runs = cases_and_output()
+    given = options()
     cuda = torch.cuda.is_available()
     device = torch.device("cuda" if cuda else "cpu")
     name = torch.cuda.get_device_name() if cuda else f"CPU ({torch.get_num_threads()} threads)"
     torch.backends.cudnn.benchmark = True
+    functorch_config.donated_buffer = False  # a backward that is run again needs what the forward saved
     mode = "max-autotune-no-cudagraphs" if cuda else None
     rows = []
-    for case in cases:
-        x = values(case["shape"])
-        tensors = inputs(x)
+    for case in given.cases:
         for variant in ["eager", "compiled"] + ["copy"] * cuda:
             try:
                 torch.compiler.reset()
-                run = torch.clone if variant == "copy" else layer(case, device)
+                run = module = layer(case, device)
                 if variant == "compiled":
                     run = torch.compile(run, mode=mode)
+                if variant == "copy":
+                    calls = [lambda x=x: x.clone() for (x,) in on_device(values(case["shape"]))]
+                else:
+                    calls = backwards(case, run, module) if given.backward else forwards(case, run)
                 with torch.no_grad():
-                    if variant != "copy":
-                        check(case, x, run(tensors[0]).cpu().numpy())
-                    median = milliseconds(run, tensors, runs)
+                    median = milliseconds(calls, given.runs)
                 rows.append({"id": case["id"], "variant": variant, "milliseconds": median})
                 say(f"torch {case['id']} {variant} {median:.3f} ms")
             except Exception as error:  # what this machine lacks, such as a C++ compiler
                 say(f"torch {case['id']} {variant} left out: {type(error).__name__}: {str(error)[:200]}")
-    report(out, "PyTorch", torch.__version__, name, rows, clock="gpu" if cuda else "wall")
+    report(given.out, "PyTorch", torch.__version__, name, rows, clock="gpu" if cuda else "wall")
 
 
 if __name__ == "__main__":

@@ -12,8 +12,8 @@ import torch
 import triton
 import triton.language as tl
 
-from common import EPS, cases_and_output, check, report, say, values
-from torch_norms import inputs, milliseconds
+from common import EPS, check, options, report, say, values
+from torch_norms import forwards, milliseconds
 
 # 64 KiB of f32 is the longest row that a program keeps in registers.
 LONGEST_HELD = 16384
@@ -86,27 +86,23 @@ def interpreted():
 def main():
     if "--check" in sys.argv:
         return interpreted()
-    cases, out, runs = cases_and_output()
+    given = options()
     rows = []
     if not torch.cuda.is_available():
         say("triton left out: no CUDA device")
-        return report(out, "Triton", triton.__version__, "none", rows)
-    for case in cases:
+        return report(given.out, "Triton", triton.__version__, "none", rows)
+    for case in given.cases:
         if case["norm"] not in ("layer", "rms"):
             continue
-        x = values(case["shape"])
-        tensors = inputs(x)
         weight, bias = parameters(case, "cuda")
-        run = lambda tensor: forward(case, tensor, weight, bias)
         try:
-            check(case, x, run(tensors[0]).cpu().numpy())
-            median = milliseconds(run, tensors, runs)
+            median = milliseconds(forwards(case, lambda x: forward(case, x, weight, bias)), given.runs)
         except Exception as error:  # what this GPU's Triton cannot do must not lose the other cases
             say(f"triton {case['id']} left out: {type(error).__name__}: {str(error)[:200]}")
             continue
         rows.append({"id": case["id"], "variant": "tutorial", "milliseconds": median})
         say(f"triton {case['id']} {median:.3f} ms")
-    report(out, "Triton", triton.__version__, torch.cuda.get_device_name(), rows, clock="gpu")
+    report(given.out, "Triton", triton.__version__, torch.cuda.get_device_name(), rows, clock="gpu")
 
 
 if __name__ == "__main__":

@@ -1,14 +1,15 @@
-//! burn's normalization layers on gpunorm's cases: `burn-norms CASES.json OUT.json [--runs N] [WORD ...]`.
+//! burn's normalization layers on gpunorm's cases: `burn-norms CASES.json OUT.json [--backward] [--runs N] [WORD ...]`.
 //!
-//! Wall time of a forward and the wait for it, the median of the runs; burn has no switchable norm, so it is composed of
-//! tensor operations as a user would. A few rows of each output are compared with f64 before anything is timed.
+//! Wall time of a forward, or of a backward alone, and the wait for it, the median of the runs; burn has no switchable
+//! norm, so it is composed of tensor operations as a user would. Each output, or input's gradient, is compared with f64 before
+//! anything is timed.
 
 use std::error::Error;
 use std::time::Instant;
 
 use burn::nn::{BatchNormConfig, GroupNormConfig, InstanceNormConfig, LayerNormConfig, RmsNormConfig};
 use burn::tensor::activation::softmax;
-use burn::tensor::{Device, DeviceKind, Tensor, TensorData};
+use burn::tensor::{Device, DeviceKind, Gradients, Tensor, TensorData};
 use serde_json::{Value, json};
 
 const EPS: f64 = 1e-5;
@@ -45,8 +46,8 @@ impl Case {
         self.id.contains(word) || self.name.to_lowercase().contains(word)
     }
 
-    /// Which elements share statistics with element `i`, by `kind` of norm.
-    fn row(&self, kind: &str, i: usize) -> usize {
+    /// The set of a kind that element `i` belongs to.
+    fn set(&self, kind: &str, i: usize) -> usize {
         let channels = self.shape[1];
         let spatial: usize = self.shape[2..].iter().product();
         match kind {
@@ -58,49 +59,93 @@ impl Case {
         }
     }
 
-    fn of_row<'a>(&'a self, kind: &'a str, i: usize) -> impl Iterator<Item = usize> + 'a {
-        let own = self.row(kind, i);
-        (0..self.shape.iter().product()).filter(move |&j| self.row(kind, j) == own)
-    }
-
-    fn moments(&self, kind: &str, x: &[f32], i: usize) -> (f64, f64) {
-        let row: Vec<f64> = self.of_row(kind, i).map(|j| f64::from(x[j])).collect();
-        let mean = if kind == "rms" { 0.0 } else { row.iter().sum::<f64>() / row.len() as f64 };
-        (mean, row.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / row.len() as f64)
-    }
-
-    /// What a new layer normalizes element `i` by.
-    fn statistics(&self, x: &[f32], i: usize) -> (f64, f64) {
-        match self.norm.as_str() {
-            "batch" if !self.training => (0.0, 1.0),
-            "switchable" => {
-                let all = ["instance", "sample", "batch"].map(|kind| self.moments(kind, x, i));
-                (all.iter().map(|m| m.0).sum::<f64>() / 3.0, all.iter().map(|m| m.1).sum::<f64>() / 3.0)
+    /// The average of `of` over each set of a kind.
+    fn averages(&self, kind: &str, of: impl Fn(usize) -> f64) -> Vec<f64> {
+        let mut sums: Vec<(f64, usize)> = vec![];
+        for i in 0..self.shape.iter().product() {
+            let set = self.set(kind, i);
+            if set >= sums.len() {
+                sums.resize(set + 1, (0.0, 0));
             }
-            norm => self.moments(norm, x, i),
+            sums[set].0 += of(i);
+            sums[set].1 += 1;
         }
+        sums.into_iter().map(|(sum, count)| sum / count as f64).collect()
     }
 
-    /// The first, the middle and the last row, or plane, of `y` against f64.
+    /// What a new layer normalizes by: of each kind that it mixes equally, the sets' means and variances.
+    fn statistics(&self, x: &[f32]) -> Vec<(&str, Vec<f64>, Vec<f64>)> {
+        let kinds = match self.norm.as_str() {
+            "batch" if !self.training => vec![],
+            "switchable" => vec!["instance", "sample", "batch"],
+            norm => vec![norm],
+        };
+        let moments = |kind| {
+            let x = |i: usize| f64::from(x[i]);
+            let means = self.averages(kind, x);
+            let means = if kind == "rms" { vec![0.0; means.len()] } else { means };
+            let variances = self.averages(kind, |i| (x(i) - means[self.set(kind, i)]).powi(2));
+            (kind, means, variances)
+        };
+        kinds.into_iter().map(moments).collect()
+    }
+
+    /// x̂ and 1/√(var + ε) of each element.
+    fn normalized(&self, x: &[f32], statistics: &[(&str, Vec<f64>, Vec<f64>)]) -> Vec<(f64, f64)> {
+        let of = |i: usize| {
+            let share = 1.0 / statistics.len() as f64;
+            let mixed = statistics.iter().fold((0.0, 0.0), |(mean, var), (kind, means, variances)| {
+                let set = self.set(kind, i);
+                (mean + share * means[set], var + share * variances[set])
+            });
+            let (mean, var) = if statistics.is_empty() { (0.0, 1.0) } else { mixed };
+            let scale = 1.0 / (var + EPS).sqrt();
+            ((f64::from(x[i]) - mean) * scale, scale)
+        };
+        (0..x.len()).map(of).collect()
+    }
+
+    /// Every element of `y` against f64.
     fn check(&self, x: &[f32], y: &[f32]) -> Result<(), String> {
-        let kind = if matches!(self.norm.as_str(), "layer" | "rms") { "layer" } else { "instance" };
-        for i in [0, x.len() / 2, x.len() - 1] {
-            let (mean, var) = self.statistics(x, i);
-            for j in self.of_row(kind, i) {
-                let expected = (f64::from(x[j]) - mean) / (var + EPS).sqrt();
-                let close = (f64::from(y[j]) - expected).abs() < 1e-3; // not so of NaN
-                if !close {
-                    return Err(format!("element {j} is {}, not {expected}", y[j]));
-                }
-            }
-        }
-        Ok(())
+        let normalized = self.normalized(x, &self.statistics(x));
+        close("the output", y, |i| normalized[i].0)
+    }
+
+    /// Every element of `dx` against f64.
+    fn check_gradient(&self, [x, dy]: [&[f32]; 2], dx: &[f32]) -> Result<(), String> {
+        let statistics = self.statistics(x);
+        let normalized = self.normalized(x, &statistics);
+        let dy = |i: usize| f64::from(dy[i]);
+        let sets = statistics.iter().map(|(kind, means, _)| {
+            let by_mean = self.averages(kind, |i| -dy(i) * normalized[i].1);
+            let by_var = self.averages(kind, |i| -0.5 * dy(i) * normalized[i].0 * normalized[i].1.powi(2));
+            let by_mean = if *kind == "rms" { vec![0.0; by_mean.len()] } else { by_mean };
+            (kind, means, by_mean, by_var)
+        });
+        let sets: Vec<_> = sets.collect();
+        close("the input's gradient", dx, |i| {
+            let through = sets.iter().map(|(kind, means, by_mean, by_var)| {
+                let set = self.set(kind, i);
+                by_mean[set] + 2.0 * by_var[set] * (f64::from(x[i]) - means[set])
+            });
+            dy(i) * normalized[i].1 + through.sum::<f64>() / sets.len().max(1) as f64
+        })
+    }
+}
+
+fn close(what: &str, found: &[f32], expected: impl Fn(usize) -> f64) -> Result<(), String> {
+    let off = |&i: &usize| {
+        let error = (f64::from(found[i]) - expected(i)).abs();
+        error.is_nan() || error > 1e-3
+    };
+    match (0..found.len()).find(off) {
+        None => Ok(()),
+        Some(i) => Err(format!("element {i} of {what} is {}, not {}", found[i], expected(i))),
     }
 }
 
 /// Around a mean of 3 with a deviation of about 2.
-fn values(len: usize) -> Vec<f32> {
-    let mut seed = 1u32;
+fn values(len: usize, mut seed: u32) -> Vec<f32> {
     let mut next = || {
         seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         (seed >> 8) as f32 / (1 << 24) as f32 * 7.0 - 0.5
@@ -162,53 +207,94 @@ fn switchable<const D: usize>(x: Tensor<D>, logits: [&Tensor<1>; 2], [weight, bi
     ((flat - mean) / (var + EPS).sqrt() * weight.clone() + bias.clone()).reshape(shape)
 }
 
-fn measure<const D: usize>(case: &Case, device: &Device, runs: usize) -> Result<f64, Box<dyn Error>> {
+fn measure<const D: usize>(case: &Case, device: &Device, given: &Given) -> Result<f64, Box<dyn Error>> {
     // burn trains batch norm on an autodiff device only.
-    let device = if case.norm == "batch" && case.training { device.clone().autodiff() } else { device.clone() };
-    let values = values(case.shape.iter().product());
-    let x = Tensor::<D>::from_data(TensorData::new(values.clone(), case.shape.clone()), &device);
+    let differentiates = given.backward || case.norm == "batch" && case.training;
+    let device = if differentiates { device.clone().autodiff() } else { device.clone() };
+    let len = case.shape.iter().product();
+    let tensor = |values: &[f32]| Tensor::<D>::from_data(TensorData::new(values.to_vec(), case.shape.clone()), &device);
+    let to_vec = |tensor: Tensor<D>| tensor.into_data().try_to_vec::<f32>().map_err(|error| format!("{error:?}"));
+    let values = [values(len, 1), values(len, 2)];
+    let [x, dy] = values.each_ref().map(|values| tensor(values));
     let forward = layer::<D>(case, &device)?;
-    let found: Vec<f32> = forward(x.clone()).into_data().try_to_vec().map_err(|error| format!("{error:?}"))?;
-    case.check(&values, &found)?;
+    let x = if given.backward { x.require_grad() } else { x };
+    // A backward starts from one number; what that adds is a product with dy.
+    let loss = || (forward(x.clone()) * dy.clone()).sum();
+    if given.backward {
+        let gradient = x.grad(&loss().backward()).ok_or("no gradient")?;
+        case.check_gradient(values.each_ref().map(|values| &values[..]), &to_vec(gradient)?)?;
+    } else {
+        case.check(&values[0], &to_vec(forward(x.clone()))?)?;
+    }
     let mut times = vec![];
-    for _ in 0..runs + 2 {
+    for _ in 0..given.runs + 2 {
+        let loss = given.backward.then(loss);
         device.sync()?;
         let start = Instant::now();
-        let y = forward(x.clone());
+        let kept = match &loss {
+            Some(loss) => Pass::Backward(loss.backward()),
+            None => Pass::Forward(forward(x.clone())),
+        };
         device.sync()?;
         times.push(start.elapsed().as_secs_f64() * 1e3);
-        drop(y);
+        drop(kept);
     }
     let mut times = times.split_off(2);
     times.sort_by(f64::total_cmp);
     Ok(times[times.len() / 2])
 }
 
+/// What a pass gives, held until its time is taken.
+#[expect(dead_code)]
+enum Pass<const D: usize> {
+    Forward(Tensor<D>),
+    Backward(Gradients),
+}
+
+struct Given {
+    cases: String,
+    out: String,
+    backward: bool,
+    runs: usize,
+    words: Vec<String>,
+}
+
+impl Given {
+    fn new() -> Result<Given, Box<dyn Error>> {
+        let usage = "usage: burn-norms CASES.json OUT.json [--backward] [--runs N] [WORD ...]";
+        let mut args = std::env::args().skip(1);
+        let (cases, out) = args.next().zip(args.next()).ok_or(usage)?;
+        let mut given = Given { cases, out, backward: false, runs: 5, words: vec![] };
+        while let Some(arg) = args.next() {
+            match arg.as_str() {
+                "--backward" => given.backward = true,
+                "--runs" => given.runs = args.next().ok_or(usage)?.parse()?,
+                word => given.words.push(word.to_lowercase()),
+            }
+        }
+        Ok(given)
+    }
+}
+
 fn main() -> Result<(), Box<dyn Error>> {
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    let (cases, out, runs, words) = match &args[..] {
-        [cases, out, flag, runs, words @ ..] if flag == "--runs" => (cases, out, runs.parse()?, words),
-        [cases, out, words @ ..] => (cases, out, 5, words),
-        _ => return Err("usage: burn-norms CASES.json OUT.json [--runs N] [WORD ...]".into()),
-    };
-    let words: Vec<String> = words.iter().map(|word| word.to_lowercase()).collect();
+    let given = Given::new()?;
     let device = Device::wgpu(DeviceKind::DefaultDevice);
     let adapter = device.identity().ok_or("burn does not say which adapter it takes")?.name;
     eprintln!("burn on {adapter}");
-    let list: Vec<Value> = serde_json::from_slice(&std::fs::read(cases)?)?;
+    let list: Vec<Value> = serde_json::from_slice(&std::fs::read(&given.cases)?)?;
     let mut rows = vec![];
     for value in &list {
         let Some(case) = Case::new(value) else {
             eprintln!("burn has no layer for {value}");
             continue;
         };
-        if !words.iter().all(|word| case.is_called(word)) {
+        if !given.words.iter().all(|word| case.is_called(word)) {
             continue;
         }
         let time = match case.shape.len() {
-            2 => measure::<2>(&case, &device, runs),
-            3 => measure::<3>(&case, &device, runs),
-            4 => measure::<4>(&case, &device, runs),
+            2 => measure::<2>(&case, &device, &given),
+            3 => measure::<3>(&case, &device, &given),
+            4 => measure::<4>(&case, &device, &given),
             rank => Err(format!("rank {rank}").into()),
         };
         match time {
@@ -220,7 +306,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     let report = json!({ "peer": "burn", "version": version(), "device": adapter, "clock": "wall", "rows": rows });
-    Ok(std::fs::write(out, format!("{report:#}\n"))?)
+    Ok(std::fs::write(given.out, format!("{report:#}\n"))?)
 }
 
 /// burn's, as locked.
