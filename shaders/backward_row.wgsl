@@ -1,7 +1,7 @@
 // dx = scale * (weight * dy - mean(weight * dy) - xhat * mean(weight * dy * xhat)), whole rows at a time, in registers.
 //
 // A team owns segment_units neighbouring rows and reads each once. On its way it sums up what the gradients of weight and
-// bias need (part/keep_*.wgsl). The plan picks it wherever a row fits the registers of one team.
+// bias need: of channels (part/channel_sums.wgsl) or of columns (part/keep_columns.wgsl). The plan picks it wherever a row fits the registers of one team.
 // In bounds: as forward_row; the plan sizes `sums` to what is kept.
 override CENTERED: bool = true; // false for RMS norm, whose mean is no statistic
 
@@ -30,30 +30,7 @@ fn backward_row(builtins: Builtins) {
                 held_x[k] = load(start + i);
             }
         }
-        var sum_dy = splat(0.0);
-        var sum_x = splat(0.0);
-        for (var k = 0u; k < UNITS; k++) {
-            let i = lane + k * lanes();
-            if FULL || i < end {
-                var h = unpack(held_dy[k]);
-                // One weight for the whole row comes after the sums, which its own gradient needs without.
-                if AFFINE != PER_ROW {
-                    h = mul(h, weights_of(1.0, base, i * WIDTH));
-                }
-                sum_dy += h;
-                sum_x += mul(h, (unpack(held_x[k]) - splat(s.shift)) - splat(s.mean));
-            }
-        }
-        let all = closed(reduce(Sums(total(sum_dy), total(sum_x) * s.scale, 0.0, 0.0), lane));
-        meet_again();
-        if live && lane == 0u {
-            keep_row(row, all);
-        }
-
-        var means = all * (1.0 / f32(params.row_len));
-        if AFFINE == PER_ROW {
-            means *= weight_at(base);
-        }
+        let means = sums_of_row(HeldRow(row, base, end, lane, live), s, &held_dy, &held_x) * (1.0 / f32(params.row_len));
         let c = coefficients_of(s, vec2(select(0.0, means.x, CENTERED), means.y));
         for (var k = 0u; k < UNITS; k++) {
             let i = lane + k * lanes();

@@ -62,8 +62,8 @@ pub enum RowsFrom {
 pub enum Keep {
     /// None.
     Nothing,
-    /// Those of each row.
-    Rows,
+    /// Those of each channel of a row: of a group, or the one of an instance.
+    Channels,
     /// Those of each column over a team's rows.
     Columns,
 }

@@ -10,15 +10,9 @@ use super::{COLUMN_SPATIAL, Cpu, TASK, by_channel, columns, plane_moments};
 /// What a forward leaves for its backward.
 pub struct Saved {
     /// Of each row of layer and RMS norm, else of each plane.
-    statistics: Vec<Statistics>,
+    pub statistics: Vec<Statistics>,
     /// Of each plane the instance's, the layer's and the batch's, which switchable norm mixes.
     parts: Vec<[Moments; 3]>,
-}
-
-impl Saved {
-    pub fn largest_scale(&self) -> f32 {
-        self.statistics.iter().fold(0.0, |most, s| most.max(s.scale))
-    }
 }
 
 /// Gradients by the parameters; empty where the layer has no such parameter.

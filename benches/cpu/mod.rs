@@ -2,7 +2,7 @@
 //! loops that the compiler vectorises.
 
 mod arithmetic;
-mod backward;
+pub mod backward;
 mod columns;
 
 use std::iter::Sum;
@@ -12,7 +12,6 @@ use gpunorm::{Mode, NormSpec};
 use rayon::prelude::*;
 
 use arithmetic::{Moments, Statistics};
-pub use backward::{Gradients, Saved};
 
 /// Elements that make a task worth its scheduling.
 const TASK: usize = 1 << 15;

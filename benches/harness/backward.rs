@@ -11,7 +11,7 @@ use wgpu::CommandEncoder;
 
 use super::cases::Case;
 use super::measure::{Pass, compare, magnitude, turns};
-use crate::cpu::{self, Cpu};
+use crate::cpu::{Cpu, backward};
 
 pub struct Backward<'a> {
     gpu: &'a Gpu,
@@ -22,11 +22,11 @@ pub struct Backward<'a> {
     turns: Vec<(Saved, Gradients)>,
     geometry: Geometry,
     cpu: Cpu,
-    saved: cpu::Saved,
+    saved: backward::Saved,
     x: Vec<f32>,
     dy: Vec<f32>,
     dx: Vec<f32>,
-    expected: cpu::Gradients,
+    expected: backward::Gradients,
 }
 
 impl<'a> Backward<'a> {
@@ -47,7 +47,7 @@ impl<'a> Backward<'a> {
         let geometry = Geometry::new(&case.spec, case.mode, &case.shape)?;
         let cpu = Cpu::new(&case.spec, case.mode, case.parameters());
         let saved = cpu.save(&geometry, &x);
-        let (dx, expected) = (vec![f32::NAN; x.len()], cpu::Gradients::default());
+        let (dx, expected) = (vec![f32::NAN; x.len()], backward::Gradients::default());
         Ok(Backward { gpu, case, norm, pairs, turns: sets, geometry, cpu, saved, x, dy, dx, expected })
     }
 }
@@ -90,7 +90,8 @@ impl Pass for Backward<'_> {
         let normalized = 8.0;
         let (most, len) = (magnitude(&self.dy), self.case.len());
         let tolerance = |magnitude: f64| 2.0 * reference::tolerance(magnitude, 16 * len, DType::F32);
-        let input = most * f64::from(self.saved.largest_scale()) * (1.0 + normalized);
+        let scales: Vec<f32> = self.saved.statistics.iter().map(|s| s.scale).collect();
+        let input = most * magnitude(&scales) * (1.0 + normalized);
         let parameter = most * (len / self.case.parameters()) as f64 * normalized;
         let share = most * len as f64 * normalized;
         for (_, gradients) in &self.turns {

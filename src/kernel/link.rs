@@ -118,9 +118,14 @@ impl Save {
 impl Keep {
     fn pieces(self) -> &'static [&'static str] {
         match self {
-            Keep::Nothing => &[piece!("part/keep_nothing")],
-            Keep::Rows => &[piece!("part/sums_out"), piece!("part/keep_rows")],
-            Keep::Columns => &[piece!("part/sums_out"), piece!("part/column_sums"), piece!("part/keep_columns")],
+            Keep::Nothing => &[piece!("part/row_sums"), piece!("part/keep_nothing")],
+            Keep::Channels => &[piece!("part/sums_out"), piece!("part/channel_sums"), piece!("part/keep_nothing")],
+            Keep::Columns => &[
+                piece!("part/row_sums"),
+                piece!("part/sums_out"),
+                piece!("part/column_sums"),
+                piece!("part/keep_columns"),
+            ],
         }
     }
 }
@@ -226,7 +231,7 @@ impl Kernel {
         match self {
             Kernel::BackwardRow { units, parameters, element, keep, .. } => {
                 pieces.extend([piece!("part/gradient_out"), units_piece(units), piece!("part/full")]);
-                pieces.push(piece!("part/statistics_stored"));
+                pieces.extend([piece!("part/statistics_stored"), piece!("part/held_row")]);
                 pieces.extend(parameters.unit_pieces(element.width));
                 pieces.extend(keep.pieces());
                 pieces.push(piece!("backward_row"));

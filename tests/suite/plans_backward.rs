@@ -79,7 +79,10 @@ fn follow(plan: &Plan, geometry: &Geometry, dtype: DType) -> Trace {
                             trace.sets.entry(p.first + row).or_default().push(element);
                             match keep {
                                 Keep::Nothing => {}
-                                Keep::Rows => trace.sum(number, p.partial_first + row, element),
+                                Keep::Channels => {
+                                    let channel = (unit * width + k) / p.inner;
+                                    trace.sum(number, p.partial_first + row * p.step + channel, element);
+                                }
                                 Keep::Columns => {
                                     let entry = p.partial_first + (team * p.units + unit) * width + k;
                                     trace.sum(number, entry, element);

@@ -8,6 +8,8 @@ use crate::plan::planner::{BUSY_GPU, Planner};
 use crate::plan::{Plan, Route, Scratch, Step};
 use crate::spec::NormSpec;
 
+/// A reduction for each: beyond this, reading x and dy again costs less.
+const CHANNELS_OF_A_ROW: usize = 8;
 /// Rows that a team sums the columns of, at most: a sum of 8 bytes is kept for each, and read again.
 const ROWS_OF_A_TEAM: usize = 16;
 
@@ -17,8 +19,7 @@ impl Planner<'_> {
         let geometry = self.geometry;
         let rows = match self.spec {
             NormSpec::Layer(_) | NormSpec::Rms(_) | NormSpec::Instance(_) => !self.running(),
-            // The channels of a group have gradients of their own.
-            NormSpec::Group(_) => !self.spec.has_weight(),
+            NormSpec::Group(_) => true,
             NormSpec::Batch(_) | NormSpec::Switchable(_) => false,
         };
         let team = self.team();
@@ -26,6 +27,13 @@ impl Planner<'_> {
             return None;
         }
         let element = self.widest(geometry.row_len)?;
+        // The channels of a group have gradients of their own, from sums over their units.
+        if matches!(self.spec, NormSpec::Group(_)) && self.spec.has_weight() {
+            let few = geometry.parameter.step <= CHANNELS_OF_A_ROW || self.strategy.route == Some(Route::Fused);
+            if !few || !geometry.spatial.is_multiple_of(element.width as usize) {
+                return None;
+            }
+        }
         let units = geometry.row_len / element.width as usize;
         let held = self.units_per_lane(team, units);
         let size = self.row_size(team, units.div_ceil(held as usize));
@@ -38,7 +46,7 @@ impl Planner<'_> {
         let parameters = self.parameters(false);
         let keep = match self.spec {
             _ if parameters == Parameters::None => Keep::Nothing,
-            NormSpec::Instance(_) => Keep::Rows,
+            NormSpec::Instance(_) | NormSpec::Group(_) => Keep::Channels,
             _ => Keep::Columns,
         };
         let weights = self.parameters(self.quads(rows, element)).without_bias();
@@ -63,7 +71,7 @@ impl Planner<'_> {
             };
             kept += match keep {
                 Keep::Nothing => 0,
-                Keep::Rows => slice.len(),
+                Keep::Channels => slice.len() * geometry.parameter.step,
                 Keep::Columns => slice.len().div_ceil(together) * rows.len,
             };
             let bytes = self.bytes(&slice, rows.len);
@@ -74,7 +82,7 @@ impl Planner<'_> {
         let (samples, channels) = (geometry.samples, geometry.channels);
         match keep {
             Keep::Nothing => {}
-            Keep::Rows => {
+            Keep::Channels => {
                 let of_channel = Walk { first: 0, stride: 1, run: 1, run_stride: channels, units: samples };
                 steps.push(self.combine_sums(None, parameters, Walk::NOWHERE, (of_channel, channels), 1)?);
             }
