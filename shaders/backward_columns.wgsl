@@ -1,4 +1,5 @@
-// The sums of dy and of dy * xhat over batch norm's columns (forward_columns.wgsl says which).
+// The sums of dy and of dy * xhat over batch norm's columns (forward_columns.wgsl says which). Where the statistics are
+// constants, dx = scale * weight * dy on the way.
 //
 // An invocation owns a block of columns in one chunk of samples (columns.wgsl). The plan picks it, before a combine.
 // In bounds: as forward_columns, with `sums` for `moments`.
@@ -10,11 +11,14 @@ fn backward_columns(builtins: Builtins) {
         var shifts: array<f32, WIDTH>;
         var means: array<f32, WIDTH>;
         var scales: array<f32, WIDTH>;
+        var factors: array<f32, WIDTH>;
         for (var k = 0u; k < WIDTH; k++) {
-            let s = statistics_for((column * WIDTH + k) / params.inner);
+            let channel = (column * WIDTH + k) / params.inner;
+            let s = statistics_for(channel);
             shifts[k] = s.shift;
             means[k] = s.mean;
             scales[k] = s.scale;
+            factors[k] = s.scale * weight_at(channel);
         }
         let shift = gather(shifts);
         let mean = gather(means);
@@ -26,6 +30,7 @@ fn backward_columns(builtins: Builtins) {
                 if FULL || sample + k < block.samples {
                     let at = (sample + k) * params.units + column;
                     let gradient = unpack(load_dy(at));
+                    put(at, mul(gradient, gather(factors)));
                     sum_dy += gradient;
                     sum_x += mul(gradient, (unpack(load(at)) - shift) - mean);
                 }

@@ -1,5 +1,5 @@
 // The sums of dy and of dy * xhat, xhat = (x - mean) * scale, over pieces of rows; dy times the weight where a row's
-// elements have weights of their own.
+// elements have weights of their own. Where the statistics are constants, dx = scale * weight * dy on the way.
 //
 // A team owns one segment of one row. The plan picks it for the first step of a split backward.
 // In bounds: as forward_row; the plan sizes `sums` to rows * segments.
@@ -13,6 +13,7 @@ fn backward_sums(builtins: Builtins) {
     let end = own_segment.end;
     let s = statistics_for(params.first + row);
     let start = row * params.units;
+    let scale = s.scale * weight_at(parameter_base(params.first + row));
 
     var own = Shared();
     for (var t = 0u; t < params.tiles; t++) {
@@ -23,6 +24,7 @@ fn backward_sums(builtins: Builtins) {
             let i = first + k * lanes();
             if FULL || i < end {
                 var h = unpack(load_dy(start + i));
+                put(start + i, mul(h, splat(scale)));
                 if WEIGHTED {
                     h = mul(h, weight_unit(i * WIDTH));
                 }

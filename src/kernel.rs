@@ -123,10 +123,11 @@ pub enum Kernel {
     ForwardApply { team: Team, element: Element, parameters: Parameters, from: StatisticsFrom },
     /// Whole rows: read once, summed, their dx written.
     BackwardRow { team: Team, element: Element, units: u32, parameters: Parameters, keep: Keep },
-    /// Sums over pieces of rows; weighted by `parameters`, which have no bias.
+    /// Sums over pieces of rows; weighted by `parameters`, which have no bias. From running statistics, which are
+    /// constants, dx too.
     BackwardSums { team: Team, element: Element, units: u32, parameters: Parameters, from: StatisticsFrom },
-    /// Sums over columns.
-    BackwardColumns { element: Element, from: StatisticsFrom },
+    /// Sums over columns. From running statistics dx too.
+    BackwardColumns { element: Element, parameters: Parameters, from: StatisticsFrom },
     /// From sums: coefficients of sets, if any, after multiplying by these weights; and the gradients of `parameters`.
     BackwardCombine { team: Team, sets: Option<Parameters>, parameters: Parameters },
     /// What switchable norm's samples and channels contribute, and the gradients of `parameters`.

@@ -59,7 +59,6 @@ impl Kernel {
         let mut all = vec![];
         let scalars = [Parameters::None, Parameters::Weight];
         let given = [Parameters::Weight, Parameters::Both];
-        let statistics = [StatisticsFrom::Stored, StatisticsFrom::Running, StatisticsFrom::Mixed];
         for team in Team::ALL {
             all.extend(given.map(|parameters| Kernel::BackwardCombine { team, sets: None, parameters }));
             for parameters in given.into_iter().chain([Parameters::None]) {
@@ -74,7 +73,9 @@ impl Kernel {
                 for &units in team.units() {
                     let sums = |parameters, from| Kernel::BackwardSums { team, element, units, parameters, from };
                     all.push(sums(weights, StatisticsFrom::Stored));
-                    all.extend(statistics.map(|from| sums(Parameters::None, from)));
+                    all.push(sums(Parameters::Weight, StatisticsFrom::Running));
+                    let plain = [StatisticsFrom::Stored, StatisticsFrom::Mixed];
+                    all.extend(plain.map(|from| sums(Parameters::None, from)));
                 }
             }
         }
@@ -101,15 +102,17 @@ impl Kernel {
                     let apply = |parameters| Kernel::BackwardApply { team, element, parameters, running };
                     all.extend(scalars.into_iter().chain(quads.clone()).map(apply));
                 }
-                all.extend(scalars.map(|parameters| Kernel::BackwardApplyColumns { element, parameters, running }));
+                let given = scalars.into_iter().take(if running { 1 } else { 2 });
+                all.extend(given.map(|parameters| Kernel::BackwardApplyColumns { element, parameters, running }));
             }
             let parameters = if element.width >= 4 { Parameters::WeightQuads } else { Parameters::Weight };
             let rows = [RowsFrom::Own, RowsFrom::Stored];
             for units in Kernel::ROWS {
                 all.extend(rows.map(|rows| Kernel::BackwardRows { element, units, parameters, rows }));
             }
-            let from = [StatisticsFrom::Stored, StatisticsFrom::Running];
-            all.extend(from.map(|from| Kernel::BackwardColumns { element, from }));
+            let columns = |parameters, from| Kernel::BackwardColumns { element, parameters, from };
+            all.push(columns(Parameters::None, StatisticsFrom::Stored));
+            all.push(columns(Parameters::Weight, StatisticsFrom::Running));
         }
         all
     }

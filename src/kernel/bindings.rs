@@ -165,16 +165,13 @@ impl Kernel {
                 writes.push(Binding::Dx);
                 writes.extend((keep != Keep::Nothing).then_some(Binding::Sums));
             }
-            Kernel::BackwardSums { parameters, from, .. } => {
+            Kernel::BackwardSums { parameters, from, element, .. }
+            | Kernel::BackwardColumns { parameters, from, element } => {
                 reads.extend([Binding::X, Binding::Dy]);
                 reads.extend(parameters.bindings());
                 reads.extend(from.bindings());
                 writes.push(Binding::Sums);
-            }
-            Kernel::BackwardColumns { from, .. } => {
-                reads.extend([Binding::X, Binding::Dy]);
-                reads.extend(from.bindings());
-                writes.push(Binding::Sums);
+                writes.extend(from.gives_dx(element).then_some(Binding::Dx));
             }
             Kernel::BackwardCombine { sets, parameters, .. } => {
                 reads.push(Binding::Sums);

@@ -76,6 +76,11 @@ impl Parameters {
 }
 
 impl StatisticsFrom {
+    /// Whether what sums dy up has all that dx needs: with statistics that are constants, dx is dy, scaled.
+    pub(super) fn gives_dx(self, element: Element) -> bool {
+        self == StatisticsFrom::Running && element.writes()
+    }
+
     fn pieces(self) -> &'static [&'static str] {
         match self {
             StatisticsFrom::Stored => &[piece!("part/statistics_stored")],
@@ -95,6 +100,10 @@ impl Settle {
             Settle::Running => &[piece!("part/settle_running")],
         }
     }
+}
+
+fn gradient_piece(writes: bool) -> &'static str {
+    if writes { piece!("part/gradient_out") } else { piece!("part/gradient_none") }
 }
 
 fn units_piece(units: u32) -> &'static str {
@@ -132,7 +141,7 @@ impl Keep {
 
 impl RowsFrom {
     fn pieces(self) -> Vec<&'static str> {
-        let out = if self == RowsFrom::Statistics { piece!("part/gradient_none") } else { piece!("part/gradient_out") };
+        let out = gradient_piece(self != RowsFrom::Statistics);
         let known = match self {
             RowsFrom::Own => vec![piece!("part/statistics_stored"), piece!("part/rows_own")],
             RowsFrom::Stored => [coefficients_pieces(None), vec![piece!("part/rows_stored")]].concat(),
@@ -242,13 +251,15 @@ impl Kernel {
                     piece!("part/full"),
                     piece!("part/segment"),
                     piece!("part/sums_out"),
+                    gradient_piece(from.gives_dx(element)),
                 ]);
                 pieces.extend(parameters.unit_pieces(element.width));
                 pieces.extend(from.pieces());
                 pieces.push(piece!("backward_sums"));
             }
-            Kernel::BackwardColumns { from, .. } => {
+            Kernel::BackwardColumns { parameters, from, element } => {
                 pieces.extend([piece!("part/full"), piece!("part/columns"), units_piece(Kernel::COLUMN_UNITS)]);
+                pieces.extend([gradient_piece(from.gives_dx(element)), parameters.piece()]);
                 pieces.extend(from.pieces());
                 pieces.extend([piece!("part/sums_out"), piece!("part/column_sums"), piece!("backward_columns")]);
             }

@@ -6,7 +6,7 @@ use super::planner::Planner;
 use super::{Pass, Plan, Scratch, Step};
 use crate::error::Result;
 use crate::geometry::Source;
-use crate::kernel::{Element, Kernel, Parameters, Params, StatisticsFrom};
+use crate::kernel::{Binding, Element, Kernel, Parameters, Params, StatisticsFrom};
 use crate::spec::NormSpec;
 
 mod rows;
@@ -105,17 +105,21 @@ impl Planner<'_> {
             scratch.sums = (rows.count * segments) as u64;
             scratch.coefficients = geometry.rows as u64;
         }
-        let (rows, run) = self.applied();
-        let period = if self.running() { channels } else { geometry.rows };
-        steps.extend(self.backward_apply(rows, (run, period), self.running())?);
-        Ok(Plan { steps, scratch, why: self.reason("rows") })
+        if !steps.iter().any(writes_dx) {
+            let (rows, run) = self.applied();
+            let period = if self.running() { channels } else { geometry.rows };
+            steps.extend(self.backward_apply(rows, (run, period), self.running())?);
+        }
+        Ok(Plan { why: self.reason(&steps, "rows"), steps, scratch })
     }
 
-    fn reason(&self, what: &str) -> String {
-        match (self.running(), self.spec.has_weight()) {
-            (true, false) => "running statistics are constants: dy is scaled".into(),
-            (true, true) => format!("running statistics are constants: sums of {what} for the parameters, apply"),
-            _ => format!("sums of {what}, combine, apply"),
+    fn reason(&self, steps: &[Step], what: &str) -> String {
+        let constants = "running statistics are constants";
+        match (self.running(), steps) {
+            (true, [_]) => format!("{constants}: dy is scaled"),
+            (true, [first, ..]) if writes_dx(first) => format!("{constants}: dx and sums of {what}, combine"),
+            (true, _) => format!("{constants}: sums of {what}, combine, apply"),
+            (false, _) => format!("sums of {what}, combine, apply"),
         }
     }
 
@@ -128,8 +132,10 @@ impl Planner<'_> {
         let mut steps = vec![];
         let samples = 0..geometry.samples;
         if !self.running() || parameters != Parameters::None {
-            let kernel = Kernel::BackwardColumns { element, from: self.statistics() };
-            let sums = self.column_step(kernel, element, samples.clone(), vec![])?;
+            let weights = if self.running() { Parameters::Weight } else { Parameters::None };
+            let kernel = Kernel::BackwardColumns { element, parameters: weights, from: self.statistics() };
+            let mut sums = self.column_step(kernel, element, samples.clone(), vec![])?;
+            sums.constants.extend(writes_dx(&sums).then(|| self.accumulate()));
             let chunks = sums.params.segments as usize;
             steps.push(sums);
             let walk = Walk { first: 0, stride: channel, run: channel, run_stride: sample, units: channel * chunks };
@@ -138,10 +144,12 @@ impl Planner<'_> {
             scratch.sums = (sample * chunks) as u64;
             scratch.coefficients = geometry.rows as u64;
         }
-        let (running, parameters) = (self.running(), parameters.without_bias());
-        let apply = Kernel::BackwardApplyColumns { element, parameters, running };
-        steps.push(self.column_step(apply, element, samples, vec![self.accumulate()])?);
-        Ok(Plan { steps, scratch, why: self.reason("columns") })
+        if !steps.iter().any(writes_dx) {
+            let (running, parameters) = (self.running(), parameters.without_bias());
+            let apply = Kernel::BackwardApplyColumns { element, parameters, running };
+            steps.push(self.column_step(apply, element, samples, vec![self.accumulate()])?);
+        }
+        Ok(Plan { why: self.reason(&steps, "columns"), steps, scratch })
     }
 
     /// Sums over pieces of `rows`, weighted or not, and how many pieces each has.
@@ -155,13 +163,15 @@ impl Planner<'_> {
     ) -> Result<(Vec<Step>, usize)> {
         let constants = [extra, &[("WEIGHTED", u32::from(weighted))]].concat();
         let (mut steps, segments) = self.segmented(rows, &constants, |team, element, units| {
-            let parameters = match weighted {
-                true => self.parameters(self.quads(rows, element)).without_bias(),
-                false => Parameters::None,
+            let parameters = match (weighted, from) {
+                (true, _) => self.parameters(self.quads(rows, element)).without_bias(),
+                (false, StatisticsFrom::Running) => Parameters::Weight,
+                (false, _) => Parameters::None,
             };
             Kernel::BackwardSums { team, element, units, parameters, from }
         })?;
         for step in &mut steps {
+            step.constants.extend(writes_dx(step).then(|| self.accumulate()));
             step.params.statistics_run = index(run, "rows")?;
             step.params.statistics_period = index(period, "rows")?;
         }
@@ -229,4 +239,8 @@ impl Planner<'_> {
         };
         self.apply(rows, of, &[self.accumulate()], kernel)
     }
+}
+
+fn writes_dx(step: &Step) -> bool {
+    step.kernel.bindings().contains(&(Binding::Dx, true))
 }

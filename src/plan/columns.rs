@@ -64,7 +64,10 @@ impl Planner<'_> {
         let geometry = self.geometry;
         let (samples, held) = (slice.len(), Kernel::COLUMN_UNITS as usize);
         let units = geometry.channels * geometry.spatial / element.width as usize;
-        let reads = matches!(kernel, Kernel::ForwardColumns { .. } | Kernel::BackwardColumns { .. });
+        let reads = matches!(
+            kernel,
+            Kernel::ForwardColumns { .. } | Kernel::BackwardColumns { from: StatisticsFrom::Stored, .. }
+        );
         let (block, chunk) = if self.caps.software {
             let block = units.min(BLOCK);
             let bytes = if reads { READ_BYTES } else { WRITTEN_BYTES };

@@ -57,6 +57,7 @@ fn follow(plan: &Plan, geometry: &Geometry, dtype: DType) -> Trace {
         // 0 is nobody's.
         let number = number + 1;
         let (p, start) = (&step.params, slice_start(step, dtype));
+        let writes_dx = step.kernel.bindings().contains(&(Binding::Dx, true));
         let width = step.kernel.element().map_or(1, |element| element.width);
         let elements = |unit: u32| (0..width).map(move |k| start + (unit * width + k) as usize);
         // Of kernels that own blocks of columns.
@@ -112,9 +113,11 @@ fn follow(plan: &Plan, geometry: &Geometry, dtype: DType) -> Trace {
                 let sums = matches!(step.kernel, Kernel::BackwardColumns { .. });
                 for (chunk, column, sample) in blocks() {
                     for (k, element) in elements(sample * p.units + column).enumerate() {
-                        match sums {
-                            true => trace.sum(number, (chunk * p.units + column) * width + k as u32, element),
-                            false => trace.write(element),
+                        if sums {
+                            trace.sum(number, (chunk * p.units + column) * width + k as u32, element);
+                        }
+                        if writes_dx {
+                            trace.write(element);
                         }
                     }
                 }
@@ -126,7 +129,12 @@ fn follow(plan: &Plan, geometry: &Geometry, dtype: DType) -> Trace {
                     let entry = p.partial_first + row * p.partial_row + segment * p.partial_segment;
                     let begin = segment * p.segment_units;
                     for unit in begin..(begin + p.segment_units).min(p.units) {
-                        elements(row * p.units + unit).for_each(|element| trace.sum(number, entry, element));
+                        for element in elements(row * p.units + unit) {
+                            trace.sum(number, entry, element);
+                            if writes_dx {
+                                trace.write(element);
+                            }
+                        }
                     }
                 }
             }
