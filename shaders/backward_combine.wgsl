@@ -7,27 +7,19 @@
 const NEIGHBOURS = 4u;
 override TOGETHER: bool = false; // a team owns NEIGHBOURS channels, whose entries are neighbours; else one
 
-// Entries lane, lane + lanes(), .. of a set, times their weights.
-fn sums_of_set(row: u32, lane: u32) -> Sums {
-    let base = parameter_base(row);
+// Entries lane, lane + lanes(), .. of a set, times their weights: sum_parts entries for each.
+fn sums_of_set(row: u32, lane: u32, end: u32) -> Sums {
     var own = Sums();
     var at = walk(row, lane);
-    for (var i = lane; i < params.units; i += lanes()) {
-        let sum = sums[address(at)] * weight_at(parameter_of(base, i / params.sum_parts));
+    let stride = select(1u, 0u, AFFINE == PER_ROW);
+    var weights = Walk(parameter_base(row) + (lane / params.sum_parts) * stride, lane % params.sum_parts);
+    for (var i = lane; i < end; i += lanes()) {
+        let sum = sums[address(at)] * weight_at(weights.run);
         own = add(own, sum.x, sum.y);
         at = next(at);
+        weights = next_of(weights, params.sum_parts, stride);
     }
     return own;
-}
-
-// Where entry i of the channels from `channel` on lies.
-fn entry_of(channel: u32, i: u32) -> u32 {
-    let start = params.channel_first + channel * params.channel_stride;
-    if TOGETHER {
-        return start + i * params.channel_run_stride;
-    }
-    let run = i / params.channel_run;
-    return start + run * params.channel_run_stride + (i - run * params.channel_run);
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -38,19 +30,24 @@ fn backward_combine(builtins: Builtins) {
     let channel = (team - select(0u, params.rows, SETS)) * select(1u, NEIGHBOURS, TOGETHER);
     let of_channel = CHANNELS && !of_set && channel < params.channels;
 
+    // Each team has bounds of its own: a kernel whose loops have uniforms for bounds may be compiled anew for each
+    // dispatch (lavapipe), which took ten times as long as the rest.
     var own: array<Sums, NEIGHBOURS>;
-    if of_set {
-        own[0] = sums_of_set(team, lane);
+    if SETS {
+        own[0] = sums_of_set(select(0u, team, of_set), lane, select(0u, params.units, of_set));
     }
-    if of_channel {
+    if CHANNELS {
         // Of the last ones, those that are not there are the last one again.
         let others = min(NEIGHBOURS, params.channels - channel) - 1u;
-        for (var i = lane; i < params.channel_units; i += lanes()) {
-            let at = entry_of(channel, i);
+        let start = params.channel_first + channel * params.channel_stride;
+        let end = select(0u, params.channel_units, of_channel);
+        var at = Walk(start + (lane / params.channel_run) * params.channel_run_stride, lane % params.channel_run);
+        for (var i = lane; i < end; i += lanes()) {
             for (var k = 0u; k < select(1u, NEIGHBOURS, TOGETHER); k++) {
-                let sum = sums[at + min(k, others)];
+                let sum = sums[address(at) + min(k, others)];
                 own[k] = add(own[k], sum.x, sum.y);
             }
+            at = next_of(at, params.channel_run, params.channel_run_stride);
         }
     }
     for (var k = 0u; k < select(1u, NEIGHBOURS, TOGETHER); k++) {

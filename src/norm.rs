@@ -197,10 +197,13 @@ impl GpuNorm {
     /// Those of [`encode_forward`](Self::encode_forward).
     pub fn profile(&self, x: &Tensor, y: &Tensor) -> Result<Option<Vec<(&'static str, Duration)>>> {
         self.gpu.alive()?;
-        let ready = self.prepare(x, y)?;
+        self.profile_of(&self.prepare(x, y)?)
+    }
+
+    fn profile_of(&self, ready: &[Ready]) -> Result<Option<Vec<(&'static str, Duration)>>> {
         let Some(timestamps) = Timestamps::new(&self.gpu, ready.len()) else { return Ok(None) };
         let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
-        record(&mut encoder, &ready, Some(&timestamps));
+        record(&mut encoder, ready, Some(&timestamps));
         let times = timestamps.finish(&self.gpu, encoder)?;
         Ok(Some(ready.iter().map(|step| step.name).zip(times).collect()))
     }

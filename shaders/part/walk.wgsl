@@ -15,17 +15,22 @@ fn walk(row: u32, i: u32) -> Walk {
     return Walk(start + (i / params.run) * params.run_stride, i % params.run);
 }
 
-// As many units on as the team has lanes. A lone lane needs no division, which is dear on software adapters.
+// As many units on as the team has lanes.
 fn next(at: Walk) -> Walk {
-    let within = at.within + lanes();
     if CONTIGUOUS {
-        return Walk(at.run, within);
+        return Walk(at.run, at.within + lanes());
     }
+    return next_of(at, params.run, params.run_stride);
+}
+
+// The same in runs of `run`. A lone lane needs no division, which is dear on software adapters.
+fn next_of(at: Walk, run: u32, run_stride: u32) -> Walk {
+    let within = at.within + lanes();
     if lanes() == 1u {
-        let wrapped = within == params.run;
-        return Walk(at.run + select(0u, params.run_stride, wrapped), select(within, 0u, wrapped));
+        let wrapped = within == run;
+        return Walk(at.run + select(0u, run_stride, wrapped), select(within, 0u, wrapped));
     }
-    return Walk(at.run + (within / params.run) * params.run_stride, within % params.run);
+    return Walk(at.run + (within / run) * run_stride, within % run);
 }
 
 fn address(at: Walk) -> u32 {

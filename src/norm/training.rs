@@ -1,6 +1,7 @@
 //! Training: a forward that saves what its backward needs, the backward, and the parameters that it is for.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Call, GpuNorm};
 use crate::dtype::DType;
@@ -176,6 +177,21 @@ impl GpuNorm {
         all.chain([dy, &saved.x, &gradients.input]).for_each(Tensor::show);
         self.record_backward(encoder, &ready, gradients);
         Ok(())
+    }
+
+    /// Runs a backward and gives the GPU time of each step, as [`profile`](Self::profile) does of a forward.
+    ///
+    /// # Errors
+    /// Those of [`encode_backward`](Self::encode_backward).
+    pub fn profile_backward(
+        &self,
+        dy: &Tensor,
+        saved: &Saved,
+        gradients: &Gradients,
+    ) -> Result<Option<Vec<(&'static str, Duration)>>> {
+        self.check_saved(saved)?;
+        self.gpu.alive()?;
+        self.profile_of(&self.prepare_backward(dy, saved, gradients)?)
     }
 
     /// Gradients of the right shapes, all 0: to accumulate into.

@@ -166,6 +166,16 @@ fn a_profile_has_every_step() {
             assert_eq!(times.iter().map(|(kernel, _)| *kernel).collect::<Vec<_>>(), steps, "{name}");
             assert_eq!(norm.state_dict("").unwrap().get("num_batches_tracked").unwrap()[[]], 1.0, "{name}");
         }
+
+        let (dy, saved) = norm.forward_saved(&x).unwrap();
+        let gradients = norm.zero_gradients(&saved).unwrap();
+        let plan = norm.plan_backward(&saved).unwrap();
+        if let Some(times) = norm.profile_backward(&dy, &saved, &gradients).unwrap() {
+            let steps: Vec<_> = plan.steps.iter().map(|step| step.kernel.name()).collect();
+            assert_eq!(times.iter().map(|(kernel, _)| *kernel).collect::<Vec<_>>(), steps, "{name}");
+            let expected = norm.backward(&dy, &saved).unwrap().input.to_array().unwrap();
+            assert_eq!(gradients.input.to_array().unwrap(), expected, "{name}");
+        }
     }
 }
 

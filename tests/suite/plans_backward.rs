@@ -139,6 +139,7 @@ fn follow(plan: &Plan, geometry: &Geometry, dtype: DType) -> Trace {
                 }
             }
             Kernel::BackwardCombine { .. } => {
+                assert!(p.channel_run > 0 && p.sum_parts > 0 && p.run > 0, "{step:?}: it divides by 0");
                 let together = step.constant("TOGETHER") == Some(1);
                 let channels = if together { p.channels.div_ceil(Kernel::NEIGHBOURS) } else { p.channels };
                 teams(step, p.rows + channels);
