@@ -222,7 +222,8 @@ impl Planner<'_> {
         let alone = if self.caps.software { 4096 } else { 8 };
         let wide = if self.caps.subgroup.is_some() && !self.caps.software { Team::Subgroup } else { Team::Workgroup };
         let wanted = self.strategy.team.unwrap_or(if count * parts <= alone { Team::Invocation } else { wide });
-        let size = self.size(wanted, count);
+        // Each more lane has a software adapter switch fibres at every barrier.
+        let size = self.size(wanted, if self.caps.software { count.div_ceil(256) } else { count });
         let fits = count.div_ceil(size.lanes as usize) * (1 + parts) < MAX_ITERATIONS as usize / 2;
         if fits { (wanted, size) } else { (Team::Workgroup, self.size(Team::Workgroup, usize::MAX / 4)) }
     }
