@@ -14,11 +14,9 @@ use gpunorm::kernel::Team;
 use gpunorm::plan::Route;
 use gpunorm::{Gpu, Strategy};
 
-use harness::backward::Backward;
 use harness::cases::{self, Case};
 use harness::copy::Copies;
-use harness::forward::Forward;
-use harness::measure::{self, Pass, Row};
+use harness::measure::{self, Row};
 use harness::{chart, report};
 
 mod cpu;
@@ -99,10 +97,7 @@ fn options() -> Result<Option<Options>, Box<dyn Error>> {
 }
 
 fn row(gpu: &Gpu, copies: &Copies, case: &Case, options: &Options) -> Result<Row, Box<dyn Error>> {
-    let mut pass: Box<dyn Pass> = match options.backward {
-        true => Box::new(Backward::new(gpu, case, options.strategy)?),
-        false => Box::new(Forward::new(gpu, case, options.strategy)?),
-    };
+    let mut pass = measure::pass(gpu, case, options.backward, options.strategy)?;
     measure::measure(gpu, copies, &mut *pass, options.runs)
 }
 

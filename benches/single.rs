@@ -1,43 +1,39 @@
-//! Single cases under Criterion, which compares with the run before: `cargo bench --bench single -- batch-32x64`. The
-//! time is the GPU's, of a forward from one tensor into another.
+//! Single cases under Criterion, which compares with the run before: `cargo bench --bench single -- backward/batch-32x64`.
+//! The time is the GPU's, of a pass over tensors that exist.
 
 use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use gpunorm::{DType, Gpu, Tensor};
-use ndarray::ArrayView;
+use gpunorm::{Gpu, Strategy};
 
-use harness::{cases, clock::Clock};
+use harness::{cases, clock::Clock, measure};
 
 // The other bench uses the rest.
 #[allow(dead_code)]
-mod harness {
-    pub mod cases;
-    pub mod clock;
-}
+mod cpu;
+#[allow(dead_code)]
+mod harness;
 
-fn forwards(criterion: &mut Criterion) {
+fn passes(criterion: &mut Criterion) {
     let gpu = Gpu::new().expect("an adapter");
     let clock = Clock::new(&gpu);
     for case in cases::all() {
-        criterion.bench_function(&case.id(), |bencher| {
-            let norm = case.layer(&gpu).expect("a layer");
-            let values = case.values(1);
-            let x = ArrayView::from_shape(&case.shape[..], &values).expect("as many values as the shape has");
-            let x = Tensor::from_array(&gpu, &x).expect("an input");
-            let y = Tensor::zeros(&gpu, &case.shape, DType::F32).expect("an output");
-            bencher.iter_custom(|count| {
-                let once = || clock.gpu(&|encoder| norm.encode_forward(encoder, &x, &y)).expect("a forward");
-                (0..count).map(|_| black_box(once())).sum::<Duration>()
+        for (name, backward) in [("forward", false), ("backward", true)] {
+            criterion.bench_function(&format!("{name}/{}", case.id()), |bencher| {
+                let pass = measure::pass(&gpu, &case, backward, Strategy::default()).expect("a pass");
+                bencher.iter_custom(|count| {
+                    let once = || clock.gpu(&|encoder| pass.record(encoder, 0)).expect("a time");
+                    (0..count).map(|_| black_box(once())).sum::<Duration>()
+                });
             });
-        });
+        }
     }
 }
 
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(10);
-    targets = forwards
+    targets = passes
 }
 criterion_main!(benches);

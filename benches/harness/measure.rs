@@ -5,11 +5,14 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use gpunorm::plan::Plan;
-use gpunorm::{Gpu, Tensor};
+use gpunorm::{Gpu, Strategy, Tensor};
 use wgpu::CommandEncoder;
 
+use super::backward::Backward;
+use super::cases::Case;
 use super::clock::Clock;
 use super::copy::Copies;
+use super::forward::Forward;
 
 /// Tensors take turns until so many bytes have passed, more than any last-level cache holds four times.
 const ROTATION_BYTES: u64 = 256 << 20;
@@ -37,6 +40,19 @@ pub trait Pass {
 
     /// Every element of every turn's outputs against the CPU's, within what rounding may do to both.
     fn check(&self) -> Result<(), Box<dyn Error>>;
+}
+
+/// A backward or a forward of a case.
+pub fn pass<'a>(
+    gpu: &'a Gpu,
+    case: &'a Case,
+    backward: bool,
+    strategy: Strategy,
+) -> Result<Box<dyn Pass + 'a>, Box<dyn Error>> {
+    Ok(match backward {
+        true => Box::new(Backward::new(gpu, case, strategy)?),
+        false => Box::new(Forward::new(gpu, case, strategy)?),
+    })
 }
 
 /// How many sets of tensors take turns, if a pass has `tensors` of `len` f32 elements each.
@@ -89,7 +105,7 @@ pub fn measure(gpu: &Gpu, copies: &Copies, pass: &mut dyn Pass, runs: usize) -> 
     let clock = Clock::new(gpu);
     let turns = pass.pairs().len();
     let bytes = pass.pairs()[0].0.buffer().size();
-    let host = vec![1.0f32; bytes as usize / 4];
+    let array = vec![1.0f32; bytes as usize / 4];
     let fastest = copies.fastest(&clock, pass.pairs())?;
     let [mut copy, mut on_gpu, mut wall, mut on_cpu, mut recording, mut arrays, mut memcpy] = [const { vec![] }; 7];
     for run in 0..runs + 2 {
@@ -101,11 +117,13 @@ pub fn measure(gpu: &Gpu, copies: &Copies, pass: &mut dyn Pass, runs: usize) -> 
         let alone = clock.wall(&|encoder| pass.record(encoder, 0))?;
         // The second of two: the GPU's turn has emptied the caches, which a loop of passes would find filled.
         pass.on_cpu();
-        let computing = timed(|| Ok(pass.on_cpu()))?;
+        let (computing, ()) = timed(|| pass.on_cpu());
         let mut unused = gpu.device().create_command_encoder(&Default::default());
-        let recordings = timed(|| Ok((0..RECORDED).try_for_each(|_| pass.record(&mut unused, 0))?))?;
-        let round_trip = timed(|| pass.arrays())?;
-        let twice = timed(|| Ok(drop(black_box(black_box(host.to_vec()).to_vec()))))?;
+        let (recordings, recorded) = timed(|| (0..RECORDED).try_for_each(|_| pass.record(&mut unused, 0)));
+        recorded?;
+        let (round_trip, done) = timed(|| pass.arrays());
+        done?;
+        let (twice, _) = timed(|| black_box(black_box(array.to_vec()).to_vec()));
         // The first two warm up: pipelines, caches, first use of memory.
         if run >= 2 {
             copy.push(copying / turns as u32);
@@ -137,10 +155,10 @@ pub fn measure(gpu: &Gpu, copies: &Copies, pass: &mut dyn Pass, runs: usize) -> 
     })
 }
 
-fn timed(work: impl FnOnce() -> Result<(), Box<dyn Error>>) -> Result<Duration, Box<dyn Error>> {
+fn timed<T>(work: impl FnOnce() -> T) -> (Duration, T) {
     let start = Instant::now();
-    work()?;
-    Ok(start.elapsed())
+    let result = work();
+    (start.elapsed(), result)
 }
 
 fn median(mut times: Vec<Duration>) -> Duration {

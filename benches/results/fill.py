@@ -31,6 +31,11 @@ GOALS = {
 }
 
 
+def backward_goal(name):
+    """The same of a backward, by the bytes that it has to move, for the same cases."""
+    return (0.40 if name.startswith(("batch", "switchable")) else 0.45) if name in GOALS else None
+
+
 def rows(name):
     report = json.loads((HERE / f"{name}-{sys.argv[1]}.json").read_text())
     return {row["id"]: row for row in report["rows"]}
@@ -57,6 +62,20 @@ def kernels():
     return markdown(heads, lines)
 
 
+def backward():
+    heads = ["case", "shape", "strategy", "dispatches", "floor", "copy ms", "GPU ms", "GB/s", "ratio", "goal"]
+    heads += ["recording µs", "CPU ms", "speed-up"]
+    lines = []
+    for row in rows("llvmpipe-backward").values():
+        goal = backward_goal(row["id"])
+        cells = [row["strategy"], str(row["dispatches"]), str(row["floor"])]
+        cells += [f"{row[key]:.2f}" for key in ("copy_ms", "gpu_ms")]
+        cells += [f"{row['bytes'] / row['gpu_ms'] / 1e6:.1f}", f"{row['ratio']:.2f}", f"{goal:.2f}" if goal else ""]
+        cells += [f"{row['host_us']:.2f}", f"{row['cpu_ms']:.2f}", f"{row['cpu_ms'] / row['gpu_ms']:.2f}"]
+        lines.append(case(row) + cells)
+    return markdown(heads, lines)
+
+
 def host():
     heads = ["case", "shape", "recording µs", "arrays in and out ms", "two memcpys ms", "CPU ms", "speed-up"]
     lines = []
@@ -76,8 +95,8 @@ def trees(name):
     return markdown(heads, lines)
 
 
-def peers():
-    report = json.loads((HERE / f"peers-llvmpipe-{sys.argv[1]}.json").read_text())
+def peers(name):
+    report = json.loads((HERE / f"{name}-{sys.argv[1]}.json").read_text())
     columns = []
     for peer in report["peers"]:
         for variant in dict.fromkeys(row["variant"] for row in peer["rows"]):
@@ -99,7 +118,8 @@ def main():
     if len(sys.argv) != 2:
         sys.exit(__doc__)
     text = DOCUMENT.read_text()
-    tables = {"kernels": kernels(), "host": host(), "peers": peers()}
+    tables = {"kernels": kernels(), "host": host(), "backward": backward()}
+    tables |= {"peers": peers("peers-llvmpipe"), "peers-backward": peers("peers-llvmpipe-backward")}
     tables |= {name: trees(name) for name in ("swiftshader", "gl")}
     for name, table in tables.items():
         before, _, rest = text.partition(f"<!-- {name} -->\n")
