@@ -11,6 +11,11 @@ use ndarray::{ArrayD, IxDyn};
 use super::{adapters, compare, data, torch};
 
 pub const MODES: [Mode; 2] = [Mode::Training, Mode::Evaluation];
+/// Every rank, one element and odd, even and long runs.
+pub const CHANNEL_SHAPES: [&[usize]; 7] =
+    [&[3, 6], &[5, 4, 1], &[1, 6, 5], &[2, 6, 16], &[3, 4, 7, 7], &[2, 6, 3, 4, 5], &[1, 2, 257, 9]];
+pub const TRAILING_SHAPES: [&[usize]; 7] =
+    [&[7], &[3, 1], &[70, 64], &[2, 3, 33], &[4, 1031], &[5, 2, 512], &[3, 4096]];
 
 /// Gathers what fails, so that one run shows all of it.
 #[derive(Default)]
@@ -119,15 +124,12 @@ fn every_variant(shapes: &[&[usize]], specs: impl Fn(&[usize]) -> Vec<NormSpec>,
 
 #[test]
 fn channel_norms_in_every_variant() {
-    let shapes: [&[usize]; 7] =
-        [&[3, 6], &[5, 4, 1], &[1, 6, 5], &[2, 6, 16], &[3, 4, 7, 7], &[2, 6, 3, 4, 5], &[1, 2, 257, 9]];
-    every_variant(&shapes, |shape| data::channel_specs(shape[1]), 1300);
+    every_variant(&CHANNEL_SHAPES, |shape| data::channel_specs(shape[1]), 1300);
 }
 
 #[test]
 fn trailing_norms_in_every_variant() {
-    let shapes: [&[usize]; 7] = [&[7], &[3, 1], &[70, 64], &[2, 3, 33], &[4, 1031], &[5, 2, 512], &[3, 4096]];
-    every_variant(&shapes, |shape| data::trailing_specs(shape, shape.len() - 1), 500);
+    every_variant(&TRAILING_SHAPES, |shape| data::trailing_specs(shape, shape.len() - 1), 500);
 }
 
 #[test]
