@@ -30,8 +30,7 @@ fn backward_combine(builtins: Builtins) {
     let channel = (team - select(0u, params.rows, SETS)) * select(1u, NEIGHBOURS, TOGETHER);
     let of_channel = CHANNELS && !of_set && channel < params.channels;
 
-    // Each team has bounds of its own: a kernel whose loops have uniforms for bounds may be compiled anew for each
-    // dispatch (lavapipe), which took ten times as long as the rest.
+    // Each team has bounds of its own, or lavapipe compiles this anew at each dispatch (README.md, Speed).
     var own: array<Sums, NEIGHBOURS>;
     if SETS {
         own[0] = sums_of_set(select(0u, team, of_set), lane, select(0u, params.units, of_set));

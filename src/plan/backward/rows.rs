@@ -10,6 +10,8 @@ use crate::spec::NormSpec;
 
 /// A reduction for each: beyond this, reading x and dy again costs less.
 const CHANNELS_OF_A_ROW: usize = 8;
+/// Lanes that keep a GPU's memory busy, each with a row's part of x and dy on its way.
+const BUSY_LANES: usize = 32 * BUSY_GPU;
 /// Rows that a team sums the columns of, at most: a sum of 8 bytes is kept for each, and read again.
 const ROWS_OF_A_TEAM: usize = 16;
 
@@ -53,8 +55,9 @@ impl Planner<'_> {
         let kernel = Kernel::BackwardRow { team, element, units, parameters: weights, keep };
         let row_units = rows.len / element.width as usize;
         let size = self.row_size(team, row_units.div_ceil(units as usize));
-        // Several rows per team, while that leaves enough teams: each leaves sums of its columns.
-        let together = if keep == Keep::Columns { (rows.count / BUSY_GPU).clamp(1, ROWS_OF_A_TEAM) } else { 1 };
+        // Several rows per team, while that leaves enough lanes: each team leaves 8 bytes for each of its columns.
+        let busy = rows.count.saturating_mul(size.lanes as usize) / BUSY_LANES;
+        let together = if keep == Keep::Columns { busy.clamp(1, ROWS_OF_A_TEAM) } else { 1 };
         let mut constants = self.affine_constants(rows, element);
         constants.extend([self.centered(), self.accumulate()]);
         let (mut steps, mut kept) = (vec![], 0);
