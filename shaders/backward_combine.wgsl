@@ -22,6 +22,11 @@ fn sums_of_set(row: u32, lane: u32, end: u32) -> Sums {
     return own;
 }
 
+fn add_entry(own: Sums, at: u32) -> Sums {
+    let sum = sums[at];
+    return add(own, sum.x, sum.y);
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn backward_combine(builtins: Builtins) {
     let lane = lane_of(builtins);
@@ -42,9 +47,11 @@ fn backward_combine(builtins: Builtins) {
         let end = select(0u, params.channel_units, of_channel);
         var at = Walk(start + (lane / params.channel_run) * params.channel_run_stride, lane % params.channel_run);
         for (var i = lane; i < end; i += lanes()) {
-            for (var k = 0u; k < select(1u, NEIGHBOURS, TOGETHER); k++) {
-                let sum = sums[address(at) + min(k, others)];
-                own[k] = add(own[k], sum.x, sum.y);
+            own[0] = add_entry(own[0], address(at));
+            if TOGETHER {
+                own[1] = add_entry(own[1], address(at) + min(1u, others));
+                own[2] = add_entry(own[2], address(at) + min(2u, others));
+                own[3] = add_entry(own[3], address(at) + min(3u, others));
             }
             at = next_of(at, params.channel_run, params.channel_run_stride);
         }

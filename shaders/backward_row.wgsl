@@ -1,7 +1,8 @@
 // dx = scale * (weight * dy - mean(weight * dy) - xhat * mean(weight * dy * xhat)), whole rows at a time, in registers.
 //
 // A team owns segment_units neighbouring rows and reads each once. On its way it sums up what the gradients of weight and
-// bias need: of channels (part/channel_sums.wgsl) or of columns (part/keep_columns.wgsl). The plan picks it wherever a row fits the registers of one team.
+// bias need: of channels (part/channel_sums.wgsl) or of columns (part/keep_columns.wgsl). The plan picks it wherever a row
+// fits the registers of one team.
 // In bounds: as forward_row; the plan sizes `sums` to what is kept.
 override CENTERED: bool = true; // false for RMS norm, whose mean is no statistic
 
@@ -17,21 +18,22 @@ fn backward_row(builtins: Builtins) {
         let live = FULL || own_row < params.rows;
         let row = select(0u, own_row, live);
         let end = select(0u, params.units, live);
-        let start = row * params.units;
         let s = statistics_for(params.first + row);
         let base = parameter_base(params.first + row);
 
         var held_dy: array<Unit, UNITS>;
         var held_x: array<Unit, UNITS>;
+        var at = walk(row, lane);
         for (var k = 0u; k < UNITS; k++) {
-            let i = lane + k * lanes();
-            if FULL || i < end {
-                held_dy[k] = load_dy(start + i);
-                held_x[k] = load(start + i);
+            if FULL || lane + k * lanes() < end {
+                held_dy[k] = load_dy(address(at));
+                held_x[k] = load(address(at));
             }
+            at = next(at);
         }
         let means = sums_of_row(HeldRow(row, base, end, lane, live), s, &held_dy, &held_x) * (1.0 / f32(params.row_len));
         let c = coefficients_of(s, vec2(select(0.0, means.x, CENTERED), means.y));
+        at = walk(row, lane);
         for (var k = 0u; k < UNITS; k++) {
             let i = lane + k * lanes();
             if FULL || i < end {
@@ -40,8 +42,9 @@ fn backward_row(builtins: Builtins) {
                 columns_dy[k] += gradient;
                 columns_x[k] += mul(gradient, normalized);
                 let through = mul(normalized, splat(c.of_x)) + splat(c.constant);
-                put(start + i, mul(mul(gradient, weights_of(1.0, base, i * WIDTH)) + through, splat(s.scale)));
+                put(address(at), mul(mul(gradient, weights_of(1.0, base, i * WIDTH)) + through, splat(s.scale)));
             }
+            at = next(at);
         }
     }
     for (var k = 0u; k < UNITS; k++) {

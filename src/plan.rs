@@ -10,7 +10,7 @@ use crate::caps::Caps;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::geometry::Geometry;
-use crate::kernel::{Binding, Kernel, Parameters, Params, RowsFrom, StatisticsFrom, Team};
+use crate::kernel::{Binding, Keep, Kernel, Parameters, Params, RowsFrom, StatisticsFrom, Team};
 use crate::spec::NormSpec;
 
 mod backward;
@@ -256,14 +256,17 @@ impl Step {
             Kernel::ForwardApplyColumns { .. } | Kernel::BackwardApplyColumns { .. } => {
                 u64::from(params.run) * (1 + u64::from(params.segment_units) + width)
             }
-            Kernel::BackwardRow { units, .. } => {
-                let row = 1 + u64::from(units) * (3 + 2 * width) + reduce;
+            Kernel::BackwardRow { units, keep, .. } => {
+                let sums = if keep == Keep::Channels { u64::from(params.step) } else { 1 };
+                let row = 1 + u64::from(units) * (2 + 2 * width) + sums * (1 + u64::from(units) + reduce);
                 u64::from(params.segment_units) * row + u64::from(units) * (1 + width)
             }
             Kernel::BackwardSums { .. } => {
                 u64::from(params.parts) + u64::from(params.tiles) * u64::from(tile_iterations(self.kernel))
             }
-            Kernel::BackwardCombine { .. } => per_lane(params.units.max(params.channel_units)),
+            Kernel::BackwardCombine { .. } => {
+                per_lane(params.units) + per_lane(params.channel_units) + u64::from(Kernel::NEIGHBOURS) * (1 + reduce)
+            }
             Kernel::BackwardAxes { .. } => {
                 let parts = 2 * u64::from(params.parts) + 2 * u64::from(params.sum_parts);
                 per_lane(params.samples.max(params.channels)) * (1 + parts) + 4 * reduce

@@ -239,7 +239,12 @@ impl Kernel {
     fn link_backward(self, pieces: &mut Vec<&'static str>) {
         match self {
             Kernel::BackwardRow { units, parameters, element, keep, .. } => {
-                pieces.extend([piece!("part/gradient_out"), units_piece(units), piece!("part/full")]);
+                pieces.extend([
+                    piece!("part/gradient_out"),
+                    piece!("part/walk"),
+                    units_piece(units),
+                    piece!("part/full"),
+                ]);
                 pieces.extend([piece!("part/statistics_stored"), piece!("part/held_row")]);
                 pieces.extend(parameters.unit_pieces(element.width));
                 pieces.extend(keep.pieces());

@@ -61,7 +61,7 @@ fn dispatches_of_a_backward_are_a_contract() {
     use Mode::{Evaluation, Training};
     let batch = |channels| BatchNorm::new(channels);
     // Spec, mode, shape, and dispatches on a discrete GPU and on a software adapter.
-    let cases: [(NormSpec, Mode, &[usize], usize, usize); 20] = [
+    let cases: [(NormSpec, Mode, &[usize], usize, usize); 22] = [
         (LayerNorm::new([1024]).into(), Training, &[16384, 1024], 2, 2),
         (RmsNorm::new([4096]).into(), Training, &[4096, 4096], 2, 2),
         (LayerNorm::new([64]).into(), Training, &[262_144, 64], 2, 2),
@@ -76,6 +76,8 @@ fn dispatches_of_a_backward_are_a_contract() {
         (InstanceNorm::new(64).affine(true).into(), Training, &[16, 64, 112, 112], 2, 3),
         (batch(64).into(), Training, &[32, 64, 112, 112], 3, 3),
         (batch(256).into(), Training, &[65_536, 256], 3, 3),
+        (batch(512).into(), Training, &[32, 512, 7, 7], 2, 3),
+        (batch(512).affine(false).into(), Training, &[32, 512, 7, 7], 1, 3),
         (batch(64).into(), Evaluation, &[32, 64, 112, 112], 2, 2),
         (batch(256).into(), Evaluation, &[65_536, 256], 2, 2),
         (batch(64).affine(false).into(), Evaluation, &[32, 64, 112, 112], 1, 1),

@@ -75,7 +75,7 @@ fn follow(plan: &Plan, geometry: &Geometry, dtype: DType) -> Trace {
                 for team in teams(step, p.rows.div_ceil(p.segment_units)) {
                     for row in (team * p.segment_units..(team + 1) * p.segment_units).filter(|&row| row < p.rows) {
                         for (unit, k) in (0..p.units).flat_map(|unit| (0..width).map(move |k| (unit, k))) {
-                            let element = start + ((row * p.units + unit) * width + k) as usize;
+                            let element = start + (address(step, row, unit) * width + k) as usize;
                             trace.write(element);
                             trace.sets.entry(p.first + row).or_default().push(element);
                             match keep {

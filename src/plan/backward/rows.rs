@@ -19,16 +19,13 @@ impl Planner<'_> {
     /// Team and units per lane of rows whose backward fits the registers of a team, if it does.
     pub(super) fn backward_row_shape(&self) -> Option<(Team, u32, Element)> {
         let geometry = self.geometry;
-        let rows = match self.spec {
-            NormSpec::Layer(_) | NormSpec::Rms(_) | NormSpec::Instance(_) => !self.running(),
-            NormSpec::Group(_) => true,
-            NormSpec::Batch(_) | NormSpec::Switchable(_) => false,
-        };
+        let sums_rows = !self.running() && !matches!(self.spec, NormSpec::Switchable(_));
+        let bound = geometry.runs == 1 || self.tensor_bytes() <= self.binding_limit();
         let team = self.team();
-        if !rows || team == Team::Invocation || self.strategy.route == Some(Route::Split) {
+        if !sums_rows || !bound || team == Team::Invocation || self.strategy.route == Some(Route::Split) {
             return None;
         }
-        let element = self.widest(geometry.row_len)?;
+        let element = self.widest(geometry.row_len / geometry.runs)?;
         // The channels of a group have gradients of their own, from sums over their units.
         if matches!(self.spec, NormSpec::Group(_)) && self.spec.has_weight() {
             let few = geometry.parameter.step <= CHANNELS_OF_A_ROW || self.strategy.route == Some(Route::Fused);
@@ -44,12 +41,12 @@ impl Planner<'_> {
 
     pub(super) fn backward_in_registers(&self, (team, units, element): (Team, u32, Element)) -> Result<Plan> {
         let geometry = self.geometry;
-        let rows = self.instances();
+        let rows = Rows { count: geometry.rows, len: geometry.row_len, parameter: geometry.parameter };
         let parameters = self.parameters(false);
         let keep = match self.spec {
             _ if parameters == Parameters::None => Keep::Nothing,
-            NormSpec::Instance(_) | NormSpec::Group(_) => Keep::Channels,
-            _ => Keep::Columns,
+            NormSpec::Layer(_) | NormSpec::Rms(_) => Keep::Columns,
+            _ => Keep::Channels,
         };
         let weights = self.parameters(self.quads(rows, element)).without_bias();
         let kernel = Kernel::BackwardRow { team, element, units, parameters: weights, keep };
@@ -59,13 +56,17 @@ impl Planner<'_> {
         let busy = rows.count.saturating_mul(size.lanes as usize) / BUSY_LANES;
         let together = if keep == Keep::Columns { busy.clamp(1, ROWS_OF_A_TEAM) } else { 1 };
         let mut constants = self.affine_constants(rows, element);
-        constants.extend([self.centered(), self.accumulate()]);
+        constants.extend([self.centered(), self.accumulate(), ("CONTIGUOUS", u32::from(geometry.runs == 1))]);
+        let run = row_units / geometry.runs;
         let (mut steps, mut kept) = (vec![], 0);
         for slice in self.slices(rows)? {
             let params = Params {
                 rows: index(slice.len(), "rows")?,
                 first: index(slice.start, "rows")?,
                 units: index(row_units, "a row")?,
+                row_stride: index(run, "a row")?,
+                run: index(run, "a row")?,
+                run_stride: if geometry.runs == 1 { 0 } else { index(run * geometry.channels, "a row")? },
                 segment_units: index(together, "rows")?,
                 partial_first: index(kept, "partial sums")?,
                 statistics_run: 1,
@@ -77,16 +78,16 @@ impl Planner<'_> {
                 Keep::Channels => slice.len() * geometry.parameter.step,
                 Keep::Columns => slice.len().div_ceil(together) * rows.len,
             };
-            let bytes = self.bytes(&slice, rows.len);
+            let bytes = if geometry.runs == 1 { self.bytes(&slice, rows.len) } else { 0..self.tensor_bytes() };
             let full = row_units == (units * size.lanes) as usize && slice.len().is_multiple_of(together);
             let constants = [&constants[..], &[("FULL", u32::from(full))]].concat();
             steps.push(self.sized_step(kernel, params, constants, bytes, size)?);
         }
-        let (samples, channels) = (geometry.samples, geometry.channels);
+        let channels = geometry.channels;
         match keep {
             Keep::Nothing => {}
             Keep::Channels => {
-                let of_channel = Walk { first: 0, stride: 1, run: 1, run_stride: channels, units: samples };
+                let of_channel = Walk::columns(0, channels, kept / channels);
                 steps.push(self.combine_sums(None, parameters, Walk::NOWHERE, (of_channel, channels), 1)?);
             }
             Keep::Columns => {
