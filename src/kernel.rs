@@ -62,7 +62,9 @@ pub enum RowsFrom {
 pub enum Keep {
     /// None.
     Nothing,
-    /// Those of each channel of a row: of a group, or the one of an instance.
+    /// Those of a row, which is of one channel.
+    Rows,
+    /// Those of each channel of a row.
     Channels,
     /// Those of each column over a team's rows.
     Columns,

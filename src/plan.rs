@@ -257,8 +257,8 @@ impl Step {
                 u64::from(params.run) * (1 + u64::from(params.segment_units) + width)
             }
             Kernel::BackwardRow { units, keep, .. } => {
-                let sums = if keep == Keep::Channels { u64::from(params.step) } else { 1 };
-                let row = 1 + u64::from(units) * (2 + 2 * width) + sums * (1 + u64::from(units) + reduce);
+                let sums = if keep == Keep::Channels { u64::from(units) } else { 0 };
+                let row = 2 + u64::from(units) * (3 + 2 * width) + (1 + sums) * reduce;
                 u64::from(params.segment_units) * row + u64::from(units) * (1 + width)
             }
             Kernel::BackwardSums { .. } => {

@@ -1,26 +1,55 @@
-// The same from the sums of each channel of the row, without its weight; they are kept for a combine.
+// The same of a row of several channels, without their weights; they are kept for a combine. As many channels as fit are
+// held side by side, by CHANNEL_LANES lanes each, CHANNEL_UNITS units per lane, so that a lane has few channels to sum and
+// all channels are summed at once.
+override CHANNEL_LANES: u32 = 1u;
+override CHANNEL_UNITS: u32 = 1u;
+override SUM_LANES: u32 = 1u; // neighbours whose sums are kept as one: all of a channel's, or those of a subgroup
+const NOWHERE: u32 = 0xffffffffu;
+
+// The channel of a lane's `k`th unit; past the last one where it has none.
+fn channel_at(lane: u32, k: u32) -> u32 {
+    let place = lane / CHANNEL_LANES;
+    let places = lanes() / CHANNEL_LANES;
+    return select(params.step, place + (k / CHANNEL_UNITS) * places, place < places);
+}
+
+fn unit_at(lane: u32, k: u32) -> u32 {
+    let channel = channel_at(lane, k);
+    let units = params.inner / WIDTH;
+    let within = lane % CHANNEL_LANES + (k % CHANNEL_UNITS) * CHANNEL_LANES;
+    return select(NOWHERE, channel * units + within, channel < params.step && within < units);
+}
+
 fn sums_of_row(row: HeldRow, s: Statistics, dy: ptr<function, array<Unit, UNITS>>, x: ptr<function, array<Unit, UNITS>>)
         -> vec2<f32> {
-    let channel_units = params.inner / WIDTH;
-    var all = vec2(0.0);
-    for (var c = 0u; c < params.step; c++) {
-        var sum_dy = splat(0.0);
-        var sum_x = splat(0.0);
-        for (var k = 0u; k < UNITS; k++) {
-            let i = row.lane + k * lanes();
-            // Below the first, the difference wraps.
-            if (FULL || i < row.end) && i - c * channel_units < channel_units {
-                let gradient = unpack((*dy)[k]);
-                sum_dy += gradient;
-                sum_x += mul(gradient, (unpack((*x)[k]) - splat(s.shift)) - splat(s.mean));
+    var all = Sums();
+    var sum_dy = splat(0.0);
+    var sum_x = splat(0.0);
+    for (var k = 0u; k < UNITS; k++) {
+        if FULL || unit_at(row.lane, k) < row.end {
+            let gradient = unpack((*dy)[k]);
+            sum_dy += gradient;
+            sum_x += mul(gradient, (unpack((*x)[k]) - splat(s.shift)) - splat(s.mean));
+        }
+        if k % CHANNEL_UNITS == CHANNEL_UNITS - 1u {
+            let own = Sums(total(sum_dy), total(sum_x) * s.scale, 0.0, 0.0);
+            let sum = closed(exchange(own, row.lane, SUM_LANES));
+            meet_again();
+            let channel = channel_at(row.lane, k);
+            if row.live && channel < params.step {
+                if row.lane % CHANNEL_LANES % SUM_LANES == 0u {
+                    let part = row.lane % CHANNEL_LANES / SUM_LANES;
+                    let parts = CHANNEL_LANES / SUM_LANES;
+                    sums[params.partial_first + (row.number * params.step + channel) * parts + part] = sum;
+                }
+                let weight = weight_at(row.base + channel);
+                all = add(all, weight * own.dy, weight * own.x);
             }
+            sum_dy = splat(0.0);
+            sum_x = splat(0.0);
         }
-        let sum = closed(reduce(Sums(total(sum_dy), total(sum_x) * s.scale, 0.0, 0.0), row.lane));
-        meet_again();
-        if row.live && row.lane == 0u {
-            sums[params.partial_first + row.number * params.step + c] = sum;
-        }
-        all += sum * weight_at(row.base + c);
     }
-    return all;
+    let sum = closed(reduce(all, row.lane));
+    meet_again();
+    return sum;
 }

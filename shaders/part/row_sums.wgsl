@@ -4,7 +4,7 @@ fn sums_of_row(row: HeldRow, s: Statistics, dy: ptr<function, array<Unit, UNITS>
     var sum_dy = splat(0.0);
     var sum_x = splat(0.0);
     for (var k = 0u; k < UNITS; k++) {
-        let i = row.lane + k * lanes();
+        let i = unit_at(row.lane, k);
         if FULL || i < row.end {
             let h = mul(unpack((*dy)[k]), weights_of(1.0, row.base, i * WIDTH));
             sum_dy += h;

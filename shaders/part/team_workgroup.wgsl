@@ -19,20 +19,25 @@ fn team_of(b: Builtins) -> u32 {
     return b.workgroup.x + b.workgroup.y * b.workgroups.x;
 }
 
-// What the whole team has together, in every lane.
-fn reduce(own: Shared, lane: u32) -> Shared {
+// What `count` neighbouring lanes have together, in every one of them; a power of two.
+fn exchange(own: Shared, lane: u32, count: u32) -> Shared {
     meeting[lane] = own;
-    for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
+    for (var half = count / 2u; half > 0u; half /= 2u) {
         workgroupBarrier();
-        if lane < half {
+        if lane % count < half {
             meeting[lane] = join(meeting[lane], meeting[lane + half]);
         }
     }
     workgroupBarrier();
-    return meeting[0];
+    return meeting[lane - lane % count];
 }
 
-// Before a second reduce: all lanes have read the result of the first.
+// What the whole team has together, in every lane.
+fn reduce(own: Shared, lane: u32) -> Shared {
+    return exchange(own, lane, WORKGROUP);
+}
+
+// Before a second exchange or reduce: all lanes have read the result of the first.
 fn meet_again() {
     workgroupBarrier();
 }

@@ -93,7 +93,7 @@ impl Kernel {
                 for &units in team.units() {
                     let row = |parameters, keep| Kernel::BackwardRow { team, element, units, parameters, keep };
                     all.push(row(Parameters::None, Keep::Nothing));
-                    all.push(row(Parameters::Weight, Keep::Channels));
+                    all.extend([Keep::Rows, Keep::Channels].map(|keep| row(Parameters::Weight, keep)));
                     all.push(row(weights, Keep::Columns));
                 }
             }

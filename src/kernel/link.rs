@@ -127,9 +127,16 @@ impl Save {
 impl Keep {
     fn pieces(self) -> &'static [&'static str] {
         match self {
-            Keep::Nothing => &[piece!("part/row_sums"), piece!("part/keep_nothing")],
+            Keep::Nothing => &[piece!("part/in_turn"), piece!("part/row_sums"), piece!("part/keep_nothing")],
+            Keep::Rows => &[
+                piece!("part/in_turn"),
+                piece!("part/sums_out"),
+                piece!("part/row_sums_kept"),
+                piece!("part/keep_nothing"),
+            ],
             Keep::Channels => &[piece!("part/sums_out"), piece!("part/channel_sums"), piece!("part/keep_nothing")],
             Keep::Columns => &[
+                piece!("part/in_turn"),
                 piece!("part/row_sums"),
                 piece!("part/sums_out"),
                 piece!("part/column_sums"),

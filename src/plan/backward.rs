@@ -41,8 +41,8 @@ impl Planner<'_> {
         if self.geometry.is_empty() {
             return Ok(Plan { steps: vec![], scratch: Scratch::default(), why: "an empty input".into() });
         }
-        if let Some(row) = self.backward_row_shape() {
-            return self.backward_in_registers(row);
+        if let Some(held) = self.held_rows() {
+            return self.backward_in_registers(held);
         }
         match self.spec {
             NormSpec::Switchable(norm) => self.backward_switchable(norm, parts),

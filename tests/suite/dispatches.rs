@@ -70,7 +70,7 @@ fn dispatches_of_a_backward_are_a_contract() {
         (LayerNorm::new([32_768]).into(), Training, &[1024, 32_768], 2, 4),
         (LayerNorm::new([262_144]).into(), Training, &[64, 262_144], 4, 4),
         (GroupNorm::new(32, 64).into(), Training, &[16, 64, 112, 112], 2, 3),
-        (GroupNorm::new(32, 512).into(), Training, &[16, 512, 16, 16], 3, 3),
+        (GroupNorm::new(32, 512).into(), Training, &[16, 512, 16, 16], 2, 3),
         (GroupNorm::new(32, 64).affine(false).into(), Training, &[16, 64, 112, 112], 1, 3),
         (InstanceNorm::new(64).into(), Training, &[16, 64, 112, 112], 1, 3),
         (InstanceNorm::new(64).affine(true).into(), Training, &[16, 64, 112, 112], 2, 3),

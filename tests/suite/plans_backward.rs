@@ -51,6 +51,34 @@ fn teams(step: &Step, live: u32) -> std::ops::Range<u32> {
     0..live
 }
 
+/// A unit of a row that a lane holds.
+struct Held {
+    unit: u32,
+    /// Sums kept of the row, if any, and the one that it is in.
+    sums: u32,
+    sum: u32,
+}
+
+fn held(step: &Step, keep: Keep, lane: u32, k: u32) -> Option<Held> {
+    let p = &step.params;
+    let held = if keep == Keep::Channels {
+        let constant = |name| step.constant(name).unwrap();
+        let (lanes, units, summed) = (constant("CHANNEL_LANES"), constant("CHANNEL_UNITS"), constant("SUM_LANES"));
+        let exchanged = step.constant("SUBGROUP").unwrap_or(step.lanes());
+        assert!(summed.is_power_of_two() && summed <= exchanged && lanes.is_multiple_of(summed), "{step:?}");
+        let (place, places) = (lane / lanes, step.lanes() / lanes);
+        let (channel, within) = (place + k / units * places, lane % lanes + k % units * lanes);
+        let channel_units = p.units / p.step;
+        let parts = lanes / summed;
+        let sum = channel * parts + lane % lanes / summed;
+        let exists = place < places && channel < p.step && within < channel_units;
+        exists.then_some(Held { unit: channel * channel_units + within, sums: p.step * parts, sum })
+    } else {
+        Some(Held { unit: lane + k * step.lanes(), sums: 1, sum: 0 })
+    };
+    held.filter(|held| held.unit < p.units)
+}
+
 fn follow(plan: &Plan, geometry: &Geometry, dtype: DType) -> Trace {
     let mut trace = Trace::default();
     for (number, step) in plan.steps.iter().enumerate() {
@@ -71,18 +99,21 @@ fn follow(plan: &Plan, geometry: &Geometry, dtype: DType) -> Trace {
         };
         match step.kernel {
             Kernel::BackwardRow { units, keep, .. } => {
-                assert!(units * step.lanes() >= p.units, "{step:?}: it misses units");
+                let held: Vec<Held> = (0..step.lanes())
+                    .flat_map(|lane| (0..units).filter_map(move |k| held(step, keep, lane, k)))
+                    .collect();
                 for team in teams(step, p.rows.div_ceil(p.segment_units)) {
                     for row in (team * p.segment_units..(team + 1) * p.segment_units).filter(|&row| row < p.rows) {
-                        for (unit, k) in (0..p.units).flat_map(|unit| (0..width).map(move |k| (unit, k))) {
+                        for (&Held { unit, sums, sum }, k) in
+                            held.iter().flat_map(|held| (0..width).map(move |k| (held, k)))
+                        {
                             let element = start + (address(step, row, unit) * width + k) as usize;
                             trace.write(element);
                             trace.sets.entry(p.first + row).or_default().push(element);
                             match keep {
                                 Keep::Nothing => {}
-                                Keep::Channels => {
-                                    let channel = (unit * width + k) / p.inner;
-                                    trace.sum(number, p.partial_first + row * p.step + channel, element);
+                                Keep::Rows | Keep::Channels => {
+                                    trace.sum(number, p.partial_first + row * sums + sum, element);
                                 }
                                 Keep::Columns => {
                                     let entry = p.partial_first + (team * p.units + unit) * width + k;

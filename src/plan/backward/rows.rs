@@ -3,21 +3,40 @@
 use super::Walk;
 use crate::error::Result;
 use crate::kernel::{Element, Keep, Kernel, Parameters, Params, RowsFrom, StatisticsFrom, Team};
-use crate::plan::fit::{Rows, index};
+use crate::plan::fit::{Rows, Size, index};
 use crate::plan::planner::{BUSY_GPU, Planner};
 use crate::plan::{Plan, Route, Scratch, Step};
 use crate::spec::NormSpec;
 
-/// A reduction for each: beyond this, reading x and dy again costs less.
-const CHANNELS_OF_A_ROW: usize = 8;
 /// Lanes that keep a GPU's memory busy, each with a row's part of x and dy on its way.
 const BUSY_LANES: usize = 32 * BUSY_GPU;
 /// Rows that a team sums the columns of, at most: a sum of 8 bytes is kept for each, and read again.
 const ROWS_OF_A_TEAM: usize = 16;
 
+/// How a team holds a row in registers.
+#[derive(Clone, Copy)]
+pub(super) struct Held {
+    team: Team,
+    size: Size,
+    element: Element,
+    /// Registers per lane.
+    units: u32,
+    /// Where channels of a row have gradients of their own.
+    channels: Option<HeldChannels>,
+}
+
+/// How lanes share a row's channels: so many lanes for each, so many units of it per lane.
+#[derive(Clone, Copy)]
+struct HeldChannels {
+    lanes: usize,
+    units: usize,
+    /// Lanes whose sums are kept as one.
+    summed: usize,
+}
+
 impl Planner<'_> {
-    /// Team and units per lane of rows whose backward fits the registers of a team, if it does.
-    pub(super) fn backward_row_shape(&self) -> Option<(Team, u32, Element)> {
+    /// How the rows of a backward are held, if they fit the registers of a team.
+    pub(super) fn held_rows(&self) -> Option<Held> {
         let geometry = self.geometry;
         let sums_rows = !self.running() && !matches!(self.spec, NormSpec::Switchable(_));
         let bound = geometry.runs == 1 || self.tensor_bytes() <= self.binding_limit();
@@ -25,38 +44,60 @@ impl Planner<'_> {
         if !sums_rows || !bound || team == Team::Invocation || self.strategy.route == Some(Route::Split) {
             return None;
         }
-        let element = self.widest(geometry.row_len / geometry.runs)?;
-        // The channels of a group have gradients of their own, from sums over their units.
-        if matches!(self.spec, NormSpec::Group(_)) && self.spec.has_weight() {
-            let few = geometry.parameter.step <= CHANNELS_OF_A_ROW || self.strategy.route == Some(Route::Fused);
-            if !few || !geometry.spatial.is_multiple_of(element.width as usize) {
-                return None;
-            }
-        }
-        let units = geometry.row_len / element.width as usize;
-        let held = self.units_per_lane(team, units);
-        let size = self.row_size(team, units.div_ceil(held as usize));
-        (units <= (held * size.lanes) as usize).then_some((team, held, element))
+        let channels = geometry.parameter.step;
+        let by_channel = matches!(self.spec, NormSpec::Group(_)) && self.spec.has_weight() && channels > 1;
+        let run = if by_channel { geometry.spatial } else { geometry.row_len / geometry.runs };
+        let element = self.widest(run)?;
+        let row_units = geometry.row_len / element.width as usize;
+        let units = self.units_per_lane(team, row_units);
+        let side_by_side =
+            by_channel.then(|| self.held_channels(team, geometry.spatial / element.width as usize, units));
+        let wanted = match side_by_side {
+            Some(held) => channels.div_ceil(units as usize / held.units) * held.lanes,
+            None => row_units.div_ceil(units as usize),
+        };
+        let size = self.row_size(team, wanted);
+        let held = Held { team, size, element, units, channels: side_by_side };
+        (wanted <= size.lanes as usize).then_some(held)
     }
 
-    pub(super) fn backward_in_registers(&self, (team, units, element): (Team, u32, Element)) -> Result<Plan> {
+    /// For a channel of `count` units, of which a lane can hold `units`.
+    fn held_channels(&self, team: Team, count: usize, units: u32) -> HeldChannels {
+        let wanted = count.div_ceil(units as usize);
+        let subgroup = self.caps.subgroup.filter(|_| team == Team::Subgroup).map_or(usize::MAX, |size| size as usize);
+        let (lanes, summed) = if wanted > subgroup {
+            (wanted.next_multiple_of(subgroup), subgroup)
+        } else {
+            (wanted.next_power_of_two(), wanted.next_power_of_two())
+        };
+        HeldChannels { lanes, units: count.div_ceil(lanes), summed }
+    }
+
+    pub(super) fn backward_in_registers(&self, held: Held) -> Result<Plan> {
         let geometry = self.geometry;
         let rows = Rows { count: geometry.rows, len: geometry.row_len, parameter: geometry.parameter };
         let parameters = self.parameters(false);
         let keep = match self.spec {
             _ if parameters == Parameters::None => Keep::Nothing,
+            _ if held.channels.is_some() => Keep::Channels,
             NormSpec::Layer(_) | NormSpec::Rms(_) => Keep::Columns,
-            _ => Keep::Channels,
+            _ => Keep::Rows,
         };
+        let Held { team, size, element, units, channels } = held;
         let weights = self.parameters(self.quads(rows, element)).without_bias();
         let kernel = Kernel::BackwardRow { team, element, units, parameters: weights, keep };
         let row_units = rows.len / element.width as usize;
-        let size = self.row_size(team, row_units.div_ceil(units as usize));
         // Several rows per team, while that leaves enough lanes: each team leaves 8 bytes for each of its columns.
         let busy = rows.count.saturating_mul(size.lanes as usize) / BUSY_LANES;
         let together = if keep == Keep::Columns { busy.clamp(1, ROWS_OF_A_TEAM) } else { 1 };
         let mut constants = self.affine_constants(rows, element);
         constants.extend([self.centered(), self.accumulate(), ("CONTIGUOUS", u32::from(geometry.runs == 1))]);
+        let parts = channels.map_or(1, |held| held.lanes / held.summed);
+        if let Some(held) = channels {
+            let count = |value| index(value, "lanes");
+            constants.extend([("CHANNEL_LANES", count(held.lanes)?), ("SUM_LANES", count(held.summed)?)]);
+            constants.push(("CHANNEL_UNITS", count(held.units)?));
+        }
         let run = row_units / geometry.runs;
         let (mut steps, mut kept) = (vec![], 0);
         for slice in self.slices(rows)? {
@@ -75,7 +116,8 @@ impl Planner<'_> {
             };
             kept += match keep {
                 Keep::Nothing => 0,
-                Keep::Channels => slice.len() * geometry.parameter.step,
+                Keep::Rows => slice.len(),
+                Keep::Channels => slice.len() * geometry.parameter.step * parts,
                 Keep::Columns => slice.len().div_ceil(together) * rows.len,
             };
             let bytes = if geometry.runs == 1 { self.bytes(&slice, rows.len) } else { 0..self.tensor_bytes() };
@@ -86,8 +128,9 @@ impl Planner<'_> {
         let channels = geometry.channels;
         match keep {
             Keep::Nothing => {}
-            Keep::Channels => {
-                let of_channel = Walk::columns(0, channels, kept / channels);
+            Keep::Rows | Keep::Channels => {
+                let of_channel =
+                    Walk { first: 0, stride: parts, run: parts, run_stride: channels * parts, units: kept / channels };
                 steps.push(self.combine_sums(None, parameters, Walk::NOWHERE, (of_channel, channels), 1)?);
             }
             Keep::Columns => {
