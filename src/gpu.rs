@@ -30,7 +30,7 @@ struct Inner {
     device: wgpu::Device,
     queue: wgpu::Queue,
     caps: Caps,
-    pipelines: Pipelines,
+    pipelines: Arc<Pipelines>,
     uniforms: Mutex<HashMap<Vec<u8>, wgpu::Buffer>>,
     /// What steps hand to one another. All forwards share it: the queue runs them one after the other, and each writes
     /// before it reads.
@@ -96,7 +96,7 @@ impl Gpu {
     }
 
     fn build(device: wgpu::Device, queue: wgpu::Queue, caps: Caps, lost: Arc<OnceLock<String>>) -> Gpu {
-        Gpu::assemble(device, queue, caps, lost, Arc::default(), Pipelines::default())
+        Gpu::assemble(device, queue, caps, lost, Arc::default(), Arc::default())
     }
 
     fn assemble(
@@ -105,7 +105,7 @@ impl Gpu {
         caps: Caps,
         lost: Arc<OnceLock<String>>,
         identity: Arc<()>,
-        pipelines: Pipelines,
+        pipelines: Arc<Pipelines>,
     ) -> Gpu {
         let (uniforms, scratch, tensors, readbacks) = Default::default();
         let inner = Inner { device, queue, caps, pipelines, uniforms, scratch, lost, tensors, readbacks, identity };
@@ -115,16 +115,16 @@ impl Gpu {
     /// The same device, planned for as if it had these numbers, which must not exceed its own: for tests and
     /// experiments.
     pub fn with_caps(&self, caps: Caps) -> Gpu {
-        self.derive(caps, Pipelines::new(self.pipelines().checks()))
+        self.derive(caps, self.inner.pipelines.clone())
     }
 
     /// The same device with the shaders' run-time checks on, or off as they are at first. What they guard against does
     /// not happen (each shader says why), so they only cost time: for tests and experiments.
     pub fn with_shader_checks(&self, checks: bool) -> Gpu {
-        self.derive(*self.caps(), Pipelines::new(checks))
+        self.derive(*self.caps(), Arc::new(Pipelines::new(checks)))
     }
 
-    fn derive(&self, caps: Caps, pipelines: Pipelines) -> Gpu {
+    fn derive(&self, caps: Caps, pipelines: Arc<Pipelines>) -> Gpu {
         let Inner { device, queue, lost, identity, .. } = &*self.inner;
         Gpu::assemble(device.clone(), queue.clone(), caps, lost.clone(), identity.clone(), pipelines)
     }

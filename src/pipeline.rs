@@ -47,10 +47,6 @@ impl Pipelines {
         plan.steps.iter().try_for_each(|step| self.get(gpu, step).map(drop))
     }
 
-    pub fn checks(&self) -> bool {
-        self.checks
-    }
-
     /// The pipeline of `step`; compiles it if nobody has. The map is not locked meanwhile, so other kernels go on.
     pub fn get(&self, gpu: &Gpu, step: &Step) -> Result<Arc<Pipeline>> {
         let slot = {

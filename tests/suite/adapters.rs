@@ -2,10 +2,14 @@
 //! one elsewhere. With `WGPU_BACKEND` or `WGPU_ADAPTER_NAME` set it is the one that they choose. A missing adapter
 //! fails the tests; nothing is skipped. With `GPUNORM_TEST_SHADER_CHECKS` set, shaders run with wgpu's checks on.
 
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use gpunorm::Gpu;
-use wgpu::{Backends, DeviceType};
+use wgpu::{Backend, Backends, DeviceType};
+
+/// Whose turn it is on GL: wgpu gives up on a thread that waits for another's GL call longer than seconds, which on a busy
+/// machine a shader's compilation may take.
+static GL: Mutex<()> = Mutex::new(());
 
 static ADAPTERS: LazyLock<Vec<(String, Gpu)>> = LazyLock::new(|| {
     let chosen = ["WGPU_BACKEND", "WGPU_ADAPTER_NAME"].iter().any(|name| std::env::var_os(name).is_some());
@@ -34,9 +38,34 @@ fn open(backends: Backends) -> Gpu {
     pollster::block_on(Gpu::from_adapter(adapter)).expect("a device")
 }
 
-/// All of them, by backend.
-pub fn all() -> &'static [(String, Gpu)] {
-    &ADAPTERS
+/// All of them, by backend; each for as long as it is the current one.
+pub struct Turns {
+    next: usize,
+    gl: Option<MutexGuard<'static, ()>>,
+}
+
+impl Iterator for Turns {
+    type Item = (&'static str, &'static Gpu);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.gl = None;
+        let (name, gpu) = ADAPTERS.get(self.next)?;
+        self.next += 1;
+        if gpu.adapter_info().backend == Backend::Gl {
+            self.gl = Some(GL.lock().unwrap_or_else(PoisonError::into_inner));
+        }
+        Some((name, gpu))
+    }
+}
+
+/// One after the other, and no two tests on GL at once: do not keep them beyond their turn.
+pub fn all() -> Turns {
+    Turns { next: 0, gl: None }
+}
+
+/// How many there are.
+pub fn count() -> usize {
+    ADAPTERS.len()
 }
 
 /// The first: where one adapter is enough.

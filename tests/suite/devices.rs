@@ -18,7 +18,7 @@ static ADAPTERS: LazyLock<Vec<(String, wgpu::Adapter)>> = LazyLock::new(|| {
         (one.backend, one.name) == (other.backend, other.name)
     };
     let of = |gpu| found.iter().find(|adapter| same(adapter, gpu)).expect("the adapter behind the device").clone();
-    adapters::all().iter().map(|(name, gpu)| (name.clone(), of(gpu))).collect()
+    adapters::all().map(|(name, gpu)| (name.to_owned(), of(gpu))).collect()
 });
 
 /// The adapters behind [`adapters::all`], for tests that need a device of their own.

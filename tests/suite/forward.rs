@@ -36,7 +36,7 @@ impl Failures {
     pub fn assert_none(self, least: usize) {
         let shown = self.failed.iter().take(40).cloned().collect::<Vec<_>>().join("\n");
         assert!(self.failed.is_empty(), "{} of {} failed:\n{shown}", self.failed.len(), self.checks);
-        assert!(self.checks >= least * adapters::all().len(), "only {} checks ran", self.checks);
+        assert!(self.checks >= least * adapters::count(), "only {} checks ran", self.checks);
         println!("{} checks", self.checks);
     }
 }
