@@ -37,6 +37,7 @@ fn backward_columns(builtins: Builtins) {
             }
             own = add_columns(own, sum_dy, mul(sum_x, gather(scales)));
         }
-        save_columns((block.chunk * params.units + column) * WIDTH, own.dy + own.dy_rest, own.x + own.x_rest);
+        let first = params.partial_first + (block.chunk * params.units + column) * WIDTH;
+        save_columns(first, own.dy + own.dy_rest, own.x + own.x_rest);
     }
 }

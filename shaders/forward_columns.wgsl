@@ -45,7 +45,7 @@ fn forward_columns(builtins: Builtins) {
         }
         for (var k = 0u; k < WIDTH; k++) {
             let m = Moments(count, scalar(shift, k), scalar(mean, k), scalar(m2, k));
-            moments[(block.chunk * params.units + column) * WIDTH + k] = m;
+            moments[params.partial_first + (block.chunk * params.units + column) * WIDTH + k] = m;
         }
     }
 }

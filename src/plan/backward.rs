@@ -105,7 +105,7 @@ impl Planner<'_> {
             scratch.sums = (rows.count * segments) as u64;
             scratch.coefficients = geometry.rows as u64;
         }
-        if !steps.iter().any(writes_dx) {
+        if !steps.iter().any(|step| writes_dx(step.kernel)) {
             let (rows, run) = self.applied();
             let period = if self.running() { channels } else { geometry.rows };
             steps.extend(self.backward_apply(rows, (run, period), self.running())?);
@@ -117,7 +117,7 @@ impl Planner<'_> {
         let constants = "running statistics are constants";
         match (self.running(), steps) {
             (true, [_]) => format!("{constants}: dy is scaled"),
-            (true, [first, ..]) if writes_dx(first) => format!("{constants}: dx and sums of {what}, combine"),
+            (true, [first, ..]) if writes_dx(first.kernel) => format!("{constants}: dx and sums of {what}, combine"),
             (true, _) => format!("{constants}: sums of {what}, combine, apply"),
             (false, _) => format!("sums of {what}, combine, apply"),
         }
@@ -130,24 +130,22 @@ impl Planner<'_> {
         let parameters = self.parameters(false);
         let mut scratch = Scratch::default();
         let mut steps = vec![];
-        let samples = 0..geometry.samples;
         if !self.running() || parameters != Parameters::None {
             let weights = if self.running() { Parameters::Weight } else { Parameters::None };
             let kernel = Kernel::BackwardColumns { element, parameters: weights, from: self.statistics() };
-            let mut sums = self.column_step(kernel, element, samples.clone(), vec![])?;
-            sums.constants.extend(writes_dx(&sums).then(|| self.accumulate()));
-            let chunks = sums.params.segments as usize;
-            steps.push(sums);
+            let constants: Vec<_> = writes_dx(kernel).then(|| self.accumulate()).into_iter().collect();
+            let (sums, chunks) = self.column_steps(kernel, element, &constants)?;
+            steps.extend(sums);
             let walk = Walk { first: 0, stride: channel, run: channel, run_stride: sample, units: channel * chunks };
             let sets = (!self.running()).then(|| parameters.without_bias());
             steps.push(self.combine_sums(sets, parameters, walk, (walk, geometry.channels), 1)?);
             scratch.sums = (sample * chunks) as u64;
             scratch.coefficients = geometry.rows as u64;
         }
-        if !steps.iter().any(writes_dx) {
+        if !steps.iter().any(|step| writes_dx(step.kernel)) {
             let (running, parameters) = (self.running(), parameters.without_bias());
             let apply = Kernel::BackwardApplyColumns { element, parameters, running };
-            steps.push(self.column_step(apply, element, samples, vec![self.accumulate()])?);
+            steps.extend(self.column_steps(apply, element, &[self.accumulate()])?.0);
         }
         Ok(Plan { why: self.reason(&steps, "columns"), steps, scratch })
     }
@@ -171,7 +169,7 @@ impl Planner<'_> {
             Kernel::BackwardSums { team, element, units, parameters, from }
         })?;
         for step in &mut steps {
-            step.constants.extend(writes_dx(step).then(|| self.accumulate()));
+            step.constants.extend(writes_dx(step.kernel).then(|| self.accumulate()));
             step.params.statistics_run = index(run, "rows")?;
             step.params.statistics_period = index(period, "rows")?;
         }
@@ -241,6 +239,6 @@ impl Planner<'_> {
     }
 }
 
-fn writes_dx(step: &Step) -> bool {
-    step.kernel.bindings().contains(&(Binding::Dx, true))
+fn writes_dx(kernel: Kernel) -> bool {
+    kernel.bindings().contains(&(Binding::Dx, true))
 }

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::fit::index;
+use super::fit::{Rows, index};
 use super::planner::{BUSY_GPU, BUSY_SOFTWARE, Planner};
 use super::{MAX_ITERATIONS, Plan, Scratch, Step};
 use crate::error::Result;
@@ -26,8 +26,7 @@ impl Planner<'_> {
         let geometry = self.geometry;
         let suits = matches!(self.spec, NormSpec::Batch(_))
             && geometry.spatial < COLUMN_SPATIAL
-            && matches!(self.strategy.team, None | Some(Team::Invocation))
-            && self.tensor_bytes() <= self.binding_limit();
+            && matches!(self.strategy.team, None | Some(Team::Invocation));
         if suits { self.widest(geometry.channels * geometry.spatial) } else { None }
     }
 
@@ -35,22 +34,38 @@ impl Planner<'_> {
         let geometry = self.geometry;
         let (channel, sample) = (geometry.spatial, geometry.channels * geometry.spatial);
         let kernel = Kernel::ForwardColumns { element };
-        let moments = self.column_step(kernel, element, 0..geometry.samples, vec![])?;
-        let chunks = moments.params.segments as usize;
-        let steps = vec![
-            moments,
-            self.combine(channel, channel, sample, channel * chunks)?,
-            self.apply_columns(element, StatisticsFrom::Stored)?,
-        ];
+        let (mut steps, chunks) = self.column_steps(kernel, element, &[])?;
+        steps.push(self.combine(channel, channel, sample, channel * chunks)?);
+        steps.extend(self.apply_columns(element, StatisticsFrom::Stored)?);
         let scratch =
             Scratch { moments: (sample * chunks) as u64, statistics: geometry.rows as u64, ..Scratch::default() };
         Ok(Plan { steps, scratch, why: format!("{why}: columns' moments, combine, apply") })
     }
 
-    pub(super) fn apply_columns(&self, element: Element, from: StatisticsFrom) -> Result<Step> {
+    pub(super) fn apply_columns(&self, element: Element, from: StatisticsFrom) -> Result<Vec<Step>> {
         let parameters = self.parameters(false);
-        let kernel = Kernel::ForwardApplyColumns { element, parameters, from };
-        self.column_step(kernel, element, 0..self.geometry.samples, vec![])
+        Ok(self.column_steps(Kernel::ForwardApplyColumns { element, parameters, from }, element, &[])?.0)
+    }
+
+    /// Steps over the columns of all samples, and the chunks that these are cut into.
+    pub(super) fn column_steps(
+        &self,
+        kernel: Kernel,
+        element: Element,
+        constants: &[(&'static str, u32)],
+    ) -> Result<(Vec<Step>, usize)> {
+        let geometry = self.geometry;
+        let len = geometry.channels * geometry.spatial;
+        let samples = Rows { count: geometry.samples, len, parameter: geometry.parameter };
+        let (mut steps, mut chunks) = (vec![], 0);
+        for slice in self.slices(samples)? {
+            let mut step = self.column_step(kernel, element, slice.clone(), constants.to_vec())?;
+            step.params.partial_first = index(chunks * len, "partial sums")?;
+            step.bytes = self.bytes(&slice, len);
+            chunks += step.params.segments as usize;
+            steps.push(step);
+        }
+        Ok((steps, chunks))
     }
 
     /// A step whose teams own a block of columns in a chunk of these samples.

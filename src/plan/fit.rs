@@ -156,8 +156,13 @@ impl Planner<'_> {
 
     /// Whole rows by what one binding can cover.
     pub(super) fn slices(&self, rows: Rows) -> Result<Vec<Range<usize>>> {
+        self.slices_of(rows, rows.count)
+    }
+
+    /// The same of at most so many rows each.
+    pub(super) fn slices_of(&self, rows: Rows, most: usize) -> Result<Vec<Range<usize>>> {
         let (limit, total) = (self.binding_limit(), self.tensor_bytes());
-        let most = if total <= limit { rows.count } else { self.rows_per_slice(rows)? };
+        let most = if total <= limit && rows.count <= most { rows.count } else { self.rows_per_slice(rows, most)? };
         if rows.count.div_ceil(most) > MAX_SLICES {
             let limit = limit.saturating_mul(MAX_SLICES as u64);
             return Err(Error::TooLarge { what: "this shape", needed: total, unit: "bytes", limit });
@@ -166,11 +171,11 @@ impl Planner<'_> {
     }
 
     /// At least one. Slices begin where a binding may begin: at multiples of so many rows.
-    fn rows_per_slice(&self, rows: Rows) -> Result<usize> {
+    fn rows_per_slice(&self, rows: Rows, most: usize) -> Result<usize> {
         let limit = self.binding_limit();
         let row_bytes = rows.len as u64 * self.dtype.size() as u64;
         let step = self.caps.alignment / gcd(self.caps.alignment, row_bytes);
-        let most = limit / row_bytes / step * step;
+        let most = (limit / row_bytes).min(most as u64) / step * step;
         if most == 0 {
             let needed = row_bytes.saturating_mul(step);
             return Err(Error::TooLarge { what: "a row of this shape in one binding", needed, unit: "bytes", limit });

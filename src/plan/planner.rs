@@ -38,7 +38,7 @@ impl Planner<'_> {
         }
         if geometry.source == Source::Running {
             let steps = match self.columns() {
-                Some(element) => vec![self.apply_columns(element, StatisticsFrom::Running)?],
+                Some(element) => self.apply_columns(element, StatisticsFrom::Running)?,
                 None => {
                     self.apply(self.instances(), (1, geometry.channels), &[], forward_apply(StatisticsFrom::Running))?
                 }

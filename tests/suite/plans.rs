@@ -155,10 +155,10 @@ fn follow(plan: &Plan, geometry: &Geometry, dtype: DType) -> Trace {
                     let samples = chunk * p.segment_units..((chunk + 1) * p.segment_units).min(p.samples);
                     for (column, sample) in columns.flat_map(|column| samples.clone().map(move |s| (column, s))) {
                         for k in 0..width {
-                            let element = ((sample * p.units + column) * width + k) as usize;
+                            let element = start + ((sample * p.units + column) * width + k) as usize;
                             let channel = (column * width + k) / p.inner;
                             if matches!(step.kernel, Kernel::ForwardColumns { .. }) {
-                                let partial = (chunk * p.units + column) * width + k;
+                                let partial = p.partial_first + (chunk * p.units + column) * width + k;
                                 trace.partials.entry(partial).or_default().push(element);
                             } else {
                                 let row = channel % p.statistics_period;

@@ -7,7 +7,7 @@ use gpunorm::caps::Caps;
 use gpunorm::geometry::{Geometry, Source};
 use gpunorm::kernel::{Binding, Keep, Kernel, RowsFrom};
 use gpunorm::plan::{Pass, Plan, Step};
-use gpunorm::{DType, Mode, NormSpec, Strategy};
+use gpunorm::{BatchNorm, DType, GroupNorm, LayerNorm, Mode, NormSpec, RmsNorm, Strategy};
 use proptest::prelude::*;
 
 use super::data;
@@ -145,7 +145,8 @@ fn follow(plan: &Plan, geometry: &Geometry, dtype: DType) -> Trace {
                 for (chunk, column, sample) in blocks() {
                     for (k, element) in elements(sample * p.units + column).enumerate() {
                         if sums {
-                            trace.sum(number, (chunk * p.units + column) * width + k as u32, element);
+                            let entry = p.partial_first + (chunk * p.units + column) * width + k as u32;
+                            trace.sum(number, entry, element);
                         }
                         if writes_dx {
                             trace.write(element);
@@ -183,8 +184,12 @@ fn follow(plan: &Plan, geometry: &Geometry, dtype: DType) -> Trace {
                         let run = i / p.channel_run * p.channel_run_stride + i % p.channel_run;
                         p.channel_first + channel * p.channel_stride + run
                     };
-                    let parameter = trace.join((0..p.channel_units).map(entry));
-                    trace.parameters.insert(channel, parameter);
+                    let elements = trace.join((0..p.channel_units).map(entry));
+                    let parameter = trace.parameters.entry(channel).or_default();
+                    if step.constant("ACCUMULATE") == Some(0) {
+                        parameter.clear();
+                    }
+                    parameter.extend(elements);
                 }
             }
             Kernel::BackwardAxes { .. } => {
@@ -275,6 +280,33 @@ fn backward_plans_exist_where_they_should() {
             for mode in [Mode::Training, Mode::Evaluation] {
                 for dtype in [DType::F32, DType::F16] {
                     assert!(check(&spec, mode, &shape, dtype, caps, Strategy::default()), "{spec:?} {mode:?} {caps:?}");
+                }
+            }
+        }
+    }
+}
+
+/// Tensors of several bindings, by limits alone: who can go forward can come back.
+#[test]
+fn large_tensors_have_plans_both_ways() {
+    let cases: [(NormSpec, DType, &[usize]); 8] = [
+        (LayerNorm::new([4096]).into(), DType::F32, &[65_536, 4096]),
+        (LayerNorm::new([1001]).into(), DType::BF16, &[400_000, 1001]),
+        (RmsNorm::new([16_384]).into(), DType::F16, &[32_768, 16_384]),
+        (RmsNorm::new([65_536]).into(), DType::F16, &[4096, 65_536]),
+        (RmsNorm::new([65_536]).into(), DType::F32, &[4096, 65_536]),
+        (BatchNorm::new(256).into(), DType::F16, &[393_216, 256]),
+        (BatchNorm::new(256).into(), DType::F32, &[393_216, 256]),
+        (GroupNorm::new(32, 512).into(), DType::F32, &[256, 512, 32, 32]),
+    ];
+    for caps in &zoo()[..6] {
+        for (spec, dtype, shape) in &cases {
+            for mode in [Mode::Training, Mode::Evaluation] {
+                let geometry = Geometry::new(spec, mode, shape).unwrap();
+                for pass in [Pass::Forward { saves: true }, Pass::Backward { parts: 1, accumulate: false }] {
+                    let plan = Plan::new(spec, &geometry, *dtype, caps, Strategy::default(), pass);
+                    let plan = plan.unwrap_or_else(|error| panic!("{spec:?} {shape:?} {pass:?} {caps:?}: {error}"));
+                    check_limits(&plan, caps, &geometry, *dtype);
                 }
             }
         }

@@ -1,17 +1,22 @@
 //! Backwards that go row by row: in the registers of a team, in blocks of whole rows, or once their coefficients are known.
 
+use std::ops::Range;
+
 use super::Walk;
 use crate::error::Result;
 use crate::kernel::{Element, Keep, Kernel, Parameters, Params, RowsFrom, StatisticsFrom, Team};
 use crate::plan::fit::{Rows, Size, index};
 use crate::plan::planner::{BUSY_GPU, Planner};
-use crate::plan::{Plan, Route, Scratch, Step};
+use crate::plan::{Pass, Plan, Route, Scratch, Step};
 use crate::spec::NormSpec;
 
 /// Lanes that keep a GPU's memory busy, each with a row's part of x and dy on its way.
 const BUSY_LANES: usize = 32 * BUSY_GPU;
 /// Rows that a team sums the columns of, at most: a sum of 8 bytes is kept for each, and read again.
 const ROWS_OF_A_TEAM: usize = 16;
+
+/// Of one sum: of dy, and of dy·x̂.
+const SUM_BYTES: u64 = 8;
 
 /// How a team holds a row in registers.
 #[derive(Clone, Copy)]
@@ -99,8 +104,11 @@ impl Planner<'_> {
             constants.push(("CHANNEL_UNITS", count(held.units)?));
         }
         let run = row_units / geometry.runs;
-        let (mut steps, mut kept) = (vec![], 0);
-        for slice in self.slices(rows)? {
+        let rounds = match keep {
+            Keep::Columns => self.rounds(rows, together, 0)?,
+            _ => vec![self.slices(rows)?],
+        };
+        let sum = |slice: Range<usize>, kept: usize| {
             let params = Params {
                 rows: index(slice.len(), "rows")?,
                 first: index(slice.start, "rows")?,
@@ -114,7 +122,7 @@ impl Planner<'_> {
                 statistics_period: index(rows.count, "rows")?,
                 ..self.row_params(rows)?
             };
-            kept += match keep {
+            let sums = match keep {
                 Keep::Nothing => 0,
                 Keep::Rows => slice.len(),
                 Keep::Channels => slice.len() * geometry.parameter.step * parts,
@@ -123,21 +131,20 @@ impl Planner<'_> {
             let bytes = if geometry.runs == 1 { self.bytes(&slice, rows.len) } else { 0..self.tensor_bytes() };
             let full = row_units == (units * size.lanes) as usize && slice.len().is_multiple_of(together);
             let constants = [&constants[..], &[("FULL", u32::from(full))]].concat();
-            steps.push(self.sized_step(kernel, params, constants, bytes, size)?);
-        }
+            Ok((self.sized_step(kernel, params, constants, bytes, size)?, sums))
+        };
         let channels = geometry.channels;
-        match keep {
-            Keep::Nothing => {}
-            Keep::Rows | Keep::Channels => {
-                let of_channel =
-                    Walk { first: 0, stride: parts, run: parts, run_stride: channels * parts, units: kept / channels };
-                steps.push(self.combine_sums(None, parameters, Walk::NOWHERE, (of_channel, channels), 1)?);
-            }
-            Keep::Columns => {
-                let of_column = Walk::columns(0, rows.len, kept / rows.len);
-                steps.push(self.combine_sums(None, parameters, Walk::NOWHERE, (of_column, rows.len), 1)?);
-            }
-        }
+        let (steps, kept) = self.in_rounds(rounds, sum, |planner, kept, _| {
+            let (walk, count) = match keep {
+                Keep::Nothing => return Ok(None),
+                Keep::Rows | Keep::Channels => {
+                    let run_stride = channels * parts;
+                    (Walk { first: 0, stride: parts, run: parts, run_stride, units: kept / channels }, channels)
+                }
+                Keep::Columns => (Walk::columns(0, rows.len, kept / rows.len), rows.len),
+            };
+            planner.combine_sums(None, parameters, Walk::NOWHERE, (walk, count), 1).map(Some)
+        })?;
         let scratch = Scratch { sums: kept as u64, ..Scratch::default() };
         let why = format!("{} rows of {row_units} units fit one {} each", rows.count, steps[0].team_name());
         Ok(Plan { steps, scratch, why: format!("{why}: x and dy are read once") })
@@ -165,10 +172,9 @@ impl Planner<'_> {
         // Few rows at once where they are long: an invocation has to loop over all of them.
         let units = if units > 512 { Kernel::ROWS[0] } else { Kernel::ROWS[1] };
         let kernel = Kernel::BackwardRows { element, units, parameters: weights, rows: from };
-        let chunks = self.row_blocks(&mut steps, rows, kernel, element, 0)?;
-        let of_column = (Walk::columns(0, rows.len, chunks), rows.len);
-        steps.push(self.combine_sums(None, self.parameters(false), Walk::NOWHERE, of_column, 1)?);
-        scratch.sums = scratch.sums.max((chunks * rows.len) as u64);
+        let (blocks, kept) = self.row_blocks(rows, kernel, element, 0, (None, Walk::NOWHERE, 1))?;
+        steps.extend(blocks);
+        scratch.sums = scratch.sums.max(kept as u64);
         Ok(Plan { steps, scratch, why: why.into() })
     }
 
@@ -191,45 +197,90 @@ impl Planner<'_> {
         };
         // After the sums of the rows.
         let first = rows.count * segments;
-        let chunks = self.row_blocks(&mut steps, rows, kernel, element, first)?;
-        let of_column = (Walk::columns(first, rows.len, chunks), rows.len);
-        let of_set = Walk::contiguous(segments);
-        let weighted = Some(Parameters::None);
-        steps.push(self.combine_sums(weighted, self.parameters(false), of_set, of_column, segments)?);
+        let sets = (Some(Parameters::None), Walk::contiguous(segments), segments);
+        let (blocks, kept) = self.row_blocks(rows, kernel, element, first, sets)?;
+        steps.extend(blocks);
         steps.extend(self.backward_apply(rows, (1, rows.count), false)?);
-        let scratch =
-            Scratch { sums: (first + chunks * rows.len) as u64, coefficients: rows.count as u64, ..Scratch::default() };
+        let scratch = Scratch { sums: (first + kept) as u64, coefficients: rows.count as u64, ..Scratch::default() };
         Ok(Plan { steps, scratch, why: "rows share words: sums of rows and of columns, combine, apply".into() })
     }
 
-    /// Steps that own blocks of columns in chunks of rows; how many sums they leave for each column, after `first`
-    /// others.
+    /// Steps that own blocks of columns in chunks of rows, their combines, of which the last has these sets, and how many
+    /// sums they need after `first` others.
     fn row_blocks(
         &self,
-        steps: &mut Vec<Step>,
         rows: Rows,
         kernel: Kernel,
         element: Element,
         first: usize,
-    ) -> Result<usize> {
+        (sets, of_set, sum_parts): (Option<Parameters>, Walk, usize),
+    ) -> Result<(Vec<Step>, usize)> {
         let mut constants = vec![];
+        let mut chunk = 1;
         if let Kernel::BackwardRows { rows: from, units, .. } = kernel {
+            chunk = units as usize;
             constants.extend((from != RowsFrom::Statistics).then(|| self.accumulate()));
             if from == RowsFrom::Own {
                 let whole = rows.len.is_multiple_of((units * element.width) as usize);
                 constants.extend([self.centered(), ("WHOLE", u32::from(whole))]);
             }
         }
-        let mut chunks = 0;
-        for slice in self.slices(rows)? {
+        let sum = |slice: Range<usize>, kept: usize| {
             let mut step = self.column_step(kernel, element, slice.clone(), constants.clone())?;
-            step.params.partial_first = index(first + chunks * rows.len, "partial sums")?;
+            step.params.partial_first = index(first + kept, "partial sums")?;
             step.params.statistics_period = index(rows.count, "rows")?;
             step.params.row_len = index(rows.len, "a row")?;
             step.bytes = self.bytes(&slice, rows.len);
-            chunks += step.params.segments as usize;
-            steps.push(step);
+            let sums = step.params.segments as usize * rows.len;
+            Ok((step, sums))
+        };
+        self.in_rounds(self.rounds(rows, chunk, first)?, sum, |planner, kept, last| {
+            let (sets, of_set, sum_parts) = if last { (sets, of_set, sum_parts) } else { (None, Walk::NOWHERE, 1) };
+            let of_column = (Walk::columns(first, rows.len, kept / rows.len), rows.len);
+            planner.combine_sums(sets, planner.parameters(false), of_set, of_column, sum_parts).map(Some)
+        })
+    }
+
+    /// Slices of rows whose sums of columns, one for each `chunk` of rows, fit a binding at once after `first` others.
+    fn rounds(&self, rows: Rows, chunk: usize, first: usize) -> Result<Vec<Vec<Range<usize>>>> {
+        let fit = (self.binding_limit() / SUM_BYTES).saturating_sub(first as u64) / rows.len as u64;
+        let most = usize::try_from(fit).unwrap_or(usize::MAX);
+        let mut rounds: Vec<Vec<Range<usize>>> = vec![];
+        let mut left = 0;
+        for slice in self.slices_of(rows, most.saturating_mul(chunk))? {
+            let chunks = slice.len().div_ceil(chunk);
+            match rounds.last_mut() {
+                Some(round) if chunks <= left => round.push(slice),
+                _ => {
+                    left = most;
+                    rounds.push(vec![slice]);
+                }
+            }
+            left -= chunks;
         }
-        Ok(chunks)
+        Ok(rounds)
+    }
+
+    /// `sum` of each slice, told how many sums are kept and telling how many it adds; after each round a `combine` of what
+    /// is kept, told whether it is the last. Later ones add to the first one's gradients. And the most sums kept at once.
+    fn in_rounds(
+        &self,
+        rounds: Vec<Vec<Range<usize>>>,
+        sum: impl Fn(Range<usize>, usize) -> Result<(Step, usize)>,
+        combine: impl Fn(&Planner, usize, bool) -> Result<Option<Step>>,
+    ) -> Result<(Vec<Step>, usize)> {
+        let adding = Planner { pass: Pass::Backward { parts: 1, accumulate: true }, ..*self };
+        let (mut steps, mut most, last) = (vec![], 0, rounds.len());
+        for (number, round) in (1..).zip(rounds) {
+            let mut kept = 0;
+            for slice in round {
+                let (step, sums) = sum(slice, kept)?;
+                steps.push(step);
+                kept += sums;
+            }
+            most = most.max(kept);
+            steps.extend(combine(if number == 1 { self } else { &adding }, kept, number == last)?);
+        }
+        Ok((steps, most))
     }
 }
