@@ -104,7 +104,7 @@ impl GpuNorm {
         self.mode = Mode::Evaluation;
     }
 
-    /// Forces how forwards are planned, for tests and experiments.
+    /// Forces how forwards and backwards are planned, for tests and experiments.
     pub fn set_strategy(&mut self, strategy: Strategy) {
         self.strategy = strategy;
         self.prepared.clear();
@@ -168,10 +168,7 @@ impl GpuNorm {
     /// Those of [`encode_forward`](Self::encode_forward).
     pub fn warm_up(&self, shape: &[usize], dtype: DType) -> Result<()> {
         self.gpu.alive()?;
-        self.plan_as(shape, dtype)?
-            .steps
-            .iter()
-            .try_for_each(|step| self.gpu.pipelines().get(&self.gpu, step).map(drop))
+        self.gpu.pipelines().compile(&self.gpu, &self.plan_as(shape, dtype)?)
     }
 
     /// What a forward of an f32 input of this shape runs in the current mode, and why.
@@ -191,7 +188,8 @@ impl GpuNorm {
         Plan::new(&self.spec, geometry, dtype, self.gpu.caps(), self.strategy, pass)
     }
 
-    /// Runs a forward and gives the GPU time of each step, by kernel; nothing where the device has no timestamps.
+    /// Runs a forward and gives the GPU time of each step, by kernel. Runs nothing and gives `None` where the device has no
+    /// timestamps or there is nothing to dispatch.
     ///
     /// # Errors
     /// Those of [`encode_forward`](Self::encode_forward).
@@ -238,6 +236,11 @@ impl GpuNorm {
         self.check_gpu(y, "the output")?;
         let geometry = Geometry::new(&self.spec, self.mode, x.shape())?;
         let plan = self.plan_pass(&geometry, x.dtype(), pass)?;
+        self.check_output(x, y)?;
+        Ok((geometry, plan))
+    }
+
+    fn check_output(&self, x: &Tensor, y: &Tensor) -> Result<()> {
         y.check(&self.gpu, "the output", x.shape(), x.dtype())?;
         if x.shares_buffer(y) {
             return Err(Error::Aliasing { what: "output", with: "input" });
@@ -245,7 +248,7 @@ impl GpuNorm {
         if self.state.tensors().any(|own| own.shares_buffer(y)) {
             return Err(Error::Aliasing { what: "output", with: "layer's parameters" });
         }
-        Ok((geometry, plan))
+        Ok(())
     }
 
     /// Weight 1, bias 0, switchable norm's weights equal; and [`reset_running_stats`](Self::reset_running_stats).
@@ -293,6 +296,7 @@ impl GpuNorm {
     }
 }
 
+mod parameters;
 mod training;
 
 #[cfg(test)]

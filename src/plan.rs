@@ -168,6 +168,11 @@ impl Plan {
         Ok(plan)
     }
 
+    /// Partial moments that a forward leaves per row, of switchable norm.
+    pub(crate) fn parts(&self) -> usize {
+        self.steps.first().map_or(1, |step| step.params.segments.max(1) as usize)
+    }
+
     fn check(&self, caps: &Caps) -> Result<()> {
         let limit = caps.max_binding.min(caps.max_buffer);
         for binding in Scratch::BINDINGS {

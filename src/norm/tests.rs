@@ -77,6 +77,17 @@ fn warm_up_compiles_ahead() {
     norm.forward_tensor(&Tensor::zeros(&gpu, shapes[0], DType::F16).unwrap()).unwrap();
     assert_eq!(gpu.pipelines().len(), more);
 
+    // And for training.
+    for (spec, shape) in specs.iter().flat_map(|spec| shapes.map(|shape| (spec, shape))) {
+        let norm = GpuNorm::new(&gpu, spec.clone()).unwrap();
+        norm.warm_up_backward(shape, DType::F32).unwrap();
+        let compiled = gpu.pipelines().len();
+        let x = Tensor::zeros(&gpu, shape, DType::F32).unwrap();
+        let (y, saved) = norm.forward_saved(&x).unwrap();
+        norm.backward(&y, &saved).unwrap();
+        assert_eq!(gpu.pipelines().len(), compiled);
+    }
+
     let told = gpu.warm_up(&[BatchNorm::new(6).into(), LayerNorm::new([7]).into()], &shapes).unwrap_err();
     assert!(matches!(told, Error::NormalizedShape { .. }), "{told}");
 }

@@ -1,4 +1,4 @@
-//! Training: a forward that saves what its backward needs, the backward, and the parameters that it is for.
+//! Training: a forward that saves what its backward needs, and the backward.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,11 +26,42 @@ pub struct Saved {
     /// Partial moments per row.
     parts: usize,
     x: Tensor,
-    kept: Vec<(Binding, Tensor)>,
+    /// What the forward's kernels leave.
+    scratch: Vec<(Binding, Tensor)>,
+    /// Copies of the layer's arrays.
+    copies: Vec<(Binding, Tensor)>,
+}
+
+impl Saved {
+    fn kept(&self) -> impl Iterator<Item = &(Binding, Tensor)> {
+        self.scratch.iter().chain(&self.copies)
+    }
+
+    /// Work with all of it and with `other` may be in the app's hands from now on.
+    fn show(&self, other: &Tensor) {
+        self.kept().map(|(_, tensor)| tensor).chain([&self.x, other]).for_each(Tensor::show);
+    }
+
+    /// Whether a forward by `plan` leaves the same.
+    fn is_left_by(&self, plan: &Plan) -> bool {
+        let same = |(binding, tensor): &(Binding, Tensor)| tensor.bytes() == plan.scratch.bytes(*binding);
+        self.parts == plan.parts() && self.scratch.iter().all(same)
+    }
+}
+
+/// A gradient of a parameter.
+struct Given<'a> {
+    parameter: Binding,
+    /// The parameter's name, and the gradient's.
+    of: &'static str,
+    name: &'static str,
+    gradient: Binding,
+    tensor: &'a Option<Tensor>,
 }
 
 /// The gradients of a loss, each in the shape of what it is of: the input's in the input's element type, the others f32.
-/// `None` where the layer has no such parameter.
+/// `None` where the layer has no such parameter. Each has a buffer of its own: wgpu cannot bind one buffer for writing
+/// twice.
 #[derive(Debug, Clone)]
 pub struct Gradients {
     /// Of the input.
@@ -59,16 +90,31 @@ impl Gradients {
         self
     }
 
-    /// All tensors but the input's, by the parameter that they are of.
-    fn parameters(&self) -> [(Binding, &'static str, Binding, &Option<Tensor>); 4] {
+    /// All tensors but the input's.
+    fn parameters(&self) -> [Given<'_>; 4] {
+        let given = |parameter, of, gradient, name, tensor| Given { parameter, of, name, gradient, tensor };
         [
-            (Binding::Weight, "weight", Binding::WeightGradient, &self.weight),
-            (Binding::Bias, "bias", Binding::BiasGradient, &self.bias),
-            (Binding::MeanWeight, "mean_weight", Binding::MeanWeightGradient, &self.mean_weight),
-            (Binding::VarWeight, "var_weight", Binding::VarWeightGradient, &self.var_weight),
+            given(Binding::Weight, "weight", Binding::WeightGradient, "weight's gradient", &self.weight),
+            given(Binding::Bias, "bias", Binding::BiasGradient, "bias's gradient", &self.bias),
+            given(
+                Binding::MeanWeight,
+                "mean_weight",
+                Binding::MeanWeightGradient,
+                "mean_weight's gradient",
+                &self.mean_weight,
+            ),
+            given(
+                Binding::VarWeight,
+                "var_weight",
+                Binding::VarWeightGradient,
+                "var_weight's gradient",
+                &self.var_weight,
+            ),
         ]
     }
 }
+
+const SAVING: Pass = Pass::Forward { saves: true };
 
 impl GpuNorm {
     /// As [`forward_tensor`](Self::forward_tensor), and what [`backward`](Self::backward) needs. `x` must not be written
@@ -92,42 +138,70 @@ impl GpuNorm {
     /// As [`encode_forward`](Self::encode_forward).
     pub fn encode_forward_saved(&self, encoder: &mut wgpu::CommandEncoder, x: &Tensor, y: &Tensor) -> Result<Saved> {
         let saved = self.record_saved(encoder, x, y)?;
-        saved.kept.iter().map(|(_, tensor)| tensor).chain([x, y]).for_each(Tensor::show);
+        saved.show(y);
         Ok(saved)
     }
 
+    /// Records the forward of `saved` once more: from what is in its input then, by what the parameters are then, into
+    /// `y` and `saved`, whose backward comes after it. For loops over tensors that stay: the first call for a `y`
+    /// compiles and binds what it needs, later ones make nothing anew.
+    ///
+    /// # Errors
+    /// [`Error::OtherLayer`]; of `y` those of [`encode_forward`](Self::encode_forward); [`Error::Strategy`] where
+    /// [`set_strategy`](Self::set_strategy) has changed what a forward leaves. On an error nothing is recorded.
+    pub fn encode_forward_again(&self, encoder: &mut wgpu::CommandEncoder, y: &Tensor, saved: &Saved) -> Result<()> {
+        self.check_saved(saved)?;
+        self.record_forward(encoder, y, saved, || {
+            self.check_output(&saved.x, y)?;
+            let plan = self.plan_pass(&saved.geometry, saved.x.dtype(), SAVING)?;
+            if saved.is_left_by(&plan) {
+                Ok(plan)
+            } else {
+                Err(Error::Strategy { reason: "the saved forward ran by another".into() })
+            }
+        })?;
+        saved.show(y);
+        Ok(())
+    }
+
     fn record_saved(&self, encoder: &mut wgpu::CommandEncoder, x: &Tensor, y: &Tensor) -> Result<Saved> {
-        let pass = Pass::Forward { saves: true };
-        let (geometry, plan) = self.checked_plan(x, y, pass)?;
-        let parts = plan.steps.first().map_or(1, |step| step.params.segments.max(1) as usize);
-        let scratch = |binding| {
+        let (geometry, plan) = self.checked_plan(x, y, SAVING)?;
+        let scratch = |&binding: &Binding| {
             let floats = usize::try_from(plan.scratch.bytes(binding) / 4).unwrap_or(usize::MAX);
             Ok((binding, Tensor::uninitialized(&self.gpu, &[floats], DType::F32)?))
         };
-        let mut kept: Vec<_> =
-            self.kept_scratch(&geometry).iter().map(|&binding| scratch(binding)).collect::<Result<_>>()?;
-        let sliced = [(Binding::X, x), (Binding::Y, y)];
-        let call = Call { mode: self.mode, pass, sliced: &sliced, kept: &kept };
-        let ready = self.prepare_call(call, || Ok(plan))?;
-
+        let scratch = self.kept_scratch(&geometry).iter().map(scratch).collect::<Result<_>>()?;
         let mut used = vec![Binding::Weight];
         if geometry.source == Source::Running && !matches!(self.spec, NormSpec::Switchable(_)) {
             used.extend([Binding::RunningMean, Binding::RunningVar]);
         }
         let live = used.into_iter().filter_map(|binding| Some((binding, self.state.tensor(binding)?)));
-        let copies: Vec<_> = live
-            .map(|(binding, live)| {
-                let copy = Tensor::uninitialized(&self.gpu, live.shape(), live.dtype())?;
-                Ok((binding, live, copy))
-            })
-            .collect::<Result<_>>()?;
+        let copy = |(binding, live): (_, &Tensor)| {
+            Ok((binding, Tensor::uninitialized(&self.gpu, live.shape(), live.dtype())?))
+        };
+        let copies = live.map(copy).collect::<Result<_>>()?;
+        let (layer, mode, parts, x) = (self.prepared.clone(), self.mode, plan.parts(), x.clone());
+        let saved = Saved { layer, mode, geometry, parts, x, scratch, copies };
+        self.record_forward(encoder, y, &saved, || Ok(plan))?;
+        Ok(saved)
+    }
+
+    fn record_forward(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        y: &Tensor,
+        saved: &Saved,
+        plan: impl FnOnce() -> Result<Plan>,
+    ) -> Result<()> {
+        let sliced = [(Binding::X, &saved.x), (Binding::Y, y)];
+        let call = Call { mode: saved.mode, pass: SAVING, sliced: &sliced, kept: &saved.scratch };
+        let ready = self.prepare_call(call, plan)?;
         // Nothing can fail from here on.
-        for (binding, live, copy) in copies {
-            live.record_copy(encoder, &copy);
-            kept.push((binding, copy));
+        for (binding, copy) in &saved.copies {
+            self.state.tensor(*binding).iter().for_each(|live| live.record_copy(encoder, copy));
         }
         record(encoder, &ready, None);
-        Ok(Saved { layer: self.prepared.clone(), mode: self.mode, geometry, parts, x: x.clone(), kept })
+        Ok(())
     }
 
     /// The scratch of a forward that its backward needs.
@@ -160,8 +234,8 @@ impl GpuNorm {
     ///
     /// # Errors
     /// [`Error::OtherLayer`], [`Error::OtherDevice`], [`Error::Shape`], [`Error::ElementType`], [`Error::NoGradient`],
-    /// [`Error::NoParameter`], [`Error::Aliasing`], and [`Error::BufferUsage`] for an empty input whose gradients' buffers
-    /// lack `COPY_DST`. The device: [`Error::TooLarge`], [`Error::OutOfMemory`], [`Error::DeviceLost`]. On an error
+    /// [`Error::NoParameter`], [`Error::Aliasing`], and [`Error::BufferUsage`] for an empty input whose gradients, which are
+    /// then cleared, have buffers without `COPY_DST`. The device: [`Error::TooLarge`], [`Error::OutOfMemory`], [`Error::DeviceLost`]. On an error
     /// nothing is recorded.
     pub fn encode_backward(
         &self,
@@ -172,14 +246,15 @@ impl GpuNorm {
     ) -> Result<()> {
         self.check_saved(saved)?;
         let ready = self.prepare_backward(dy, saved, gradients)?;
-        let parameters = gradients.parameters().map(|(_, _, _, tensor)| tensor.as_ref());
-        let all = saved.kept.iter().map(|(_, tensor)| tensor).chain(parameters.into_iter().flatten());
-        all.chain([dy, &saved.x, &gradients.input]).for_each(Tensor::show);
+        saved.show(dy);
+        let parameters = gradients.parameters();
+        parameters.iter().filter_map(|given| given.tensor.as_ref()).chain([&gradients.input]).for_each(Tensor::show);
         self.record_backward(encoder, &ready, gradients);
         Ok(())
     }
 
-    /// Runs a backward and gives the GPU time of each step, as [`profile`](Self::profile) does of a forward.
+    /// Runs a backward and gives the GPU time of each step, by kernel; runs nothing and gives `None` as
+    /// [`profile`](Self::profile) does.
     ///
     /// # Errors
     /// Those of [`encode_backward`](Self::encode_backward).
@@ -222,18 +297,18 @@ impl GpuNorm {
 
     fn prepare_backward(&self, dy: &Tensor, saved: &Saved, gradients: &Gradients) -> Result<Arc<[Ready]>> {
         // Which tensor is for what is not in the key of what is prepared.
-        for (binding, name, _, gradient) in gradients.parameters() {
-            match (self.state.tensor(binding), gradient) {
-                (Some(_), None) => return Err(Error::NoGradient { name }),
-                (None, Some(_)) => return Err(Error::NoParameter { name }),
+        for given in gradients.parameters() {
+            match (self.state.tensor(given.parameter), given.tensor) {
+                (Some(_), None) => return Err(Error::NoGradient { name: given.of }),
+                (None, Some(_)) => return Err(Error::NoParameter { name: given.of }),
                 _ => {}
             }
         }
         let pass = Pass::Backward { parts: saved.parts, accumulate: gradients.accumulate };
         let sliced = [(Binding::X, &saved.x), (Binding::Dy, dy), (Binding::Dx, &gradients.input)];
         let parameters = gradients.parameters();
-        let given = parameters.iter().filter_map(|(_, _, binding, tensor)| Some((*binding, (*tensor).clone()?)));
-        let kept: Vec<_> = saved.kept.iter().cloned().chain(given).collect();
+        let given = parameters.iter().filter_map(|given| Some((given.gradient, given.tensor.clone()?)));
+        let kept: Vec<_> = saved.kept().cloned().chain(given).collect();
         let call = Call { mode: saved.mode, pass, sliced: &sliced, kept: &kept };
         self.prepare_call(call, || {
             self.check_backward(dy, saved, gradients)?;
@@ -246,21 +321,22 @@ impl GpuNorm {
         dy.check(&self.gpu, "dy", shape, dtype)?;
         gradients.input.check(&self.gpu, "the input's gradient", shape, dtype)?;
         let mut outputs = vec![("input's gradient", &gradients.input)];
-        for (binding, name, _, gradient) in gradients.parameters() {
-            if let (Some(parameter), Some(gradient)) = (self.state.tensor(binding), gradient) {
-                gradient.check(&self.gpu, name, parameter.shape(), DType::F32)?;
-                outputs.push((name, gradient));
+        for given in gradients.parameters() {
+            if let (Some(parameter), Some(gradient)) = (self.state.tensor(given.parameter), given.tensor) {
+                gradient.check(&self.gpu, given.name, parameter.shape(), DType::F32)?;
+                outputs.push((given.name, gradient));
             }
         }
-        let kept = saved.kept.iter().map(|(_, tensor)| ("saved forward", tensor));
-        let mut others: Vec<_> = kept.chain([("dy", dy), ("input", &saved.x)]).collect();
+        let kept = saved.kept().map(|(_, tensor)| ("saved forward", tensor));
+        let live = self.state.tensors().map(|tensor| ("layer's parameters", tensor));
+        let mut others: Vec<_> = kept.chain(live).chain([("dy", dy), ("input", &saved.x)]).collect();
         for &(what, output) in &outputs {
             if let Some(&(with, _)) = others.iter().find(|(_, other)| other.shares_buffer(output)) {
                 return Err(Error::Aliasing { what, with });
             }
             others.push((what, output));
         }
-        if saved.x.is_empty() {
+        if saved.x.is_empty() && !gradients.accumulate {
             outputs.iter().try_for_each(|(_, output)| output.check_usage(wgpu::BufferUsages::COPY_DST))?;
         }
         Ok(())
@@ -269,11 +345,25 @@ impl GpuNorm {
     fn record_backward(&self, encoder: &mut wgpu::CommandEncoder, ready: &[Ready], gradients: &Gradients) {
         if gradients.input.is_empty() && !gradients.accumulate {
             // Sums of nothing.
-            for (_, _, _, gradient) in gradients.parameters() {
-                gradient.iter().for_each(|gradient| gradient.record_clear(encoder));
+            for given in gradients.parameters() {
+                given.tensor.iter().for_each(|gradient| gradient.record_clear(encoder));
             }
         }
         record(encoder, ready, None);
+    }
+
+    /// Compiles what [`forward_saved`](Self::forward_saved) and [`backward`](Self::backward) of a tensor of this shape and
+    /// type need in the current mode, so that the first step is as fast as the next.
+    ///
+    /// # Errors
+    /// Those of [`encode_forward`](Self::encode_forward).
+    pub fn warm_up_backward(&self, shape: &[usize], dtype: DType) -> Result<()> {
+        self.gpu.alive()?;
+        let geometry = Geometry::new(&self.spec, self.mode, shape)?;
+        let forward = self.plan_pass(&geometry, dtype, SAVING)?;
+        let backward = Pass::Backward { parts: forward.parts(), accumulate: false };
+        let backward = self.plan_pass(&geometry, dtype, backward)?;
+        [forward, backward].iter().try_for_each(|plan| self.gpu.pipelines().compile(&self.gpu, plan))
     }
 
     /// What a backward of a forward like `saved` runs, and why.
@@ -284,76 +374,5 @@ impl GpuNorm {
         self.check_saved(saved)?;
         let pass = Pass::Backward { parts: saved.parts, accumulate: false };
         self.plan_pass(&saved.geometry, saved.x.dtype(), pass)
-    }
-
-    /// The weight that forwards use, live: what is written into it counts from the next forward on.
-    #[doc(alias = "gamma")]
-    pub fn weight(&self) -> Option<&Tensor> {
-        self.state.tensor(Binding::Weight)
-    }
-
-    /// The bias, likewise.
-    #[doc(alias = "beta")]
-    pub fn bias(&self) -> Option<&Tensor> {
-        self.state.tensor(Binding::Bias)
-    }
-
-    /// Switchable norm's weights of the means (of the softmax, its logits), likewise.
-    pub fn mean_weight(&self) -> Option<&Tensor> {
-        self.state.tensor(Binding::MeanWeight)
-    }
-
-    /// Switchable norm's weights of the variances, likewise.
-    pub fn var_weight(&self) -> Option<&Tensor> {
-        self.state.tensor(Binding::VarWeight)
-    }
-
-    /// The running mean, likewise.
-    pub fn running_mean(&self) -> Option<&Tensor> {
-        self.state.tensor(Binding::RunningMean)
-    }
-
-    /// The running variance, likewise.
-    pub fn running_var(&self) -> Option<&Tensor> {
-        self.state.tensor(Binding::RunningVar)
-    }
-
-    /// Puts a tensor of yours in place of the weight. It is not copied: from now on it is the live one.
-    ///
-    /// # Errors
-    /// [`Error::NoParameter`], [`Error::OtherDevice`], [`Error::Shape`], [`Error::ElementType`] (parameters are f32), and
-    /// [`Error::BufferUsage`] where its buffer lacks `COPY_DST`, which loading a state dict needs.
-    pub fn set_weight(&mut self, weight: &Tensor) -> Result<()> {
-        self.replace("weight", weight)
-    }
-
-    /// Likewise the bias.
-    ///
-    /// # Errors
-    /// As [`set_weight`](Self::set_weight).
-    pub fn set_bias(&mut self, bias: &Tensor) -> Result<()> {
-        self.replace("bias", bias)
-    }
-
-    /// Likewise switchable norm's weights of the means.
-    ///
-    /// # Errors
-    /// As [`set_weight`](Self::set_weight).
-    pub fn set_mean_weight(&mut self, mean_weight: &Tensor) -> Result<()> {
-        self.replace("mean_weight", mean_weight)
-    }
-
-    /// Likewise switchable norm's weights of the variances.
-    ///
-    /// # Errors
-    /// As [`set_weight`](Self::set_weight).
-    pub fn set_var_weight(&mut self, var_weight: &Tensor) -> Result<()> {
-        self.replace("var_weight", var_weight)
-    }
-
-    fn replace(&mut self, name: &'static str, tensor: &Tensor) -> Result<()> {
-        self.state.replace(&self.gpu, name, tensor)?;
-        self.prepared.clear();
-        Ok(())
     }
 }

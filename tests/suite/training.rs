@@ -1,6 +1,7 @@
 //! Training from the caller's side: what a saved forward holds, where gradients go, parameters that are live, and what is
 //! refused.
 
+use gpunorm::kernel::Team;
 use gpunorm::{
     BatchNorm, DType, Error, GpuNorm, Gradients, GroupNorm, InstanceNorm, LayerNorm, NormSpec, RmsNorm, Saved,
     Strategy, SwitchableNorm, Tensor,
@@ -145,6 +146,65 @@ fn a_forward_and_its_backward_share_an_encoder() {
     }
 }
 
+/// A loop over tensors that stay: new inputs, parameters that are trained in between.
+#[test]
+fn a_saved_forward_runs_again() {
+    for spec in every_spec() {
+        let (norm, held, dy) = saved(&spec);
+        let [x, y] = [0, 1].map(|_| tensor(&batch(0)));
+        let gpu = norm.gpu();
+        let submit = |record: &dyn Fn(&mut wgpu::CommandEncoder)| {
+            let mut encoder = gpu.device().create_command_encoder(&Default::default());
+            record(&mut encoder);
+            gpu.queue().submit([encoder.finish()]);
+        };
+        let gradients = norm.zero_gradients(&held).unwrap();
+        let again = norm.forward_saved(&x).unwrap().1;
+        for step in 0..3 {
+            let input = batch(0).mapv(|value| value * 1.5 + step as f32);
+            gpu.queue().write_buffer(x.buffer(), x.offset(), bytemuck::cast_slice(input.as_slice().unwrap()));
+            if let Some(weight) = norm.weight() {
+                let values = vec![step as f32 - 0.5; weight.len()];
+                gpu.queue().write_buffer(weight.buffer(), weight.offset(), bytemuck::cast_slice(&values));
+            }
+            submit(&|encoder| {
+                norm.encode_forward_again(encoder, &y, &again).unwrap();
+                norm.encode_backward(encoder, &dy, &again, &gradients).unwrap();
+            });
+            let (fresh_y, fresh) = norm.forward_saved(&x).unwrap();
+            assert_eq!(y.to_array().unwrap(), fresh_y.to_array().unwrap(), "{spec:?}");
+            assert_eq!(bits(&gradients), bits(&norm.backward(&dy, &fresh).unwrap()), "{spec:?}");
+        }
+    }
+
+    // It moves running statistics as any forward does, in the mode that it was in.
+    let (mut norm, held, _) = saved(&BatchNorm::new(6).into());
+    let y = tensor(&batch(0));
+    norm.eval();
+    let before = norm.running_mean().unwrap().to_array().unwrap();
+    let again = |norm: &GpuNorm, y: &Tensor, held: &Saved| {
+        let mut encoder = norm.gpu().device().create_command_encoder(&Default::default());
+        norm.encode_forward_again(&mut encoder, y, held)?;
+        norm.gpu().queue().submit([encoder.finish()]);
+        Ok(())
+    };
+    again(&norm, &y, &held).unwrap();
+    assert_ne!(norm.running_mean().unwrap().to_array().unwrap(), before);
+
+    let other = saved(&BatchNorm::new(6).into());
+    assert_eq!(again(&norm, &y, &other.1).unwrap_err(), Error::OtherLayer);
+    assert!(matches!(again(&norm, &tensor(&batch(1)), &held), Err(Error::Shape { .. })));
+    let weight = norm.weight().unwrap().clone();
+    assert!(matches!(again(&norm, &weight, &held), Err(Error::Shape { .. })));
+
+    // What another strategy would leave may not fit.
+    let mut norm = GpuNorm::new(adapters::first(), SwitchableNorm::new(2)).unwrap();
+    let (y, held) = norm.forward_saved(&tensor(&ArrayD::ones(vec![1, 2, 50_000]))).unwrap();
+    again(&norm, &y, &held).unwrap();
+    norm.set_strategy(Strategy { team: Some(Team::Workgroup), ..Strategy::default() });
+    assert!(matches!(again(&norm, &y, &held), Err(Error::Strategy { .. })));
+}
+
 #[test]
 fn sums_of_nothing_are_zero() {
     let specs: [NormSpec; 4] = [
@@ -162,6 +222,22 @@ fn sums_of_nothing_are_zero() {
         assert_eq!(gradients.input.shape(), [0, 3, 2]);
         assert!(bits(&gradients).iter().flatten().all(|&bits| bits == 0), "{spec:?}");
         assert_eq!(gradients.weight.unwrap().len(), norm.weight().unwrap().len());
+
+        // Nothing to add: whatever the buffers are for.
+        let mut sums = norm.zero_gradients(&held).unwrap().accumulate(true);
+        let descriptor = wgpu::BufferDescriptor {
+            label: None,
+            size: 64,
+            usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC,
+            mapped_at_creation: false,
+        };
+        let buffer = norm.gpu().device().create_buffer(&descriptor);
+        let weight = Tensor::wrap(norm.gpu(), buffer, 0, norm.weight().unwrap().shape(), DType::F32).unwrap();
+        sums.weight = Some(weight);
+        let mut encoder = norm.gpu().device().create_command_encoder(&Default::default());
+        norm.encode_backward(&mut encoder, &x, &held, &sums).unwrap();
+        let refused = norm.encode_backward(&mut encoder, &x, &held, &sums.accumulate(false)).unwrap_err();
+        assert!(matches!(refused, Error::BufferUsage { .. }), "{refused}");
     }
 }
 
@@ -228,13 +304,18 @@ fn what_is_refused() {
     let with = but(&|g| g.mean_weight = Some(six.clone()));
     assert_eq!(refused(&dy, &held, &with), Error::NoParameter { name: "mean_weight" });
     let wrong = but(&|g| g.bias = Some(tensor(&ArrayD::zeros(vec![5]))));
-    assert!(matches!(refused(&dy, &held, &wrong), Error::Shape { what: "bias", .. }));
+    assert!(matches!(refused(&dy, &held, &wrong), Error::Shape { what: "bias's gradient", .. }));
     let wrong = but(&|g| g.input = half.clone());
     assert!(matches!(refused(&dy, &held, &wrong), Error::ElementType { .. }));
     let aliased = but(&|g| g.input = dy.clone());
     assert_eq!(refused(&dy, &held, &aliased), Error::Aliasing { what: "input's gradient", with: "dy" });
     let aliased = but(&|g| (g.weight, g.bias) = (Some(six.clone()), Some(six.clone())));
-    assert_eq!(refused(&dy, &held, &aliased), Error::Aliasing { what: "bias", with: "weight" });
+    assert_eq!(refused(&dy, &held, &aliased), Error::Aliasing { what: "bias's gradient", with: "weight's gradient" });
+    for live in [norm.weight(), norm.running_mean()] {
+        let over = but(&|g| g.bias = live.cloned());
+        let expected = Error::Aliasing { what: "bias's gradient", with: "layer's parameters" };
+        assert_eq!(refused(&dy, &held, &over), expected);
+    }
 
     // The same tensors as a call that was prepared, for another parameter.
     let (unbiased, held, dy) = saved(&BatchNorm::new(6).bias(false).into());

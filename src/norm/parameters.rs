@@ -1,0 +1,79 @@
+//! The parameters and running statistics that a layer uses, as live tensors.
+
+use super::GpuNorm;
+use crate::error::Result;
+use crate::kernel::Binding;
+use crate::tensor::Tensor;
+
+impl GpuNorm {
+    /// The weight that forwards use, live: what is written into it counts from the next forward on.
+    #[doc(alias = "gamma")]
+    pub fn weight(&self) -> Option<&Tensor> {
+        self.state.tensor(Binding::Weight)
+    }
+
+    /// The bias, likewise.
+    #[doc(alias = "beta")]
+    pub fn bias(&self) -> Option<&Tensor> {
+        self.state.tensor(Binding::Bias)
+    }
+
+    /// Switchable norm's weights of the means (of the softmax, its logits), likewise.
+    pub fn mean_weight(&self) -> Option<&Tensor> {
+        self.state.tensor(Binding::MeanWeight)
+    }
+
+    /// Switchable norm's weights of the variances, likewise.
+    pub fn var_weight(&self) -> Option<&Tensor> {
+        self.state.tensor(Binding::VarWeight)
+    }
+
+    /// The running mean, likewise.
+    pub fn running_mean(&self) -> Option<&Tensor> {
+        self.state.tensor(Binding::RunningMean)
+    }
+
+    /// The running variance, likewise.
+    pub fn running_var(&self) -> Option<&Tensor> {
+        self.state.tensor(Binding::RunningVar)
+    }
+
+    /// Puts a tensor of yours in place of the weight. It is not copied: from now on it is the live one.
+    ///
+    /// # Errors
+    /// [`Error::NoParameter`], [`Error::OtherDevice`], [`Error::Shape`], [`Error::ElementType`] (parameters are f32), and
+    /// [`Error::BufferUsage`] where its buffer lacks `COPY_DST`, which loading a state dict needs.
+    pub fn set_weight(&mut self, weight: &Tensor) -> Result<()> {
+        self.replace("weight", weight)
+    }
+
+    /// Likewise the bias.
+    ///
+    /// # Errors
+    /// As [`set_weight`](Self::set_weight).
+    pub fn set_bias(&mut self, bias: &Tensor) -> Result<()> {
+        self.replace("bias", bias)
+    }
+
+    /// Likewise switchable norm's weights of the means.
+    ///
+    /// # Errors
+    /// As [`set_weight`](Self::set_weight).
+    pub fn set_mean_weight(&mut self, mean_weight: &Tensor) -> Result<()> {
+        self.replace("mean_weight", mean_weight)
+    }
+
+    /// Likewise switchable norm's weights of the variances.
+    ///
+    /// # Errors
+    /// As [`set_weight`](Self::set_weight).
+    pub fn set_var_weight(&mut self, var_weight: &Tensor) -> Result<()> {
+        self.replace("var_weight", var_weight)
+    }
+
+    fn replace(&mut self, name: &'static str, tensor: &Tensor) -> Result<()> {
+        self.state.replace(&self.gpu, name, tensor)?;
+        self.prepared.clear();
+        Ok(())
+    }
+}
