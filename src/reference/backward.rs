@@ -1,6 +1,6 @@
 //! The oracle's backward pass: the chain rule from the output through every mean and variance, set by set.
 
-use ndarray::{Array1, Array2, Array3, ArrayD, Axis};
+use ndarray::{Array1, Array2, Array3, ArrayD, Axis, Zip};
 
 use super::switchable::{Mixture, Over};
 use super::{Moments, State, average, inverse_std, parameter, per_row, row, running, sum, view};
@@ -34,9 +34,11 @@ impl Gradient {
     ///   `max(r·|h|)·(|w| + |w'|·(max|x − μ|·r)·max(1, mean|x̂|))` over the statistics μ that an element's are mixed from,
     ///   with their shares `w` and `w'` (elsewhere mean|x̂| is at most 1);
     /// * for the weight `Σ |dy|·(|x̂| + r·σ)`, where `r·σ` is for the error of the mean, for the bias `Σ |dy|`;
-    /// * for switchable norm's logits `w_k·Σ r·|h|·(Σ_j w_j·|μ_k − μ_j| + σ)` and
-    ///   `w'_k·Σ ½·r²·|h·x̂|·(Σ_j w'_j·|v_k − v_j| + σ²)`, for its plain weights without the share and with `|μ_k|` and
-    ///   `v_k` in place of the differences.
+    /// * for switchable norm's logits `w_k·Σ r·(A·Σ_j w_j·|μ_k − μ_j| + |H|·σ)` and
+    ///   `w'_k·Σ ½·r²·((A' + |H|·r·σ)·Σ_j w'_j·|v_k − v_j| + |H'|·σ²)` over the instances, with their sums `A` of |h|, `H`
+    ///   of h, `A'` of |h·x̂| and `H'` of h·x̂: what rounding takes from a sum counts by the distances of the statistics,
+    ///   what it takes from a statistic by the sum. For its plain weights without the share and with `|μ_k|` and `v_k` in
+    ///   place of the differences.
     ///
     /// F16 and BF16 gradients are rounded once more: one ulp at `magnitude`.
     pub fn tolerance(&self, dtype: DType) -> ArrayD<f64> {
@@ -262,9 +264,18 @@ fn shares(
 ) -> (Option<Gradient>, Option<Gradient>) {
     let on: Vec<_> = mixture.parts.iter().filter(|part| part.on).collect();
     let plain = norm.weighting == Weighting::Plain;
+    let (samples, channels) = r.dim();
+    // The sums of an instance's values and of their sizes.
+    let summed = |value: &dyn Fn(usize, usize, usize) -> f64| {
+        let over = |n, c| (0..x.len_of(Axis(2))).map(move |s| value(n, c, s));
+        Array2::from_shape_fn((samples, channels), |(n, c)| {
+            (sum(&over(n, c).collect::<Vec<_>>()), over(n, c).map(f64::abs).sum::<f64>())
+        })
+    };
     let gradient = |share: &dyn Fn(usize) -> f64,
                     statistic: &dyn Fn(usize, usize, usize) -> f64,
-                    slope: &dyn Fn(usize, usize, usize) -> f64,
+                    slopes: &Array2<(f64, f64)>,
+                    drift: &Array2<f64>,
                     scale: &Array2<f64>| {
         // d softmax_j / d logit_k = w_k·(1[j = k] − w_j), so that only differences of statistics count.
         let factor = |k: usize| if plain { 1.0 } else { share(k) };
@@ -274,24 +285,30 @@ fn shares(
             }
             (0..on.len()).map(|j| share(j) * size(statistic(k, n, c) - statistic(j, n, c))).sum()
         };
-        let total = |term: &dyn Fn(usize, usize, usize) -> f64| {
-            sum(&x.indexed_iter().map(|((n, c, s), _)| term(n, c, s)).collect::<Vec<_>>())
+        let total = |term: &dyn Fn(usize, usize, (f64, f64)) -> f64| {
+            sum(&slopes.indexed_iter().map(|((n, c), &slope)| term(n, c, slope)).collect::<Vec<_>>())
         };
-        let value = |k: usize| total(&|n, c, s| slope(n, c, s) * relative(k, n, c, |d| d));
-        let size = |k: usize| total(&|n, c, s| slope(n, c, s).abs() * (relative(k, n, c, f64::abs) + scale[[n, c]]));
+        let value = |k: usize| total(&|n, c, (slope, _)| slope * relative(k, n, c, |d| d));
+        let size = |k: usize| {
+            total(&|n, c, (slope, sizes)| {
+                (sizes + drift[[n, c]]) * relative(k, n, c, f64::abs) + slope.abs() * scale[[n, c]]
+            })
+        };
         let values = (0..on.len()).map(|k| factor(k) * value(k));
         let sizes = (0..on.len()).map(|k| factor(k) * size(k));
         let array = |values: Vec<f64>| Array1::from(values).into_dyn();
         Some(of(array(values.collect()), array(sizes.collect()), x.len()))
     };
-    let by_mean = |n: usize, c: usize, s: usize| -h[[n, c, s]] * r[[n, c]];
-    let by_var = |n: usize, c: usize, s: usize| {
-        -0.5 * h[[n, c, s]] * (x[[n, c, s]] - statistics[[n, c]].mean) * r[[n, c]].powi(3)
-    };
+    let by_mean = summed(&|n, c, s| -h[[n, c, s]] * r[[n, c]]);
+    let by_var = summed(&|n, c, s| -0.5 * h[[n, c, s]] * (x[[n, c, s]] - statistics[[n, c]].mean) * r[[n, c]].powi(3));
     let sigma = deviation(statistics);
     let squared = &sigma * &sigma;
+    // What an error of the mean, of σ at most, does to the sum of h·x̂.
+    let drift = Zip::indexed(r).map_collect(|at, r| 0.5 * by_mean[at].0.abs() * r * r * sigma[at]);
+    let mean = |k: usize, n: usize, c: usize| on[k].moments[[n, c]].mean;
+    let var = |k: usize, n: usize, c: usize| on[k].moments[[n, c]].var;
     (
-        gradient(&|k| on[k].mean_share, &|k, n, c| on[k].moments[[n, c]].mean, &by_mean, &sigma),
-        gradient(&|k| on[k].var_share, &|k, n, c| on[k].moments[[n, c]].var, &by_var, &squared),
+        gradient(&|k| on[k].mean_share, &mean, &by_mean, &r.mapv(|_| 0.0), &sigma),
+        gradient(&|k| on[k].var_share, &var, &by_var, &drift, &squared),
     )
 }

@@ -5,9 +5,10 @@ use gpunorm::geometry::Geometry;
 use gpunorm::plan::{Pass, Plan};
 use gpunorm::reference::{self, State};
 use gpunorm::{
-    BatchNorm, DType, Error, Gpu, GpuNorm, Gradients, GroupNorm, LayerNorm, Mode, NormSpec, Strategy, Tensor,
+    BatchNorm, DType, Error, Gpu, GpuNorm, Gradients, GroupNorm, LayerNorm, Mode, NormSpec, Strategy, SwitchableNorm,
+    Tensor,
 };
-use ndarray::ArrayD;
+use ndarray::{ArrayD, Axis};
 
 use gpunorm::caps::Caps;
 use gpunorm::plan::Route;
@@ -253,6 +254,24 @@ fn the_check_can_fail() {
             2 => wrong.bias.as_mut().unwrap().value[[0]] += 1e-3,
             _ => wrong.bias = None,
         }
+        assert!(check_gradients(&found, &wrong, DType::F32, |_| 0.0).is_err(), "{what}");
+    }
+}
+
+/// However long the rows: of mixing weights' gradients too, which nearly cancel.
+#[test]
+fn the_check_can_fail_on_long_rows() {
+    let spec: NormSpec = SwitchableNorm::new(6).into();
+    let x = data::values("normal", &[2, 6, 70_000], 1);
+    let mut dy = x.clone();
+    dy.invert_axis(Axis(2));
+    let case = Case::new(&spec, Mode::Training, State::new(&spec).unwrap(), &x, &dy, DType::F32);
+    let found = case.gradients(adapters::first(), Strategy::default()).unwrap();
+    check_gradients(&found, &case.expected, DType::F32, |_| 0.0).unwrap();
+    for what in 0..2 {
+        let mut wrong = case.expected.clone();
+        let gradient = if what == 0 { &mut wrong.mean_weight } else { &mut wrong.var_weight };
+        gradient.as_mut().unwrap().value.fill(0.0);
         assert!(check_gradients(&found, &wrong, DType::F32, |_| 0.0).is_err(), "{what}");
     }
 }
