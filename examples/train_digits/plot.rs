@@ -15,8 +15,9 @@ pub struct Line {
 const SIZE: (u32, u32) = (900, 520);
 
 /// Told apart by everyone (Okabe & Ito 2008).
-const COLORS: [RGBColor; 7] = [
+const COLORS: [RGBColor; 8] = [
     BLACK,
+    RGBColor(140, 140, 140),
     RGBColor(0, 114, 178),
     RGBColor(230, 159, 0),
     RGBColor(0, 158, 115),
@@ -31,7 +32,7 @@ pub fn losses(path: &Path, title: &str, most: f32, lines: &[Line]) -> Result<(),
     root.fill(&WHITE)?;
     let smoothed: Vec<Line> =
         lines.iter().map(|line| Line { name: line.name.clone(), values: smooth(&line.values, most) }).collect();
-    draw(&root, title, "cross-entropy", most, &smoothed)?;
+    draw(&root, title, &format!("cross-entropy, drawn up to {most}"), most, &smoothed)?;
     root.present()?;
     Ok(())
 }
@@ -42,7 +43,7 @@ pub fn shares(path: &Path, lines: &[Line]) -> Result<(), Box<dyn Error>> {
     root.fill(&WHITE)?;
     let (means, variances) = lines.split_at(lines.len() / 2);
     for (area, (title, lines)) in
-        root.split_evenly((1, 2)).iter().zip([("shares of the means", means), ("shares of the variances", variances)])
+        root.split_evenly((1, 2)).iter().zip([("SwitchableNorm, first layer: means", means), ("variances", variances)])
     {
         draw(area, title, "share", 1.0, lines)?;
     }
