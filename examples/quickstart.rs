@@ -1,4 +1,5 @@
-//! Every norm on the best GPU of this machine, held against the oracle: what `cargo xtask demo` runs.
+//! Every norm on the best GPU of this machine, forward and backward, held against the oracle: what `cargo xtask demo`
+//! runs.
 //!
 //! `--quick` takes smaller inputs and fewer runs.
 
@@ -68,12 +69,14 @@ fn run(quick: bool) -> Result<bool, Error> {
         norm.eval();
         let evaluation = measure(&norm, &x, runs)?;
         if state.get("running_mean").is_some() {
-            rows.push((name, "training", shape, training));
-            rows.push((name, "evaluation", shape, evaluation));
+            rows.extend(training.map(|pass| (name, "training", shape, pass)));
+            rows.extend(evaluation.map(|pass| (name, "evaluation", shape, pass)));
         } else {
             // Only running statistics make a difference; both were run, and the worse error counts.
-            let worst = training.worst.max(evaluation.worst);
-            rows.push((name, "both alike", shape, Measured { worst, ..training }));
+            for (training, evaluation) in training.into_iter().zip(evaluation) {
+                let worst = training.worst.max(evaluation.worst);
+                rows.push((name, "both alike", shape, Measured { worst, ..training }));
+            }
         }
     }
 
@@ -84,7 +87,10 @@ fn run(quick: bool) -> Result<bool, Error> {
     } else {
         println!("\nGPU time: no timestamps here, so wall time from submit to the end; medians of {runs} runs.");
     }
-    println!("Tolerance: what f32 roundings may add up to, see `gpunorm::reference::tolerance`.\n");
+    println!("A backward gives the gradients of the input and of all parameters; the worst of them counts.");
+    println!(
+        "Tolerance: what f32 roundings may add up to, see `gpunorm::reference::tolerance` and `Gradient::tolerance`.\n"
+    );
     let count = rows.len();
     let share = 100.0 * worst.of_tolerance;
     if worst.is_allowed() {
@@ -95,7 +101,9 @@ fn run(quick: bool) -> Result<bool, Error> {
     Ok(worst.is_allowed())
 }
 
+/// One pass, a forward or a backward.
 struct Measured {
+    pass: &'static str,
     worst: Worst,
     dispatches: usize,
     gpu: Duration,
@@ -104,43 +112,93 @@ struct Measured {
     oracle: Duration,
 }
 
-/// One forward against the oracle from the same state, then times.
-fn measure(norm: &GpuNorm, x: &ArrayD<f32>, runs: usize) -> Result<Measured, Error> {
+/// A forward and a backward against the oracle from the same state, then times.
+fn measure(norm: &GpuNorm, x: &ArrayD<f32>, runs: usize) -> Result<[Measured; 2], Error> {
+    let dy = random(x.shape(), 7);
+    let (x_wide, dy_wide) = (x.mapv(f64::from), dy.mapv(f64::from));
+    let [input, dy] = [x, &dy].map(|array| Tensor::from_array(norm.gpu(), array));
+    let (input, dy) = (input?, dy?);
     let before = oracle_state(norm)?;
-    let input = Tensor::from_array(norm.gpu(), x)?;
-    let found = norm.forward_tensor(&input)?.to_array()?;
 
-    let wide = x.mapv(f64::from);
-    let oracle = || reference::forward(norm.spec(), norm.mode(), &mut before.clone(), &wide);
-    let expected = oracle()?;
-    let worst = Worst::of(&found, &expected.output, &expected.tolerance(DType::F32));
-
-    // The forwards above were the warm-up.
-    let output = Tensor::zeros(norm.gpu(), x.shape(), DType::F32)?;
-    let mut timestamps = true;
-    let mut gpu_times = vec![];
-    let mut oracle_times = vec![];
-    for _ in 0..runs {
-        gpu_times.push(match norm.profile(&input, &output)? {
-            Some(steps) => steps.iter().map(|(_, time)| *time).sum(),
-            None => {
-                timestamps = false;
-                wall_time(norm, &input, &output)?
-            }
-        });
-        let start = Instant::now();
-        oracle()?;
-        oracle_times.push(start.elapsed());
-    }
+    let oracle = || reference::forward(norm.spec(), norm.mode(), &mut before.clone(), &x_wide);
+    let (expected, forward_oracle) = timed(runs, oracle)?;
+    let (output, saved) = norm.forward_saved(&input)?;
+    let worst = Worst::of(&output.to_array()?, &expected.output, &expected.tolerance(DType::F32));
+    let (gpu, timestamps) = time_on_gpu(
+        norm,
+        runs,
+        || norm.profile(&input, &output),
+        |encoder| norm.encode_forward(encoder, &input, &output),
+    )?;
     let dispatches = norm.plan(x.shape())?.steps.len();
-    Ok(Measured { worst, dispatches, gpu: median(gpu_times), timestamps, oracle: median(oracle_times) })
+    let forward = Measured { pass: "forward", worst, dispatches, gpu, timestamps, oracle: forward_oracle };
+
+    let oracle = || reference::backward(norm.spec(), norm.mode(), &before, &x_wide, &dy_wide);
+    let (expected, oracle) = timed(runs, oracle)?;
+    let gradients = norm.backward(&dy, &saved)?;
+    let found = [
+        Some(&gradients.input),
+        gradients.weight.as_ref(),
+        gradients.bias.as_ref(),
+        gradients.mean_weight.as_ref(),
+        gradients.var_weight.as_ref(),
+    ];
+    let mut worst = Worst::default();
+    for (found, (_, expected)) in found.into_iter().zip(expected.named()) {
+        if let (Some(found), Some(expected)) = (found, expected) {
+            let tolerance = expected.tolerance(DType::F32);
+            worst = worst.max(Worst::of(&found.to_array()?, &expected.value, &tolerance));
+        }
+    }
+    let (gpu, timestamps) = time_on_gpu(
+        norm,
+        runs,
+        || norm.profile_backward(&dy, &saved, &gradients),
+        |encoder| norm.encode_backward(encoder, &dy, &saved, &gradients),
+    )?;
+    let dispatches = norm.plan_backward(&saved)?.steps.len();
+    Ok([forward, Measured { pass: "backward", worst, dispatches, gpu, timestamps, oracle }])
 }
 
-/// From the submission of a recorded forward to its end.
-fn wall_time(norm: &GpuNorm, x: &Tensor, y: &Tensor) -> Result<Duration, Error> {
+/// The median time of one run on the GPU, after others as a warm-up, and whether it is of the GPU's own clock.
+fn time_on_gpu(
+    norm: &GpuNorm,
+    runs: usize,
+    profile: impl Fn() -> Result<Option<Vec<(&'static str, Duration)>>, Error>,
+    record: impl Fn(&mut wgpu::CommandEncoder) -> Result<(), Error>,
+) -> Result<(Duration, bool), Error> {
+    let mut timestamps = true;
+    let times = (0..runs).map(|_| match profile()? {
+        Some(steps) => Ok(steps.iter().map(|(_, time)| *time).sum()),
+        None => {
+            timestamps = false;
+            wall_time(norm, &record)
+        }
+    });
+    let times = times.collect::<Result<Vec<Duration>, Error>>()?;
+    Ok((median(times), timestamps))
+}
+
+/// What `work` gives, and its median time.
+fn timed<T>(runs: usize, work: impl Fn() -> Result<T, Error>) -> Result<(T, Duration), Error> {
+    let run = || {
+        let start = Instant::now();
+        Ok((work()?, start.elapsed()))
+    };
+    let (value, first) = run()?;
+    let others = (1..runs).map(|_| Ok(run()?.1));
+    let times = std::iter::once(Ok(first)).chain(others).collect::<Result<Vec<_>, Error>>()?;
+    Ok((value, median(times)))
+}
+
+/// From the submission of a recorded pass to its end.
+fn wall_time(
+    norm: &GpuNorm,
+    record: impl Fn(&mut wgpu::CommandEncoder) -> Result<(), Error>,
+) -> Result<Duration, Error> {
     let (device, queue) = (norm.gpu().device(), norm.gpu().queue());
     let mut encoder = device.create_command_encoder(&Default::default());
-    norm.encode_forward(&mut encoder, x, y)?;
+    record(&mut encoder)?;
     let start = Instant::now();
     queue.submit([encoder.finish()]);
     let waited = device.poll(wgpu::PollType::wait_indefinitely());
@@ -189,16 +247,17 @@ fn random(shape: &[usize], seed: u64) -> ArrayD<f32> {
 }
 
 fn print_table(rows: &[(&str, &str, &[usize], Measured)]) {
-    let title = |cells: [&str; 8]| cells.map(str::to_owned);
+    let title = |cells: [&str; 9]| cells.map(str::to_owned);
     let mut table = vec![
-        title(["", "", "", "", "largest", "share of", "GPU", "CPU oracle"]),
-        title(["norm", "mode", "shape", "dispatches", "error", "tolerance", "time", "(f64, naive)"]),
+        title(["", "", "", "", "", "largest", "share of", "GPU", "CPU oracle"]),
+        title(["norm", "mode", "pass", "shape", "dispatches", "error", "tolerance", "time", "(f64, naive)"]),
     ];
     for (name, mode, shape, row) in rows {
         let milliseconds = |time: Duration| format!("{:.2} ms", 1e3 * time.as_secs_f64());
         table.push([
             name.to_string(),
             mode.to_string(),
+            row.pass.to_string(),
             format!("{shape:?}"),
             row.dispatches.to_string(),
             format!("{:.1e}", row.worst.error),
@@ -208,7 +267,7 @@ fn print_table(rows: &[(&str, &str, &[usize], Measured)]) {
         ]);
     }
     let width = |column: usize| table.iter().map(|cells| cells[column].len()).max().unwrap_or(0);
-    let widths: [usize; 8] = std::array::from_fn(width);
+    let widths: [usize; 9] = std::array::from_fn(width);
     for (index, cells) in table.iter().enumerate() {
         let aligned: Vec<String> = cells
             .iter()
@@ -216,7 +275,7 @@ fn print_table(rows: &[(&str, &str, &[usize], Measured)]) {
             .enumerate()
             .map(
                 |(column, (cell, width))| {
-                    if column < 3 { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
+                    if column < 4 { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
                 },
             )
             .collect();

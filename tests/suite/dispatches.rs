@@ -1,6 +1,6 @@
-//! How many dispatches a forward and a backward take. A forward, its running statistics included: one where a row fits on chip, never more than
-//! three (a property in plans.rs) while the tensor can be bound whole. A backward with its gradients of parameters: two for
-//! layer and RMS norm where a row fits on chip, never more than four.
+//! How many dispatches a forward and a backward take, while the tensor can be bound whole. A forward, its running statistics
+//! included: one where a row fits on chip, never more than three. A backward with its gradients of parameters: two where a
+//! row fits on chip, never more than four. (That they are never more is a property in plans.rs.)
 
 use gpunorm::caps::Caps;
 use gpunorm::geometry::Geometry;

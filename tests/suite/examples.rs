@@ -85,11 +85,12 @@ fn quickstart_shows_every_norm_within_tolerance() {
         ("SwitchableNorm", "evaluation"),
         ("RmsNorm", "both alike"),
     ];
-    for (norm, mode) in rows {
-        let shown = text.lines().any(|line| line.starts_with(norm) && line.contains(&format!("  {mode}  ")));
-        assert!(shown, "no row for {norm}, {mode}:\n{text}");
+    for ((norm, mode), pass) in rows.into_iter().flat_map(|row| ["forward", "backward"].map(|pass| (row, pass))) {
+        let has = |line: &str, cell: &str| line.contains(&format!("  {cell}  "));
+        let shown = text.lines().any(|line| line.starts_with(norm) && has(line, mode) && has(line, pass));
+        assert!(shown, "no row for {norm}, {mode}, {pass}:\n{text}");
     }
-    assert!(text.contains(&format!("All {} rows are within tolerance", rows.len())), "{text}");
+    assert!(text.contains(&format!("All {} rows are within tolerance", 2 * rows.len())), "{text}");
     assert!(fail("quickstart", ["--quicker"]).contains("usage"));
 }
 
