@@ -41,8 +41,9 @@ impl GpuNorm {
     /// Puts a tensor of yours in place of the weight. It is not copied: from now on it is the live one.
     ///
     /// # Errors
-    /// [`Error::NoParameter`], [`Error::OtherDevice`], [`Error::Shape`], [`Error::ElementType`] (parameters are f32), and
-    /// [`Error::BufferUsage`] where its buffer lacks `COPY_DST`, which loading a state dict needs.
+    /// [`NoParameter`](crate::Error::NoParameter), [`OtherDevice`](crate::Error::OtherDevice),
+    /// [`Shape`](crate::Error::Shape), [`ElementType`](crate::Error::ElementType) (parameters are f32), and
+    /// [`BufferUsage`](crate::Error::BufferUsage) where its buffer lacks `COPY_DST`, which loading a state dict needs.
     pub fn set_weight(&mut self, weight: &Tensor) -> Result<()> {
         self.replace("weight", weight)
     }
