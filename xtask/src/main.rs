@@ -63,9 +63,9 @@ fn test(test_args: &[&str]) -> Result<(), String> {
     run_steps(&[
         Step::cargo(&["fmt", "--all", "--check"]),
         Step::cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
+        Step::cargo(&["doc", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"),
         Step::cargo(&[&["test", "--workspace"], test_args].concat()),
         // The kernels' own bounds have to hold without wgpu's checks (above) and change nothing with them.
         Step::cargo(&[&["test", "--test", "suite"], test_args].concat()).env("GPUNORM_TEST_SHADER_CHECKS", "1"),
-        Step::cargo(&["doc", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"),
     ])
 }
