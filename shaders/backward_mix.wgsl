@@ -51,9 +51,9 @@ fn weights_from(raw: vec3<f32>, share: vec4<f32>) -> vec3<f32> {
     if !SOFTMAX {
         return raw;
     }
-    // Relative to the layer's, which is always on, so that what is off cannot disturb.
-    let relative = raw - vec3(raw.y);
-    return share.xyz * (relative - vec3(dot(share.xyz, relative)));
+    // Pair by pair: of a share close to 1, all but little cancels.
+    let w = share.xyz;
+    return w * vec3(dot(w, vec3(raw.x) - raw), dot(w, vec3(raw.y) - raw), dot(w, vec3(raw.z) - raw));
 }
 
 fn put_weights(by_mean: vec3<f32>, by_var: vec3<f32>) {

@@ -34,11 +34,12 @@ impl Gradient {
     ///   `max(r·|h|)·(|w| + |w'|·(max|x − μ|·r)·max(1, mean|x̂|))` over the statistics μ that an element's are mixed from,
     ///   with their shares `w` and `w'` (elsewhere mean|x̂| is at most 1);
     /// * for the weight `Σ |dy|·(|x̂| + r·σ)`, where `r·σ` is for the error of the mean, for the bias `Σ |dy|`;
-    /// * for switchable norm's logits `w_k·Σ r·(A·Σ_j w_j·|μ_k − μ_j| + |H|·σ)` and
-    ///   `w'_k·Σ ½·r²·((A' + |H|·r·σ)·Σ_j w'_j·|v_k − v_j| + |H'|·σ²)` over the instances, with their sums `A` of |h|, `H`
-    ///   of h, `A'` of |h·x̂| and `H'` of h·x̂: what rounding takes from a sum counts by the distances of the statistics,
-    ///   what it takes from a statistic by the sum. For its plain weights without the share and with `|μ_k|` and `v_k` in
-    ///   place of the differences.
+    /// * for switchable norm's logits `w_k·Σ r·(A·Σ_j w_j·|μ_k − μ_j| + |H|·(σ_k + Σ_j w_j·σ_j))` and
+    ///   `w'_k·Σ ½·r²·((A' + |H|·r·s)·Σ_j w'_j·|v_k − v_j| + |H'|·(v_k + Σ_j w'_j·v_j))` over the instances, with their sums
+    ///   `A` of |h|, `H` of h, `A'` of |h·x̂| and `H'` of h·x̂: what rounding takes from a sum counts by the distances of the
+    ///   statistics, what it takes from a statistic by the sum, and what it takes from the mixed mean by
+    ///   `s = Σ_j w_j·(σ_j + |μ_j − μ|)`. For its plain weights without the share and with `|μ_k|` and `v_k` in place of
+    ///   the differences.
     ///
     /// F16 and BF16 gradients are rounded once more: one ulp at `magnitude`.
     pub fn tolerance(&self, dtype: DType) -> ArrayD<f64> {
@@ -276,7 +277,7 @@ fn shares(
                     statistic: &dyn Fn(usize, usize, usize) -> f64,
                     slopes: &Array2<(f64, f64)>,
                     drift: &Array2<f64>,
-                    scale: &Array2<f64>| {
+                    scale: &dyn Fn(usize, usize, usize) -> f64| {
         // d softmax_j / d logit_k = w_k·(1[j = k] − w_j), so that only differences of statistics count.
         let factor = |k: usize| if plain { 1.0 } else { share(k) };
         let relative = |k: usize, n: usize, c: usize, size: fn(f64) -> f64| -> f64 {
@@ -291,7 +292,8 @@ fn shares(
         let value = |k: usize| total(&|n, c, (slope, _)| slope * relative(k, n, c, |d| d));
         let size = |k: usize| {
             total(&|n, c, (slope, sizes)| {
-                (sizes + drift[[n, c]]) * relative(k, n, c, f64::abs) + slope.abs() * scale[[n, c]]
+                let mixed: f64 = (0..on.len()).map(|j| share(j).abs() * scale(j, n, c)).sum();
+                (sizes + drift[[n, c]]) * relative(k, n, c, f64::abs) + slope.abs() * (scale(k, n, c) + mixed)
             })
         };
         let values = (0..on.len()).map(|k| factor(k) * value(k));
@@ -301,14 +303,17 @@ fn shares(
     };
     let by_mean = summed(&|n, c, s| -h[[n, c, s]] * r[[n, c]]);
     let by_var = summed(&|n, c, s| -0.5 * h[[n, c, s]] * (x[[n, c, s]] - statistics[[n, c]].mean) * r[[n, c]].powi(3));
-    let sigma = deviation(statistics);
-    let squared = &sigma * &sigma;
-    // What an error of the mean, of σ at most, does to the sum of h·x̂.
-    let drift = Zip::indexed(r).map_collect(|at, r| 0.5 * by_mean[at].0.abs() * r * r * sigma[at]);
     let mean = |k: usize, n: usize, c: usize| on[k].moments[[n, c]].mean;
     let var = |k: usize, n: usize, c: usize| on[k].moments[[n, c]].var;
+    let sigma = |k: usize, n: usize, c: usize| var(k, n, c).max(0.0).sqrt();
+    // What an error of the mixed mean does to the sum of h·x̂.
+    let drift = Zip::indexed(r).map_collect(|(n, c), r| {
+        let off = |j: usize| sigma(j, n, c) + (mean(j, n, c) - statistics[[n, c]].mean).abs();
+        let spread: f64 = (0..on.len()).map(|j| on[j].mean_share.abs() * off(j)).sum();
+        0.5 * by_mean[[n, c]].0.abs() * r * r * spread
+    });
     (
         gradient(&|k| on[k].mean_share, &mean, &by_mean, &r.mapv(|_| 0.0), &sigma),
-        gradient(&|k| on[k].var_share, &var, &by_var, &drift, &squared),
+        gradient(&|k| on[k].var_share, &var, &by_var, &drift, &var),
     )
 }

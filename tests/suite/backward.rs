@@ -239,6 +239,31 @@ fn long_rows_keep_their_digits() {
     failures.assert_none(80);
 }
 
+/// Logits so far apart that one statistic has nearly all, of instances far apart.
+#[test]
+fn shares_close_to_one() {
+    let mut failures = Failures::default();
+    for shape in [[4, 5, 14], [1, 8, 29], [5, 2, 746]] {
+        let spec: NormSpec = SwitchableNorm::new(shape[1]).into();
+        let mut x = data::values("normal", &shape, 1);
+        for (i, mut instance) in x.lanes_mut(Axis(2)).into_iter().enumerate() {
+            instance.mapv_inplace(|value| value + 100.0 * (i % 7) as f32);
+        }
+        let mut dy = x.mapv(f32::sin);
+        dy.invert_axis(Axis(2));
+        for order in [[4.0, 0.0, 12.0], [0.0, 12.0, -1.0], [-8.0, 3.0, 11.0]] {
+            let mut state = data::state(&spec);
+            state.mean_weight = Some(ArrayD::from_shape_fn(vec![3], |k| order[k[0]]));
+            state.var_weight = Some(ArrayD::from_shape_fn(vec![3], |k| order[2 - k[0]]));
+            let case = Case::new(&spec, Mode::Training, state, &x, &dy, DType::F32);
+            for (name, gpu) in adapters::all() {
+                failures.check(|| format!("{name}, {shape:?}, {order:?}"), case.check(gpu, Strategy::default()));
+            }
+        }
+    }
+    failures.assert_none(9);
+}
+
 /// The whole check tells a wrong gradient from a right one, not only `compare`.
 #[test]
 fn the_check_can_fail() {
