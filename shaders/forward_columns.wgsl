@@ -4,7 +4,7 @@
 // An invocation owns a block of columns in one chunk of samples (columns.wgsl). The plan picks it, before a combine that
 // merges the chunks and positions of each channel.
 // In bounds: columns stay below params.units, samples below params.samples; the plan sizes `moments` to all columns
-// times params.segments chunks.
+// times the chunks of all slices, of which this one's begin at params.partial_first.
 
 @compute @workgroup_size(WORKGROUP)
 fn forward_columns(builtins: Builtins) {

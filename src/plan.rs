@@ -23,6 +23,11 @@ use planner::Planner;
 
 /// Lavapipe silently ends loops after 65,535 iterations of one invocation in all; no step comes near that.
 pub const MAX_ITERATIONS: u32 = 32_768;
+/// Of a set's partial moments.
+const MOMENTS_BYTES: u64 = 16;
+/// Of a sum of dy and one of dy·x̂.
+const SUM_BYTES: u64 = 8;
+
 /// How a row is treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Route {
@@ -94,10 +99,10 @@ impl Scratch {
         let (entries, size) = match binding {
             Binding::Statistics => (self.statistics, 12),
             Binding::Axes => (self.axes, 16),
-            Binding::Sums => (self.sums, 8),
+            Binding::Sums => (self.sums, SUM_BYTES),
             Binding::Coefficients => (self.coefficients, 20),
             Binding::AxisGradients => (self.axis_gradients, 16),
-            _ => (self.moments, 16),
+            _ => (self.moments, MOMENTS_BYTES),
         };
         entries.max(1).saturating_mul(size)
     }
@@ -168,9 +173,10 @@ impl Plan {
         Ok(plan)
     }
 
-    /// Partial moments that a forward leaves per row, of switchable norm.
-    pub(crate) fn parts(&self) -> usize {
-        self.steps.first().map_or(1, |step| step.params.segments.max(1) as usize)
+    /// Partial moments that a forward leaves per row, where its backward reads them: of switchable norm.
+    pub(crate) fn parts(&self, spec: &NormSpec) -> usize {
+        let first = self.steps.first().filter(|_| matches!(spec, NormSpec::Switchable(_)));
+        first.map_or(1, |step| step.params.segments.max(1) as usize)
     }
 
     fn check(&self, caps: &Caps) -> Result<()> {

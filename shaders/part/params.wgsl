@@ -10,7 +10,7 @@ struct Params {
     tiles: u32,             // tiles per segment
     segments: u32,          // pieces that a row is cut into
     segment_units: u32,     // units per piece
-    partial_first: u32,     // partial moments of (row, segment) lie at
+    partial_first: u32,     // where this step's partial moments or sums begin; those of (row, segment) lie at
     partial_row: u32,       //   partial_first + row * partial_row + segment * partial_segment
     partial_segment: u32,
     parts: u32,             // partial moments per instance row

@@ -57,7 +57,7 @@ fn reduce(own: Shared, lane: u32) -> Shared {
     return m;
 }
 
-// Before a second reduce: all lanes have read the result of the first.
+// Before a second exchange or reduce: all lanes have read the result of the first.
 fn meet_again() {
     if LANES > SUBGROUP {
         workgroupBarrier();

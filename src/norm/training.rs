@@ -15,8 +15,8 @@ use crate::spec::{Mode, NormSpec};
 use crate::tensor::Tensor;
 
 /// What a backward needs of its forward: the input, its statistics, and copies of the weight and of running statistics
-/// that were used, as they were. Whatever happens to the layer later, the gradients are those of that forward. Clones
-/// share the memory.
+/// that were used, as they were. Whatever happens to the layer later, the gradients are those of that forward; or of the
+/// last one that was put in its place, by [`GpuNorm::encode_forward_again`]. Clones share the memory.
 #[derive(Debug, Clone)]
 pub struct Saved {
     /// Whose forward it was.
@@ -43,9 +43,9 @@ impl Saved {
     }
 
     /// Whether a forward by `plan` leaves the same.
-    fn is_left_by(&self, plan: &Plan) -> bool {
+    fn is_left_by(&self, plan: &Plan, spec: &NormSpec) -> bool {
         let same = |(binding, tensor): &(Binding, Tensor)| tensor.bytes() == plan.scratch.bytes(*binding);
-        self.parts == plan.parts() && self.scratch.iter().all(same)
+        self.parts == plan.parts(spec) && self.scratch.iter().all(same)
     }
 }
 
@@ -143,7 +143,7 @@ impl GpuNorm {
     }
 
     /// Records the forward of `saved` once more: from what is in its input then, by what the parameters are then, into
-    /// `y` and `saved`, whose backward comes after it. For loops over tensors that stay: the first call for a `y`
+    /// `y` and `saved` (and its clones), in the mode that it was in. For loops over tensors that stay: the first call for a `y`
     /// compiles and binds what it needs, later ones make nothing anew.
     ///
     /// # Errors
@@ -154,7 +154,7 @@ impl GpuNorm {
         self.record_forward(encoder, y, saved, || {
             self.check_output(&saved.x, y)?;
             let plan = self.plan_pass(&saved.geometry, saved.x.dtype(), SAVING)?;
-            if saved.is_left_by(&plan) {
+            if saved.is_left_by(&plan, &self.spec) {
                 Ok(plan)
             } else {
                 Err(Error::Strategy { reason: "the saved forward ran by another".into() })
@@ -180,7 +180,7 @@ impl GpuNorm {
             Ok((binding, Tensor::uninitialized(&self.gpu, live.shape(), live.dtype())?))
         };
         let copies = live.map(copy).collect::<Result<_>>()?;
-        let (layer, mode, parts, x) = (self.prepared.clone(), self.mode, plan.parts(), x.clone());
+        let (layer, mode, parts, x) = (self.prepared.clone(), self.mode, plan.parts(&self.spec), x.clone());
         let saved = Saved { layer, mode, geometry, parts, x, scratch, copies };
         self.record_forward(encoder, y, &saved, || Ok(plan))?;
         Ok(saved)
@@ -361,7 +361,7 @@ impl GpuNorm {
         self.gpu.alive()?;
         let geometry = Geometry::new(&self.spec, self.mode, shape)?;
         let forward = self.plan_pass(&geometry, dtype, SAVING)?;
-        let backward = Pass::Backward { parts: forward.parts(), accumulate: false };
+        let backward = Pass::Backward { parts: forward.parts(&self.spec), accumulate: false };
         let backward = self.plan_pass(&geometry, dtype, backward)?;
         [forward, backward].iter().try_for_each(|plan| self.gpu.pipelines().compile(&self.gpu, plan))
     }

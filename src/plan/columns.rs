@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::fit::{Rows, index};
 use super::planner::{BUSY_GPU, BUSY_SOFTWARE, Planner};
-use super::{MAX_ITERATIONS, Plan, Scratch, Step};
+use super::{MAX_ITERATIONS, MOMENTS_BYTES, Plan, SUM_BYTES, Scratch, Step};
 use crate::error::Result;
 use crate::kernel::{Element, Kernel, Params, RowsFrom, StatisticsFrom, Team};
 use crate::spec::NormSpec;
@@ -57,9 +57,17 @@ impl Planner<'_> {
         let geometry = self.geometry;
         let len = geometry.channels * geometry.spatial;
         let samples = Rows { count: geometry.samples, len, parameter: geometry.parameter };
+        let slices = self.slices(samples)?;
+        // Chunks so long that what is kept of them fits a buffer.
+        let kept = match kernel {
+            Kernel::ForwardColumns { .. } => self.scratch_limit(MOMENTS_BYTES) / len,
+            Kernel::BackwardColumns { .. } => self.scratch_limit(SUM_BYTES) / len,
+            _ => usize::MAX,
+        };
+        let least = geometry.samples.div_ceil(kept.saturating_sub(slices.len()).max(1));
         let (mut steps, mut chunks) = (vec![], 0);
-        for slice in self.slices(samples)? {
-            let mut step = self.column_step(kernel, element, slice.clone(), constants.to_vec())?;
+        for slice in slices {
+            let mut step = self.column_step(kernel, element, slice.clone(), least, constants.to_vec())?;
             step.params.partial_first = index(chunks * len, "partial sums")?;
             step.bytes = self.bytes(&slice, len);
             chunks += step.params.segments as usize;
@@ -68,12 +76,13 @@ impl Planner<'_> {
         Ok((steps, chunks))
     }
 
-    /// A step whose teams own a block of columns in a chunk of these samples.
+    /// A step whose teams own a block of columns in a chunk of these samples, of `least` of them where there are as many.
     pub(super) fn column_step(
         &self,
         kernel: Kernel,
         element: Element,
         slice: Range<usize>,
+        least: usize,
         mut constants: Vec<(&'static str, u32)>,
     ) -> Result<Step> {
         let geometry = self.geometry;
@@ -93,13 +102,17 @@ impl Planner<'_> {
             let invocations = if reads { 32 * BUSY_GPU } else { 256 * BUSY_GPU };
             (1, samples.div_ceil(invocations.div_ceil(units)))
         };
-        let most = MAX_ITERATIONS as usize / (4 * block);
+        let iterations = MAX_ITERATIONS as usize / 4;
         let (block, chunk) = match kernel {
             // As many rows as it holds the coefficients of; all of their columns, if it finds these itself.
             Kernel::BackwardRows { units: held, rows, .. } => {
                 (if rows == RowsFrom::Own { units } else { block }, held as usize)
             }
-            _ => (block, chunk.clamp(2 * held, most.max(2 * held)).next_multiple_of(held)),
+            _ => {
+                let chunk = chunk.clamp(2 * held, (iterations / block).max(2 * held)).max(least);
+                let chunk = chunk.next_multiple_of(held);
+                (block.min((iterations / chunk).max(1)), chunk)
+            }
         };
         let params = Params {
             rows: index(units.div_ceil(block), "channels")?,

@@ -143,6 +143,12 @@ impl Planner<'_> {
         self.bytes(&(0..1), self.geometry.len()).end
     }
 
+    /// Entries of `bytes` each that a buffer between steps can have.
+    pub(super) fn scratch_limit(&self, bytes: u64) -> usize {
+        let entries = self.caps.max_binding.min(self.caps.max_buffer) / bytes;
+        usize::try_from(entries).unwrap_or(usize::MAX)
+    }
+
     /// Shaders address elements with 32 bits.
     pub(super) fn binding_limit(&self) -> u64 {
         self.caps.max_binding.min(u64::from(u32::MAX))

@@ -38,29 +38,35 @@ fn open(backends: Backends) -> Gpu {
     pollster::block_on(Gpu::from_adapter(adapter)).expect("a device")
 }
 
-/// All of them, by backend; each for as long as it is the current one.
-pub struct Turns {
-    next: usize,
+/// What is made for each backend, one after the other and no two tests on GL at once: do not keep it beyond its turn.
+pub struct Turns<T: 'static> {
+    left: std::slice::Iter<'static, (String, T)>,
     gl: Option<MutexGuard<'static, ()>>,
 }
 
-impl Iterator for Turns {
-    type Item = (&'static str, &'static Gpu);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        self.gl = None;
-        let (name, gpu) = ADAPTERS.get(self.next)?;
-        self.next += 1;
-        if gpu.adapter_info().backend == Backend::Gl {
-            self.gl = Some(GL.lock().unwrap_or_else(PoisonError::into_inner));
-        }
-        Some((name, gpu))
+impl<T> Turns<T> {
+    /// By the names of the backends.
+    pub fn over(all: &'static [(String, T)]) -> Turns<T> {
+        Turns { left: all.iter(), gl: None }
     }
 }
 
-/// One after the other, and no two tests on GL at once: do not keep them beyond their turn.
-pub fn all() -> Turns {
-    Turns { next: 0, gl: None }
+impl<T> Iterator for Turns<T> {
+    type Item = (&'static str, &'static T);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.gl = None;
+        let (name, value) = self.left.next()?;
+        if *name == format!("{:?}", Backend::Gl) {
+            self.gl = Some(GL.lock().unwrap_or_else(PoisonError::into_inner));
+        }
+        Some((name, value))
+    }
+}
+
+/// All of them.
+pub fn all() -> Turns<Gpu> {
+    Turns::over(&ADAPTERS)
 }
 
 /// How many there are.

@@ -22,8 +22,8 @@ static ADAPTERS: LazyLock<Vec<(String, wgpu::Adapter)>> = LazyLock::new(|| {
 });
 
 /// The adapters behind [`adapters::all`], for tests that need a device of their own.
-pub fn adapters() -> &'static [(String, wgpu::Adapter)] {
-    &ADAPTERS
+pub fn adapters() -> adapters::Turns<wgpu::Adapter> {
+    adapters::Turns::over(&ADAPTERS)
 }
 
 /// A device as an app would open it.
@@ -88,7 +88,7 @@ fn downlevel_limits_run_what_fits() {
 
 #[test]
 fn a_device_of_the_app_is_used_as_it_is() {
-    let (_, adapter) = &adapters()[0];
+    let (_, adapter) = adapters().next().unwrap();
     let (device, queue) = device(adapter, Limits::default());
     let gpu = Gpu::from_device(device.clone(), queue.clone());
     assert_eq!(*gpu.device(), device);

@@ -1,6 +1,6 @@
 //! How many dispatches a forward and a backward take, while the tensor can be bound whole. A forward, its running statistics
 //! included: one where a row fits on chip, never more than three. A backward with its gradients of parameters: two where a
-//! row fits on chip, never more than four. (That they are never more is a property in plans.rs.)
+//! row and its dy fit the registers of a team, never more than four. (That they are never more is a property in plans.rs.)
 
 use gpunorm::caps::Caps;
 use gpunorm::geometry::Geometry;

@@ -286,10 +286,10 @@ fn backward_plans_exist_where_they_should() {
     }
 }
 
-/// Tensors of several bindings, by limits alone: who can go forward can come back.
+/// Tensors of several bindings, by limits alone: what can go forward can come back.
 #[test]
 fn large_tensors_have_plans_both_ways() {
-    let cases: [(NormSpec, DType, &[usize]); 8] = [
+    let cases: [(NormSpec, DType, &[usize]); 10] = [
         (LayerNorm::new([4096]).into(), DType::F32, &[65_536, 4096]),
         (LayerNorm::new([1001]).into(), DType::BF16, &[400_000, 1001]),
         (RmsNorm::new([16_384]).into(), DType::F16, &[32_768, 16_384]),
@@ -297,6 +297,8 @@ fn large_tensors_have_plans_both_ways() {
         (RmsNorm::new([65_536]).into(), DType::F32, &[4096, 65_536]),
         (BatchNorm::new(256).into(), DType::F16, &[393_216, 256]),
         (BatchNorm::new(256).into(), DType::F32, &[393_216, 256]),
+        (BatchNorm::new(512).into(), DType::F32, &[12_000, 512, 49]),
+        (BatchNorm::new(512).into(), DType::F16, &[12_000, 512, 49]),
         (GroupNorm::new(32, 512).into(), DType::F32, &[256, 512, 32, 32]),
     ];
     for caps in &zoo()[..6] {

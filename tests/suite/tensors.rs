@@ -47,7 +47,7 @@ fn parts_of_one_buffer() {
 
 /// Two devices of one instance. wgpu itself panics on buffers and encoders of another instance.
 fn two_devices() -> [Gpu; 2] {
-    let (_, adapter) = &devices::adapters()[0];
+    let (_, adapter) = devices::adapters().next().unwrap();
     [(); 2].map(|()| pollster::block_on(Gpu::from_adapter(adapter)).unwrap())
 }
 

@@ -2,6 +2,7 @@
 //! refused.
 
 use gpunorm::kernel::Team;
+use gpunorm::plan::Route;
 use gpunorm::{
     BatchNorm, DType, Error, GpuNorm, Gradients, GroupNorm, InstanceNorm, LayerNorm, NormSpec, RmsNorm, Saved,
     Strategy, SwitchableNorm, Tensor,
@@ -197,7 +198,11 @@ fn a_saved_forward_runs_again() {
     let weight = norm.weight().unwrap().clone();
     assert!(matches!(again(&norm, &weight, &held), Err(Error::Shape { .. })));
 
-    // What another strategy would leave may not fit.
+    // What another strategy leaves may fit, and may not.
+    let mut norm = GpuNorm::new(adapters::first(), LayerNorm::new([5000])).unwrap();
+    let (y, held) = norm.forward_saved(&tensor(&ArrayD::ones(vec![1, 5000]))).unwrap();
+    norm.set_strategy(Strategy { route: Some(Route::Split), ..Strategy::default() });
+    again(&norm, &y, &held).unwrap();
     let mut norm = GpuNorm::new(adapters::first(), SwitchableNorm::new(2)).unwrap();
     let (y, held) = norm.forward_saved(&tensor(&ArrayD::ones(vec![1, 2, 50_000]))).unwrap();
     again(&norm, &y, &held).unwrap();

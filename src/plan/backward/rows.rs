@@ -3,20 +3,17 @@
 use std::ops::Range;
 
 use super::Walk;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::kernel::{Element, Keep, Kernel, Parameters, Params, RowsFrom, StatisticsFrom, Team};
 use crate::plan::fit::{Rows, Size, index};
 use crate::plan::planner::{BUSY_GPU, Planner};
-use crate::plan::{Pass, Plan, Route, Scratch, Step};
+use crate::plan::{Pass, Plan, Route, SUM_BYTES, Scratch, Step};
 use crate::spec::NormSpec;
 
 /// Lanes that keep a GPU's memory busy, each with a row's part of x and dy on its way.
 const BUSY_LANES: usize = 32 * BUSY_GPU;
 /// Rows that a team sums the columns of, at most: a sum of 8 bytes is kept for each, and read again.
 const ROWS_OF_A_TEAM: usize = 16;
-
-/// Of one sum: of dy, and of dy·x̂.
-const SUM_BYTES: u64 = 8;
 
 /// How a team holds a row in registers.
 #[derive(Clone, Copy)]
@@ -226,7 +223,7 @@ impl Planner<'_> {
             }
         }
         let sum = |slice: Range<usize>, kept: usize| {
-            let mut step = self.column_step(kernel, element, slice.clone(), constants.clone())?;
+            let mut step = self.column_step(kernel, element, slice.clone(), 0, constants.clone())?;
             step.params.partial_first = index(first + kept, "partial sums")?;
             step.params.statistics_period = index(rows.count, "rows")?;
             step.params.row_len = index(rows.len, "a row")?;
@@ -243,8 +240,11 @@ impl Planner<'_> {
 
     /// Slices of rows whose sums of columns, one for each `chunk` of rows, fit a binding at once after `first` others.
     fn rounds(&self, rows: Rows, chunk: usize, first: usize) -> Result<Vec<Vec<Range<usize>>>> {
-        let fit = (self.binding_limit() / SUM_BYTES).saturating_sub(first as u64) / rows.len as u64;
-        let most = usize::try_from(fit).unwrap_or(usize::MAX);
+        let most = self.scratch_limit(SUM_BYTES).saturating_sub(first) / rows.len;
+        if most == 0 {
+            let (needed, limit) = ((first + rows.len) as u64 * SUM_BYTES, self.scratch_limit(1) as u64);
+            return Err(Error::TooLarge { what: "a buffer of partial statistics", needed, unit: "bytes", limit });
+        }
         let mut rounds: Vec<Vec<Range<usize>>> = vec![];
         let mut left = 0;
         for slice in self.slices_of(rows, most.saturating_mul(chunk))? {
