@@ -14,13 +14,6 @@ pub struct Batch {
     pub labels: Vec<usize>,
 }
 
-impl Batch {
-    pub fn scaled(mut self, factor: f32) -> Batch {
-        self.pictures *= factor;
-        self
-    }
-}
-
 /// A small generator, the same everywhere (Steele, Lea & Flood 2014, SplitMix64).
 pub struct Random(u64);
 

@@ -101,24 +101,25 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     let bar = ProgressBar::new((runs.len() * options.steps) as u64);
     bar.set_style(ProgressStyle::with_template("{msg:<16} {wide_bar} {pos}/{len} steps, {eta} left")?);
 
+    let tested = digits::batch(&mut Random::new(2), TESTED);
     let mut curves = vec![];
     let mut shares: Vec<Line> = ["instance", "layer", "batch", "instance", "layer", "batch"]
         .map(|name| Line { name: name.to_owned(), values: vec![] })
         .into();
     for (name, scale, norm) in runs {
         bar.set_message(name);
-        let mut network = Network::new(&gpu, norm.as_ref())?;
+        let mut network = Network::new(&gpu, scale, norm.as_ref())?;
         let mut random = Random::new(3);
         let mut losses = vec![];
         for _ in 0..options.steps {
             if let Some(now) = network.norm().map(|norm| norm.shares()).transpose()?.flatten() {
                 shares.iter_mut().zip(now).for_each(|(line, share)| line.values.push(share));
             }
-            losses.push(network.train(&digits::batch(&mut random, BATCH).scaled(scale), options.rate)?);
+            losses.push(network.train(&digits::batch(&mut random, BATCH), options.rate)?);
             bar.inc(1);
         }
         network.evaluate();
-        let accuracy = 100.0 * network.accuracy(&digits::batch(&mut Random::new(2), TESTED).scaled(scale))?;
+        let accuracy = 100.0 * network.accuracy(&tested)?;
         let last = &losses[losses.len() - losses.len().min(10)..];
         let (first, last) = (losses[0], last.iter().sum::<f32>() / last.len() as f32);
         bar.suspend(|| println!("{name:<16} {first:>10.3} {last:>10.3} {accuracy:>8.1} %"));

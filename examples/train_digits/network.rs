@@ -163,31 +163,32 @@ fn flat(x: &Array3<f32>) -> Array2<f32> {
     x.to_shape((x.dim().0, CHANNELS * PLACES)).expect("the same elements").into_owned()
 }
 
-/// Each patch's pixels, `[N·P, PATCH²]`.
-fn patches(pictures: &Array3<f32>) -> Array2<f32> {
+/// Each patch's pixels times `scale`, `[N·P, PATCH²]`.
+fn patches(pictures: &Array3<f32>, scale: f32) -> Array2<f32> {
     let across = SIZE / PATCH;
     Array2::from_shape_fn((pictures.dim().0 * PLACES, PATCH * PATCH), |(row, pixel)| {
         let (picture, place) = (row / PLACES, row % PLACES);
         let (y, x) = (place / across * PATCH + pixel / PATCH, place % across * PATCH + pixel % PATCH);
-        pictures[[picture, y, x]]
+        scale * pictures[[picture, y, x]]
     })
 }
 
 pub struct Network {
+    scale: f32,
     hidden: [Hidden; 2],
     classes: Linear,
 }
 
 impl Network {
-    /// The same initial values for every norm.
-    pub fn new(gpu: &Gpu, norm: Option<&NormSpec>) -> Result<Network> {
+    /// The same initial values for every norm. Pictures are multiplied by `scale` first.
+    pub fn new(gpu: &Gpu, scale: f32, norm: Option<&NormSpec>) -> Result<Network> {
         let mut random = Random::new(1);
         let mut hidden = |inputs| {
             let norm = norm.map(|spec| Norm::new(gpu, spec)).transpose()?;
             Ok(Hidden { linear: Linear::new(&mut random, inputs, CHANNELS), norm })
         };
         let hidden = [hidden(PATCH * PATCH)?, hidden(CHANNELS)?];
-        Ok(Network { hidden, classes: Linear::new(&mut random, CHANNELS * PLACES, CLASSES) })
+        Ok(Network { scale, hidden, classes: Linear::new(&mut random, CHANNELS * PLACES, CLASSES) })
     }
 
     /// The first norm.
@@ -197,7 +198,7 @@ impl Network {
 
     /// One step; the loss before it, the mean cross-entropy.
     pub fn train(&mut self, batch: &Batch, rate: f32) -> Result<f32> {
-        let first = self.hidden[0].forward(patches(&batch.pictures))?;
+        let first = self.hidden[0].forward(patches(&batch.pictures, self.scale))?;
         let second = self.hidden[1].forward(channels_last(&first.output))?;
         let features = flat(&second.output);
         let mut gradient = softmax(&self.classes.forward(&features));
@@ -222,7 +223,7 @@ impl Network {
 
     /// The share of pictures whose digit it names.
     pub fn accuracy(&self, batch: &Batch) -> Result<f32> {
-        let first = self.hidden[0].forward(patches(&batch.pictures))?;
+        let first = self.hidden[0].forward(patches(&batch.pictures, self.scale))?;
         let second = self.hidden[1].forward(channels_last(&first.output))?;
         let scores = self.classes.forward(&flat(&second.output));
         let named = |row: ndarray::ArrayView1<f32>| {
