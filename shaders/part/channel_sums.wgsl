@@ -23,17 +23,14 @@ fn unit_at(lane: u32, k: u32) -> u32 {
 fn sums_of_row(row: HeldRow, s: Statistics, dy: ptr<function, array<Unit, UNITS>>, x: ptr<function, array<Unit, UNITS>>)
         -> vec2<f32> {
     var all = Sums();
-    var sum_dy = splat(0.0);
-    var sum_x = splat(0.0);
+    var own = LaneSums();
     for (var k = 0u; k < UNITS; k++) {
         if FULL || unit_at(row.lane, k) < row.end {
-            let gradient = unpack((*dy)[k]);
-            sum_dy += gradient;
-            sum_x += mul(gradient, (unpack((*x)[k]) - splat(s.shift)) - splat(s.mean));
+            own = add_unit(own, unpack((*dy)[k]), (*x)[k], s);
         }
         if k % CHANNEL_UNITS == CHANNEL_UNITS - 1u {
-            let own = Sums(total(sum_dy), total(sum_x) * s.scale, 0.0, 0.0);
-            let sum = closed(exchange(own, row.lane, SUM_LANES));
+            let of_channel = total_of(own, s);
+            let sum = closed(exchange(of_channel, row.lane, SUM_LANES));
             meet_again();
             let channel = channel_at(row.lane, k);
             if row.live && channel < params.step {
@@ -43,10 +40,9 @@ fn sums_of_row(row: HeldRow, s: Statistics, dy: ptr<function, array<Unit, UNITS>
                     sums[params.partial_first + (row.number * params.step + channel) * parts + part] = sum;
                 }
                 let weight = weight_at(row.base + channel);
-                all = add(all, weight * own.dy, weight * own.x);
+                all = add(all, weight * of_channel.dy, weight * of_channel.x);
             }
-            sum_dy = splat(0.0);
-            sum_x = splat(0.0);
+            own = LaneSums();
         }
     }
     let sum = closed(reduce(all, row.lane));

@@ -90,6 +90,17 @@ impl Gradients {
         self
     }
 
+    /// All of them, by what they are of.
+    pub fn named(&self) -> [(&'static str, Option<&Tensor>); 5] {
+        [
+            ("input", Some(&self.input)),
+            ("weight", self.weight.as_ref()),
+            ("bias", self.bias.as_ref()),
+            ("mean_weight", self.mean_weight.as_ref()),
+            ("var_weight", self.var_weight.as_ref()),
+        ]
+    }
+
     /// All tensors but the input's.
     fn parameters(&self) -> [Given<'_>; 4] {
         let given = |parameter, of, gradient, name, tensor| Given { parameter, of, name, gradient, tensor };
@@ -143,8 +154,8 @@ impl GpuNorm {
     }
 
     /// Records the forward of `saved` once more: from what is in its input then, by what the parameters are then, into
-    /// `y` and `saved` (and its clones), in the mode that it was in. For loops over tensors that stay: the first call for a `y`
-    /// compiles and binds what it needs, later ones make nothing anew.
+    /// `y` and `saved` (and its clones), in the mode that it was in. For loops over tensors that stay: the first call for
+    /// a `y` compiles and binds what it needs, later ones make nothing anew.
     ///
     /// # Errors
     /// [`Error::OtherLayer`]; of `y` those of [`encode_forward`](Self::encode_forward); [`Error::Strategy`] where
@@ -235,8 +246,8 @@ impl GpuNorm {
     /// # Errors
     /// [`Error::OtherLayer`], [`Error::OtherDevice`], [`Error::Shape`], [`Error::ElementType`], [`Error::NoGradient`],
     /// [`Error::NoParameter`], [`Error::Aliasing`], and [`Error::BufferUsage`] for an empty input whose gradients, which are
-    /// then cleared, have buffers without `COPY_DST`. The device: [`Error::TooLarge`], [`Error::OutOfMemory`], [`Error::DeviceLost`]. On an error
-    /// nothing is recorded.
+    /// then cleared, have buffers without `COPY_DST`. The device: [`Error::TooLarge`], [`Error::OutOfMemory`],
+    /// [`Error::DeviceLost`]. On an error nothing is recorded.
     pub fn encode_backward(
         &self,
         encoder: &mut wgpu::CommandEncoder,
@@ -247,8 +258,7 @@ impl GpuNorm {
         self.check_saved(saved)?;
         let ready = self.prepare_backward(dy, saved, gradients)?;
         saved.show(dy);
-        let parameters = gradients.parameters();
-        parameters.iter().filter_map(|given| given.tensor.as_ref()).chain([&gradients.input]).for_each(Tensor::show);
+        gradients.named().into_iter().filter_map(|(_, tensor)| tensor).for_each(Tensor::show);
         self.record_backward(encoder, &ready, gradients);
         Ok(())
     }
@@ -297,7 +307,8 @@ impl GpuNorm {
 
     fn prepare_backward(&self, dy: &Tensor, saved: &Saved, gradients: &Gradients) -> Result<Arc<[Ready]>> {
         // Which tensor is for what is not in the key of what is prepared.
-        for given in gradients.parameters() {
+        let parameters = gradients.parameters();
+        for given in &parameters {
             match (self.state.tensor(given.parameter), given.tensor) {
                 (Some(_), None) => return Err(Error::NoGradient { name: given.of }),
                 (None, Some(_)) => return Err(Error::NoParameter { name: given.of }),
@@ -306,7 +317,6 @@ impl GpuNorm {
         }
         let pass = Pass::Backward { parts: saved.parts, accumulate: gradients.accumulate };
         let sliced = [(Binding::X, &saved.x), (Binding::Dy, dy), (Binding::Dx, &gradients.input)];
-        let parameters = gradients.parameters();
         let given = parameters.iter().filter_map(|given| Some((given.gradient, given.tensor.clone()?)));
         let kept: Vec<_> = saved.kept().cloned().chain(given).collect();
         let call = Call { mode: saved.mode, pass, sliced: &sliced, kept: &kept };

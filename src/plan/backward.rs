@@ -29,6 +29,11 @@ impl Walk {
         Walk { first: 0, stride: units, run: units, run_stride: 0, units }
     }
 
+    /// Of a channel's planes, the `parts` neighbours that each sample has; `units` in all.
+    fn planes(channels: usize, parts: usize, units: usize) -> Walk {
+        Walk { first: 0, stride: parts, run: parts, run_stride: channels * parts, units }
+    }
+
     /// One in each of `chunks` rows of `columns` sums.
     fn columns(first: usize, columns: usize, chunks: usize) -> Walk {
         Walk { first, stride: 1, run: 1, run_stride: columns, units: chunks }
@@ -89,13 +94,7 @@ impl Planner<'_> {
             };
             let (sums, segments) = self.sums(rows, self.statistics(), false, (run, period), &[])?;
             steps.extend(sums);
-            let of_channel = Walk {
-                first: 0,
-                stride: segments,
-                run: segments,
-                run_stride: channels * segments,
-                units: samples * segments,
-            };
+            let of_channel = Walk::planes(channels, segments, samples * segments);
             let of_set = match self.spec {
                 NormSpec::Batch(_) => of_channel,
                 _ => Walk::contiguous(run * segments),

@@ -67,9 +67,7 @@ impl Planner<'_> {
         let least = geometry.samples.div_ceil(kept.saturating_sub(slices.len()).max(1));
         let (mut steps, mut chunks) = (vec![], 0);
         for slice in slices {
-            let mut step = self.column_step(kernel, element, slice.clone(), least, constants.to_vec())?;
-            step.params.partial_first = index(chunks * len, "partial sums")?;
-            step.bytes = self.bytes(&slice, len);
+            let step = self.column_step(kernel, element, slice, (least, chunks * len), constants.to_vec())?;
             chunks += step.params.segments as usize;
             steps.push(step);
         }
@@ -77,12 +75,13 @@ impl Planner<'_> {
     }
 
     /// A step whose teams own a block of columns in a chunk of these samples, of `least` of them where there are as many.
+    /// What it keeps comes after `kept` others.
     pub(super) fn column_step(
         &self,
         kernel: Kernel,
         element: Element,
         slice: Range<usize>,
-        least: usize,
+        (least, kept): (usize, usize),
         mut constants: Vec<(&'static str, u32)>,
     ) -> Result<Step> {
         let geometry = self.geometry;
@@ -121,6 +120,7 @@ impl Planner<'_> {
             run: index(block, "channels")?,
             segments: index(samples.div_ceil(chunk), "samples")?,
             segment_units: index(chunk, "samples")?,
+            partial_first: index(kept, "partial sums")?,
             samples: index(samples, "samples")?,
             channels: index(geometry.channels, "channels")?,
             inner: index(geometry.spatial, "spatial positions")?,
@@ -130,6 +130,6 @@ impl Planner<'_> {
         };
         let full = samples.is_multiple_of(chunk) && units.is_multiple_of(block);
         constants.push(("FULL", u32::from(full)));
-        self.step(kernel, params, constants, 0..self.tensor_bytes())
+        self.step(kernel, params, constants, self.bytes(&slice, geometry.channels * geometry.spatial))
     }
 }

@@ -23,17 +23,6 @@ fn text(error: impl ToString) -> String {
     error.to_string()
 }
 
-/// The gradients by what they are of, as the oracle names them.
-fn named(gradients: &Gradients) -> [(&'static str, Option<&Tensor>); 5] {
-    [
-        ("input", Some(&gradients.input)),
-        ("weight", gradients.weight.as_ref()),
-        ("bias", gradients.bias.as_ref()),
-        ("mean_weight", gradients.mean_weight.as_ref()),
-        ("var_weight", gradients.var_weight.as_ref()),
-    ]
-}
-
 /// Fails if a gradient is out of tolerance.
 fn check_gradients(
     found: &Gradients,
@@ -41,7 +30,7 @@ fn check_gradients(
     dtype: DType,
     allowance: impl Fn(&str) -> f64,
 ) -> Outcome {
-    for ((what, found), (_, expected)) in named(found).into_iter().zip(expected.named()) {
+    for ((what, found), (_, expected)) in found.named().into_iter().zip(expected.named()) {
         match (found, expected) {
             (Some(found), Some(expected)) => {
                 let found = found.to_array().map_err(text)?;

@@ -18,10 +18,8 @@ fn tensor(array: &ArrayD<f32>) -> Tensor {
 
 /// All gradients, bit for bit.
 fn bits(gradients: &Gradients) -> Vec<Vec<u32>> {
-    let Gradients { input, weight, bias, mean_weight, var_weight, .. } = gradients;
-    let all = [Some(input), weight.as_ref(), bias.as_ref(), mean_weight.as_ref(), var_weight.as_ref()];
     let values = |tensor: &Tensor| tensor.to_array().unwrap().iter().map(|value| value.to_bits()).collect();
-    all.into_iter().flatten().map(values).collect()
+    gradients.named().into_iter().filter_map(|(_, tensor)| tensor).map(values).collect()
 }
 
 /// A layer in a state of random values, a saved forward of it, and dy.

@@ -134,10 +134,7 @@ impl Planner<'_> {
         let (steps, kept) = self.in_rounds(rounds, sum, |planner, kept, _| {
             let (walk, count) = match keep {
                 Keep::Nothing => return Ok(None),
-                Keep::Rows | Keep::Channels => {
-                    let run_stride = channels * parts;
-                    (Walk { first: 0, stride: parts, run: parts, run_stride, units: kept / channels }, channels)
-                }
+                Keep::Rows | Keep::Channels => (Walk::planes(channels, parts, kept / channels), channels),
                 Keep::Columns => (Walk::columns(0, rows.len, kept / rows.len), rows.len),
             };
             planner.combine_sums(None, parameters, Walk::NOWHERE, (walk, count), 1).map(Some)
@@ -223,11 +220,9 @@ impl Planner<'_> {
             }
         }
         let sum = |slice: Range<usize>, kept: usize| {
-            let mut step = self.column_step(kernel, element, slice.clone(), 0, constants.clone())?;
-            step.params.partial_first = index(first + kept, "partial sums")?;
+            let mut step = self.column_step(kernel, element, slice, (1, first + kept), constants.clone())?;
             step.params.statistics_period = index(rows.count, "rows")?;
             step.params.row_len = index(rows.len, "a row")?;
-            step.bytes = self.bytes(&slice, rows.len);
             let sums = step.params.segments as usize * rows.len;
             Ok((step, sums))
         };
