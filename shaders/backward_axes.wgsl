@@ -2,7 +2,7 @@
 // summed over each sample and each channel; times the statistics that are mixed, which is how it changes with the shares;
 // and the gradients of weight and bias.
 //
-// Teams 0 .. samples own a sample, the next `channels` a channel. The plan picks it between sums and mix.
+// The first items are the samples, the next ones the channels (part/items.wgsl). The plan picks it between sums and mix.
 // In bounds: `axis_gradients` has 3 * samples + channels entries; `sums` and `moments` parts for each of the instances.
 @group(0) @binding(19) var<storage, read_write> axis_gradients: array<vec4<f32>>;
 override SOFTMAX: bool = true;
@@ -10,10 +10,10 @@ override SOFTMAX: bool = true;
 @compute @workgroup_size(WORKGROUP)
 fn backward_axes(builtins: Builtins) {
     let lane = lane_of(builtins);
-    let team = team_of(builtins);
-    let live = team < params.samples + params.channels;
-    let layer = team < params.samples;
-    let channel = select(team - params.samples, 0u, layer || !live);
+    let item = item_of(team_of(builtins), lane, params.samples);
+    let layer = !item.second;
+    let live = item.number < select(params.channels, params.samples, layer);
+    let number = select(0u, item.number, live);
     let end = select(0u, select(params.samples, params.channels, layer), live);
 
     var through = Sums();
@@ -21,13 +21,13 @@ fn backward_axes(builtins: Builtins) {
     var by_instance = Sums();
     var by_layer = Sums();
     var by_batch = Sums();
-    for (var i = lane; i < end; i += lanes()) {
-        let row = select(i * params.channels + channel, team * params.channels + i, layer);
+    for (var i = item.lane; i < end; i += item.stride) {
+        let row = select(i * params.channels + number, number * params.channels + i, layer);
         let own = through_instance(row, statistics_for(row));
         through = add(through, own.x, own.y);
         if layer {
             let m = instance_moments(row);
-            let sample = axis(team);
+            let sample = axis(number);
             // Through a softmax only differences of means count: relative to the instance's, so that a large one costs
             // no digits.
             let origin = select(0.0, m.shift, SOFTMAX);
@@ -43,23 +43,23 @@ fn backward_axes(builtins: Builtins) {
             parameters = join(parameters, instance_sums(row));
         }
     }
-    let sum = closed(reduce(through, lane));
+    let sum = closed(whole(item, through, lane));
     meet_again();
-    let parameter = closed(reduce(parameters, lane));
+    let parameter = closed(whole(item, parameters, lane));
     meet_again();
-    let instance = closed(reduce(by_instance, lane));
+    let instance = closed(whole(item, by_instance, lane));
     meet_again();
-    let sample = closed(reduce(by_layer, lane));
+    let sample = closed(whole(item, by_layer, lane));
     meet_again();
-    let batch = closed(reduce(by_batch, lane));
-    if live && lane == 0u {
-        axis_gradients[team] = vec4(sum, 0.0, 0.0);
+    let batch = closed(whole(item, by_batch, lane));
+    if live && tells(item) {
+        axis_gradients[select(params.samples, 0u, layer) + number] = vec4(sum, 0.0, 0.0);
         if layer {
-            let shares = params.samples + params.channels + 2u * team;
+            let shares = params.samples + params.channels + 2u * number;
             axis_gradients[shares] = vec4(instance.x, sample.x, batch.x, 0.0);
             axis_gradients[shares + 1u] = vec4(instance.y, sample.y, batch.y, 0.0);
         } else {
-            put_parameter(channel, parameter);
+            put_parameter(number, parameter);
         }
     }
 }

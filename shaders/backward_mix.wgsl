@@ -6,8 +6,8 @@
 //   scale * constant = -(w0 M + w1 sum_c M / C + w2 sum_n M / N
 //                + u1 sum_c V / C (mean - mean_layer) + u2 sum_n V / N (mean - mean_batch)) / S
 //
-// Each lane of the first teams owns an instance, the team after them the weights. The plan picks it between axes and
-// apply.
+// The first items are the instances, a lane's each; the last one is the weights (part/items.wgsl). The plan picks it between
+// axes and apply.
 // In bounds: `coefficients` has an entry for each of params.rows instances; the rest as backward_axes.
 @group(0) @binding(16) var<storage, read_write> coefficients: array<Coefficients>;
 @group(0) @binding(19) var<storage, read> axis_gradients: array<vec4<f32>>;
@@ -76,14 +76,13 @@ fn put_weights(by_mean: vec3<f32>, by_var: vec3<f32>) {
 @compute @workgroup_size(WORKGROUP)
 fn backward_mix(builtins: Builtins) {
     let lane = lane_of(builtins);
-    let team = team_of(builtins);
-    let mixers = (params.rows + lanes() - 1u) / lanes();
-    let row = team * lanes() + lane;
-    if team < mixers && row < params.rows {
-        coefficients[row] = mixed(row);
+    let item = item_of(team_of(builtins), lane, params.rows);
+    if !item.second && item.number < params.rows {
+        coefficients[item.number] = mixed(item.number);
     }
 
-    let end = select(0u, params.samples, team == mixers);
+    let of_weights = item.second && item.number == 0u;
+    let end = select(0u, params.samples, of_weights);
     var by_instance = Sums();
     var by_layer = Sums();
     var by_batch = Sums();
@@ -100,7 +99,7 @@ fn backward_mix(builtins: Builtins) {
     let layer = closed(reduce(by_layer, lane));
     meet_again();
     let batch = closed(reduce(by_batch, lane));
-    if team == mixers && lane == 0u {
+    if of_weights && lane == 0u {
         let mean_share = axes[params.samples + params.channels];
         let var_share = axes[params.samples + params.channels + 1u];
         let by_mean = -vec3(instance.x, layer.x, batch.x);

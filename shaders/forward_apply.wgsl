@@ -18,10 +18,6 @@ fn result(at: u32, k: u32, s: Known, base: u32, i: u32) -> f32 {
     return normalize(scalar(unpack(load(at)), k), s, base, i);
 }
 
-fn put(at: u32, v: Values) {
-    store(at, v);
-}
-
 @compute @workgroup_size(WORKGROUP)
 fn forward_apply(builtins: Builtins) {
     each_unit(builtins);

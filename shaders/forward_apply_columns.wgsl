@@ -26,7 +26,7 @@ fn forward_apply_columns(builtins: Builtins) {
         let offset = gather(biases);
         for (var sample = block.sample; sample < block.samples; sample++) {
             let at = sample * params.units + column;
-            store(at, mul((unpack(load(at)) - shift) - mean, scale) + offset);
+            put(at, mul((unpack(load(at)) - shift) - mean, scale) + offset);
         }
     }
 }

@@ -1,8 +1,8 @@
 // Switchable norm's layer moments of each sample and batch moments of each channel, from the instance moments, so that
 // x is read once for all three; and the shares that its weights give to each. Moves the running statistics.
 //
-// Teams 0 .. samples own a sample, the next `channels` a channel; team 0 writes the shares as well. The plan picks it
-// between moments and apply.
+// The first items are the samples, the next ones the channels (part/items.wgsl); team 0 writes the shares as well. The plan
+// picks it between moments and apply.
 // In bounds: `axes` has samples + channels + 2 entries, `moments` parts for each of samples * channels instances.
 
 @group(0) @binding(10) var<storage, read_write> axes: array<vec4<f32>>;
@@ -37,23 +37,24 @@ fn excess(w: vec3<f32>) -> f32 {
 fn forward_axes(builtins: Builtins) {
     let lane = lane_of(builtins);
     let team = team_of(builtins);
-    let live = team < params.rows;
-    let layer = team < params.samples;
-    let channel = select(team - params.samples, 0u, layer || !live);
+    let item = item_of(team, lane, params.samples);
+    let layer = !item.second;
+    let live = item.number < select(params.rows - params.samples, params.samples, layer);
+    let number = select(0u, item.number, live);
     let used = live && (layer || BATCH_FROM_INPUT);
     let end = select(0u, select(params.samples, params.channels, layer), used);
 
     var own = Moments(0.0, 0.0, 0.0, 0.0);
-    for (var i = lane; i < end; i += lanes()) {
-        let row = select(i * params.channels + channel, team * params.channels + i, layer);
+    for (var i = item.lane; i < end; i += item.stride) {
+        let row = select(i * params.channels + number, number * params.channels + i, layer);
         own = merge(own, instance_moments(row));
     }
-    let all = reduce(own, lane);
-    if live && lane == 0u {
+    let all = whole(item, own, lane);
+    if live && tells(item) {
         if layer {
-            axes[team] = packed(all);
+            axes[number] = packed(all);
         } else {
-            axes[team] = packed(settle(channel, all));
+            axes[params.samples + number] = packed(settle(number, all));
         }
     }
     if team == 0u && lane == 0u {

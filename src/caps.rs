@@ -43,7 +43,7 @@ impl Caps {
         Caps {
             max_workgroup: self.max_workgroup.max(1),
             max_workgroups: self.max_workgroups.max(1),
-            alignment: self.alignment.clamp(4, 1 << 32),
+            alignment: self.alignment.clamp(4, 1 << 32).next_power_of_two(),
             subgroup: self.subgroup.filter(fits),
             ..*self
         }

@@ -211,7 +211,9 @@ pub struct Params {
     pub channel_units: u32,
     pub channel_first: u32,
     pub sum_parts: u32,
-    pub pad: [u32; 3],
+    pub zero: u32,
+    pub start: u32,
+    pub elements: u32,
 }
 
 impl Team {

@@ -10,12 +10,13 @@ use crate::caps::Caps;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::geometry::Geometry;
-use crate::kernel::{Binding, Keep, Kernel, Parameters, Params, RowsFrom, StatisticsFrom, Team};
+use crate::kernel::{Binding, Kernel, Params, Team};
 use crate::spec::NormSpec;
 
 mod backward;
 mod columns;
 mod fit;
+mod iterations;
 mod planner;
 mod switchable;
 
@@ -232,91 +233,6 @@ impl Step {
             Team::Subgroup => format!("team of {} lanes", self.lanes()),
             Team::Invocation => "invocation".into(),
         }
-    }
-
-    /// The most loop iterations that one invocation runs, inner loops included and unrolled by nobody.
-    pub fn iterations(&self) -> u64 {
-        let params = &self.params;
-        let per_lane = |count: u32| u64::from(count.div_ceil(self.lanes()));
-        let width = self.kernel.element().map_or(1, |element| u64::from(element.width));
-        let gathered = if self.constant("AFFINE").is_some_and(|affine| affine < 2) { 1 } else { 1 + width };
-        // Up to 128 subgroups of 8 meet, in turns of 8.
-        let reduce = 16 + 2 * u64::from(self.lanes().ilog2());
-        // Sums and squares of a tile are loops of their own, and weights may be gathered one by one.
-        let columns = |lookups: u64| {
-            let tiles = u64::from(params.segment_units.div_ceil(Kernel::COLUMN_UNITS));
-            u64::from(params.run) * (1 + tiles * (1 + 2 * u64::from(Kernel::COLUMN_UNITS)) + lookups * width)
-        };
-        let loops = match self.kernel {
-            Kernel::ForwardRow { units, .. } => {
-                let held = self.constant("HELD") == Some(1);
-                let written = if held { u64::from(units) } else { per_lane(params.units) };
-                u64::from(params.tiles) * (1 + 3 * u64::from(units)) + written * (1 + gathered)
-            }
-            Kernel::ForwardMoments { .. } => u64::from(params.tiles) * u64::from(tile_iterations(self.kernel)),
-            Kernel::ForwardColumns { .. } => columns(1),
-            Kernel::BackwardRows { units, rows, .. } => {
-                let own = if rows == RowsFrom::Own {
-                    u64::from(params.units.div_ceil(units)) * u64::from(units + 1)
-                } else {
-                    1
-                };
-                u64::from(units) * (1 + own) + u64::from(params.run) * (1 + u64::from(units) + 2 * width)
-            }
-            Kernel::BackwardColumns { .. } => columns(2),
-            Kernel::ForwardApplyColumns { .. } | Kernel::BackwardApplyColumns { .. } => {
-                u64::from(params.run) * (1 + u64::from(params.segment_units) + width)
-            }
-            Kernel::BackwardRow { units, keep, .. } => {
-                let sums = if keep == Keep::Channels { u64::from(units) } else { 0 };
-                let row = 2 + u64::from(units) * (3 + 2 * width) + (1 + sums) * reduce;
-                u64::from(params.segment_units) * row + u64::from(units) * (1 + width)
-            }
-            Kernel::BackwardSums { .. } => {
-                u64::from(params.parts) + u64::from(params.tiles) * u64::from(tile_iterations(self.kernel))
-            }
-            Kernel::BackwardCombine { .. } => {
-                per_lane(params.units) + per_lane(params.channel_units) + u64::from(Kernel::NEIGHBOURS) * (1 + reduce)
-            }
-            Kernel::BackwardAxes { .. } => {
-                let parts = 2 * u64::from(params.parts) + 2 * u64::from(params.sum_parts);
-                per_lane(params.samples.max(params.channels)) * (1 + parts) + 4 * reduce
-            }
-            Kernel::BackwardMix { .. } => {
-                let parts = 2 * u64::from(params.parts) + u64::from(params.sum_parts);
-                per_lane(params.samples) + parts + 3 + 2 * reduce
-            }
-            Kernel::BackwardApply { .. } => {
-                per_lane(params.segment_units.min(params.units)).saturating_mul(1 + gathered + width)
-            }
-            Kernel::ForwardCombine { .. } => per_lane(params.units),
-            Kernel::ForwardInstances { .. } => per_lane(params.samples) * (1 + u64::from(params.parts)) + reduce,
-            Kernel::ForwardAxes { .. } => per_lane(params.samples.max(params.channels)) * (1 + u64::from(params.parts)),
-            Kernel::ForwardApply { from, .. } => {
-                let parts = if from == StatisticsFrom::Mixed { u64::from(params.parts) } else { 0 };
-                // Statistics are looked up once per team, per unit or per element.
-                let (once, per_unit) = match self.constant("LOOKUP") {
-                    Some(0) => (parts, 0),
-                    Some(1) => (0, parts),
-                    _ => (0, parts.saturating_mul(width)),
-                };
-                let units = per_lane(params.segment_units.min(params.units));
-                once.saturating_add(units.saturating_mul(1 + gathered + per_unit))
-            }
-        };
-        loops.saturating_add(reduce)
-    }
-}
-
-/// Loop iterations that a kernel which leaves one result per segment takes for each of its tiles.
-fn tile_iterations(kernel: Kernel) -> u32 {
-    match kernel {
-        // Weights that are not read in fours are gathered one by one.
-        Kernel::BackwardSums { units, element, parameters: Parameters::Weight, .. } => 1 + units * (1 + element.width),
-        Kernel::BackwardSums { units, .. } => 1 + units,
-        // Reading, sums and squares are loops of their own.
-        Kernel::ForwardMoments { units, .. } => 1 + 3 * units,
-        _ => 1,
     }
 }
 

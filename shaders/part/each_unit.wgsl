@@ -1,8 +1,8 @@
 // The loop of an apply: a team owns a stretch of neighbouring units. `Known` is what is known of a row, `known_for` finds
-// it, and `result`, `result_unit` make of it and of what is loaded what `put` stores.
+// it, and `result_unit`, or `result` of one element, make of it and of what is loaded what `put` stores.
 const BY_ROW = 0u;     // the stretch lies in one row: one set of what is known
 const BY_UNIT = 1u;    // the tensor is one stretch of params.units; each unit looks its row up
-const BY_ELEMENT = 2u; // the same, and a unit may lie in two rows
+const BY_ELEMENT = 2u; // the same, and a unit may lie in two rows (across_words.wgsl)
 override LOOKUP: u32 = 2u;
 
 fn each_unit(builtins: Builtins) {
@@ -20,26 +20,13 @@ fn each_unit(builtins: Builtins) {
             let at = row * params.units + i;
             put(at, result_unit(at, known, base, i * WIDTH));
         }
-    } else {
+    } else if LOOKUP == BY_UNIT {
         for (var i = begin + lane; i < end; i += lanes()) {
             let element = i * WIDTH;
             let owner = params.first + element / params.row_len;
-            if LOOKUP == BY_UNIT {
-                put(i, result_unit(i, known_for(owner), parameter_base(owner), element % params.row_len));
-            } else {
-                put(i, results_across(i, element));
-            }
+            put(i, result_unit(i, known_for(owner), parameter_base(owner), element % params.row_len));
         }
+    } else {
+        across_rows(begin + lane, end);
     }
-}
-
-// A unit that may lie in two rows, element by element.
-fn results_across(at: u32, element: u32) -> Values {
-    var results: array<f32, WIDTH>;
-    for (var k = 0u; k < WIDTH; k++) {
-        let row = params.first + (element + k) / params.row_len;
-        let place = (element + k) % params.row_len;
-        results[k] = result(at, k, known_for(row), parameter_base(row), place);
-    }
-    return gather(results);
 }

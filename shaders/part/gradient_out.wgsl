@@ -4,8 +4,17 @@ override ACCUMULATE: bool = false; // add to what is there
 
 fn put(i: u32, v: Values) {
     if ACCUMULATE {
-        dx[i] = pack(unpack(dx[i]) + v);
+        dx[place(i)] = pack(unpack(dx[place(i)]) + v);
     } else {
-        dx[i] = pack(v);
+        dx[place(i)] = pack(v);
     }
+}
+
+// What is there, and to put it back.
+fn stored(i: u32) -> Unit {
+    return dx[place(i)];
+}
+
+fn restore(i: u32, unit: Unit) {
+    dx[place(i)] = unit;
 }

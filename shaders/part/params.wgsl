@@ -33,8 +33,8 @@ struct Params {
     channel_units: u32,
     channel_first: u32,     // the first entry of the first channel
     sum_parts: u32,         // sums per plane
-    _pad_0: u32,
-    _pad_1: u32,
-    _pad_2: u32,
+    zero: u32,              // always 0, which no compiler knows (opaque.wgsl)
+    start: u32,             // the first element of a slice in its binding
+    elements: u32,          // and how many it has, where words lie in two rows
 }
 @group(0) @binding(2) var<uniform> params: Params;

@@ -10,12 +10,8 @@ fn lanes() -> u32 {
     return 1u;
 }
 
-fn lane_of(b: Builtins) -> u32 {
-    return 0u;
-}
-
-fn team_of(b: Builtins) -> u32 {
-    return (b.workgroup.x + b.workgroup.y * b.workgroups.x) * WORKGROUP + b.index;
+fn position_of(b: Builtins) -> u32 {
+    return b.index;
 }
 
 fn reduce(own: Shared, lane: u32) -> Shared {

@@ -16,13 +16,10 @@ fn lanes() -> u32 {
     return LANES;
 }
 
-fn lane_of(b: Builtins) -> u32 {
-    return (b.subgroup * SUBGROUP + b.lane) % LANES;
-}
-
-fn team_of(b: Builtins) -> u32 {
-    let teams = WORKGROUP / LANES;
-    return (b.workgroup.x + b.workgroup.y * b.workgroups.x) * teams + (b.subgroup * SUBGROUP + b.lane) / LANES;
+// By the subgroups, since nothing promises which invocations these are made of. Nor that they are whole: whatever they are,
+// no position lies beyond the workgroup.
+fn position_of(b: Builtins) -> u32 {
+    return (b.subgroup * SUBGROUP + b.lane) % WORKGROUP;
 }
 
 // What `count` neighbouring lanes have together, in every one of them. The lower lane's always come first, so that all lanes

@@ -3,7 +3,7 @@ override WORKGROUP: u32 = 64u;
 struct Builtins {
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) workgroups: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) index: u32,
 }
 var<workgroup> meeting: array<Shared, WORKGROUP>;
 
@@ -11,12 +11,8 @@ fn lanes() -> u32 {
     return WORKGROUP;
 }
 
-fn lane_of(b: Builtins) -> u32 {
-    return b.lane;
-}
-
-fn team_of(b: Builtins) -> u32 {
-    return b.workgroup.x + b.workgroup.y * b.workgroups.x;
+fn position_of(b: Builtins) -> u32 {
+    return b.index;
 }
 
 // What `count` neighbouring lanes have together, in every one of them; a power of two.

@@ -17,15 +17,19 @@ fn walk(row: u32, i: u32) -> Walk {
 
 // As many units on as the team has lanes.
 fn next(at: Walk) -> Walk {
-    if CONTIGUOUS {
-        return Walk(at.run, at.within + lanes());
-    }
-    return next_of(at, params.run, params.run_stride);
+    return next_by(at, lanes());
 }
 
-// The same in runs of `run`. A lone lane needs no division, which is dear on software adapters.
-fn next_of(at: Walk, run: u32, run_stride: u32) -> Walk {
-    let within = at.within + lanes();
+fn next_by(at: Walk, count: u32) -> Walk {
+    if CONTIGUOUS {
+        return Walk(at.run, at.within + count);
+    }
+    return next_of(at, count, params.run, params.run_stride);
+}
+
+// `count` units on in runs of `run`. A lone lane needs no division, which is dear on software adapters.
+fn next_of(at: Walk, count: u32, run: u32, run_stride: u32) -> Walk {
+    let within = at.within + count;
     if lanes() == 1u {
         let wrapped = within == run;
         return Walk(at.run + select(0u, run_stride, wrapped), select(within, 0u, wrapped));

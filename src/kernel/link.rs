@@ -10,17 +10,18 @@ macro_rules! piece {
 }
 
 impl Team {
-    fn piece(self) -> &'static str {
-        match self {
+    fn pieces(self) -> [&'static str; 2] {
+        let own = match self {
             Team::Workgroup => piece!("part/team_workgroup"),
             Team::Subgroup => piece!("part/team_subgroup"),
             Team::Invocation => piece!("part/team_invocation"),
-        }
+        };
+        [own, piece!("part/team")]
     }
 }
 
 impl Element {
-    fn pieces(self) -> [&'static str; 4] {
+    fn pieces(self) -> [&'static str; 5] {
         let word = match self.dtype {
             DType::F32 => "",
             DType::F16 => piece!("part/word_f16"),
@@ -37,7 +38,13 @@ impl Element {
         let values = if self.width == 8 { "" } else { piece!("part/values") };
         // Of 16-bit types, one element is half of what a buffer holds.
         let whole = if self.writes() { piece!("part/whole") } else { "" };
-        [word, unit, whole, values]
+        [word, unit, whole, values, piece!("part/slice")]
+    }
+
+    /// Of a kernel whose units may lie in two rows.
+    fn across_piece(self) -> &'static str {
+        let words = self.writes() && self.width == 2;
+        if words { piece!("part/across_words") } else { piece!("part/across_none") }
     }
 }
 
@@ -178,7 +185,7 @@ impl Kernel {
         } else {
             pieces.push(piece!("part/shared_moments"));
         }
-        pieces.push(self.team().piece());
+        pieces.extend(self.team().pieces());
         if let Some(element) = self.element() {
             pieces.extend(element.pieces());
             pieces.push(piece!("part/input"));
@@ -221,13 +228,14 @@ impl Kernel {
             Kernel::ForwardAxes { settle, .. } => {
                 pieces.extend([piece!("part/two_sum"), piece!("part/partials"), piece!("part/instances")]);
                 pieces.extend(settle.pieces());
-                pieces.push(piece!("forward_axes"));
+                pieces.extend([piece!("part/items"), piece!("forward_axes")]);
             }
             Kernel::ForwardApply { parameters, from, element, .. } => {
                 pieces.push(piece!("part/output"));
                 pieces.extend(parameters.unit_pieces(element.width));
                 pieces.extend(from.pieces());
-                pieces.extend([piece!("part/normalize"), piece!("part/each_unit"), piece!("forward_apply")]);
+                pieces.extend([piece!("part/normalize"), piece!("part/each_unit"), element.across_piece()]);
+                pieces.push(piece!("forward_apply"));
             }
             Kernel::ForwardColumns { .. } => {
                 pieces.extend([piece!("part/full"), piece!("part/columns"), units_piece(Kernel::COLUMN_UNITS)]);
@@ -284,23 +292,24 @@ impl Kernel {
                 } else {
                     pieces.push(piece!("part/sets_none"));
                 }
-                pieces.push(piece!("backward_combine"));
+                pieces.extend([piece!("part/items"), piece!("backward_combine")]);
             }
             Kernel::BackwardAxes { parameters, .. } => {
                 pieces.extend(StatisticsFrom::Mixed.pieces());
                 pieces.extend([piece!("part/sums_in"), parameters.without_bias().piece()]);
-                pieces.extend([piece!("part/through_instance"), parameters.gradients_piece(), piece!("backward_axes")]);
+                pieces.extend([piece!("part/through_instance"), parameters.gradients_piece()]);
+                pieces.extend([piece!("part/items"), piece!("backward_axes")]);
             }
             Kernel::BackwardMix { parameters, .. } => {
                 pieces.extend(StatisticsFrom::Mixed.pieces());
                 pieces.extend([piece!("part/sums_in"), parameters.piece(), piece!("part/through_instance")]);
-                pieces.push(piece!("backward_mix"));
+                pieces.extend([piece!("part/items"), piece!("backward_mix")]);
             }
             Kernel::BackwardApply { parameters, running, element, .. } => {
                 pieces.push(piece!("part/gradient_out"));
                 pieces.extend(parameters.unit_pieces(element.width));
                 pieces.extend(coefficients_pieces(running.then_some(StatisticsFrom::Running)));
-                pieces.extend([piece!("part/each_unit"), piece!("backward_apply")]);
+                pieces.extend([piece!("part/each_unit"), element.across_piece(), piece!("backward_apply")]);
             }
             Kernel::BackwardApplyColumns { parameters, running, .. } => {
                 pieces.extend([piece!("part/gradient_out"), piece!("part/full"), piece!("part/columns")]);

@@ -210,7 +210,9 @@ impl Planner<'_> {
             inner: 1,
             ..self.params()
         };
-        let (team, size) = self.gather_team(of_set.units.max(of_channel.units), 1);
+        let of_a_team = if of_channel.run == 1 { Kernel::NEIGHBOURS as usize } else { 1 };
+        let kinds = [(rows, of_set.units), (channels.div_ceil(of_a_team), of_channel.units)];
+        let (team, size, alone) = self.items_team(kinds, 1);
         // Of a set's planes, those of a group have neighbouring weights.
         let affine = match self.spec {
             NormSpec::Group(_) if sets == Some(Parameters::Weight) => PER_ELEMENT,
@@ -221,6 +223,7 @@ impl Planner<'_> {
             ("AFFINE", affine),
             ("CONTIGUOUS", u32::from(of_set.run == of_set.units)),
         ];
+        constants.extend(alone);
         if sets.is_some() {
             constants.push(self.centered());
         }

@@ -176,14 +176,15 @@ impl Planner<'_> {
         Ok((0..rows.count).step_by(most).map(|start| start..start.saturating_add(most).min(rows.count)).collect())
     }
 
-    /// At least one. Slices begin where a binding may begin: at multiples of so many rows.
+    /// At least one.
     fn rows_per_slice(&self, rows: Rows, most: usize) -> Result<usize> {
         let limit = self.binding_limit();
         let row_bytes = rows.len as u64 * self.dtype.size() as u64;
-        let step = self.caps.alignment / gcd(self.caps.alignment, row_bytes);
-        let most = (limit / row_bytes).min(most as u64) / step * step;
+        // A binding begins at most so many bytes before its slice, and ends on a word.
+        let before = self.caps.alignment - gcd(self.caps.alignment, row_bytes);
+        let most = ((limit / 4 * 4).saturating_sub(before) / row_bytes).min(most as u64);
         if most == 0 {
-            let needed = row_bytes.saturating_mul(step);
+            let needed = row_bytes.saturating_add(before);
             return Err(Error::TooLarge { what: "a row of this shape in one binding", needed, unit: "bytes", limit });
         }
         Ok(usize::try_from(most).unwrap_or(usize::MAX))
@@ -239,6 +240,19 @@ impl Planner<'_> {
         if fits { (wanted, size) } else { (Team::Workgroup, self.size(Team::Workgroup, usize::MAX / 4)) }
     }
 
+    /// The team for two kinds of items, so many of so many entries each (shaders/part/items.wgsl), of `parts` each: sized for
+    /// those of more entries, while the others are a lane's each if a team would mostly idle.
+    pub(super) fn items_team(
+        &self,
+        kinds: [(usize, usize); 2],
+        parts: usize,
+    ) -> (Team, Size, [(&'static str, u32); 2]) {
+        let most = kinds.iter().filter(|(count, _)| *count > 0).map(|&(_, entries)| entries).max().unwrap_or(0);
+        let (team, size) = self.gather_team(most, parts);
+        let alone = |(_, entries): (usize, usize)| u32::from(4 * entries <= size.lanes as usize);
+        (team, size, [("FIRST_ALONE", alone(kinds[0])), ("SECOND_ALONE", alone(kinds[1]))])
+    }
+
     pub(super) fn step(
         &self,
         kernel: Kernel,
@@ -249,24 +263,35 @@ impl Planner<'_> {
         self.sized_step(kernel, params, constants, bytes, self.size(kernel.team(), 64))
     }
 
+    /// A step over these bytes of the tensors.
     pub(super) fn sized_step(
         &self,
         kernel: Kernel,
-        params: Params,
+        mut params: Params,
         mut constants: Vec<(&'static str, u32)>,
         bytes: Range<u64>,
         Size { workgroup, lanes }: Size,
     ) -> Result<Step> {
+        // A binding begins where it may, and what it is for a little later.
+        let begin = bytes.start - bytes.start % self.caps.alignment;
+        params.start = ((bytes.start - begin) / self.dtype.size() as u64) as u32;
+        let bytes = begin..bytes.end;
+        let on = |name| constants.contains(&(name, 1));
+        let items = |[firsts, seconds]: [u32; 2]| {
+            let teams = |count: u32, alone| u64::from(if alone { count.div_ceil(lanes) } else { count });
+            teams(firsts, on("FIRST_ALONE")) + teams(seconds, on("SECOND_ALONE"))
+        };
         let teams = match kernel {
             Kernel::BackwardCombine { .. } => {
-                let together = constants.contains(&("TOGETHER", 1));
-                let channels = if together { params.channels.div_ceil(Kernel::NEIGHBOURS) } else { params.channels };
-                u64::from(params.rows) + u64::from(channels)
+                let of_a_team = if on("TOGETHER") { Kernel::NEIGHBOURS } else { 1 };
+                items([params.rows, params.channels.div_ceil(of_a_team)])
             }
+            Kernel::ForwardAxes { .. } | Kernel::BackwardAxes { .. } => {
+                items([params.samples, params.rows - params.samples])
+            }
+            Kernel::BackwardMix { .. } => items([params.rows, 1]),
             // A team has several rows.
             Kernel::BackwardRow { .. } => u64::from(params.rows.div_ceil(params.segment_units)),
-            // Each lane has an instance; one more team sums up.
-            Kernel::BackwardMix { .. } => u64::from(params.rows.div_ceil(lanes)) + 1,
             _ => u64::from(params.rows) * u64::from(params.segments.max(1)),
         };
         // Few invocations on a software adapter: small workgroups, so that every core gets some.

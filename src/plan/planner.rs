@@ -1,6 +1,7 @@
 //! The steps of each norm: one kernel for everything where a row fits a team, else moments, combine and apply.
 
 use super::fit::{Rows, index};
+use super::iterations::iterations_of_tile;
 use super::{Caps, MAX_ITERATIONS, Pass, Plan, Route, Scratch, Step, Strategy};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
@@ -248,7 +249,7 @@ impl Planner<'_> {
         let tile = held as usize * size.lanes as usize;
         let kernel = kernel(team, element, held);
         // The rest is for what comes before and after the tiles.
-        let most = (MAX_ITERATIONS as usize * 3 / 4) / super::tile_iterations(kernel) as usize;
+        let most = (MAX_ITERATIONS as usize * 3 / 4) / iterations_of_tile(kernel) as usize;
         let wanted = wanted.min(units.div_ceil(tile)).max(units.div_ceil(most * tile));
         let tiles = units.div_ceil(wanted * tile);
         let segments = units.div_ceil(tiles * tile);
@@ -340,7 +341,8 @@ impl Planner<'_> {
         for slice in self.slices(rows)? {
             let (count, units) = match lookup {
                 BY_ROW => (slice.len(), rows.len / width),
-                _ => (1, (slice.len() * rows.len).div_ceil(width)),
+                // The first element may be the second of its word.
+                _ => (1, (slice.start * rows.len % width + slice.len() * rows.len).div_ceil(width)),
             };
             let params = Params {
                 rows: index(count, "rows")?,
@@ -350,6 +352,7 @@ impl Planner<'_> {
                 segment_units: index(stretch, "a tensor")?,
                 statistics_run: index(run, "rows")?,
                 statistics_period: index(period, "rows")?,
+                elements: index(slice.len() * rows.len, "a tensor")?,
                 ..self.row_params(rows)?
             };
             let bytes = self.bytes(&slice, rows.len);

@@ -23,13 +23,15 @@ impl Planner<'_> {
             Source::Running => Settle::Running,
         };
         let axes = geometry.samples + if norm.batch { geometry.channels } else { 0 };
-        let (team, size) = self.gather_team(geometry.samples.max(geometry.channels), parts);
+        let kinds = [(geometry.samples, geometry.channels), (axes - geometry.samples, geometry.samples)];
+        let (team, size, alone) = self.items_team(kinds, parts);
         let mut constants = vec![
             ("INSTANCE", u32::from(norm.instance)),
             ("BATCH", u32::from(norm.batch)),
             ("SOFTMAX", u32::from(norm.weighting == Weighting::Softmax)),
             ("BATCH_FROM_INPUT", u32::from(geometry.source == Source::Input)),
         ];
+        constants.extend(alone);
         if settle == Settle::Track {
             constants.extend(self.cumulative());
         }
@@ -68,9 +70,10 @@ impl Planner<'_> {
         };
 
         let axes = Params { rows: index(geometry.samples + geometry.channels, "samples and channels")?, ..shared };
-        let (team, size) = self.gather_team(geometry.samples.max(geometry.channels), 2 * (parts + sum_parts));
+        let kinds = [(geometry.samples, geometry.channels), (geometry.channels, geometry.samples)];
+        let (team, size, alone) = self.items_team(kinds, 2 * (parts + sum_parts));
         let softmax = ("SOFTMAX", u32::from(norm.weighting == Weighting::Softmax));
-        let mut constants = vec![batch, softmax];
+        let mut constants = [&[batch, softmax], &alone[..]].concat();
         constants.extend(self.accumulates(parameters));
         steps.push(self.sized_step(Kernel::BackwardAxes { team, parameters }, axes, constants, 0..0, size)?);
 
@@ -82,6 +85,8 @@ impl Planner<'_> {
             softmax,
             ("BATCH_FROM_INPUT", u32::from(geometry.source == Source::Input)),
             self.accumulate(),
+            // Each instance is a lane's.
+            ("FIRST_ALONE", 1),
         ];
         let parameters = parameters.without_bias();
         steps.push(self.sized_step(Kernel::BackwardMix { team, parameters }, mix, constants, 0..0, size)?);

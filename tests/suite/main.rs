@@ -1,6 +1,7 @@
 mod adapters;
 mod backward;
 mod baseline;
+mod bounds;
 mod compare;
 mod data;
 mod devices;
@@ -10,6 +11,7 @@ mod examples;
 mod forward;
 mod host;
 mod hostile;
+mod interpreter;
 mod layering;
 mod numbers;
 mod plans;

@@ -34,7 +34,7 @@ pub fn zoo() -> Vec<Caps> {
     ]
 }
 
-fn strategies(caps: &Caps) -> Vec<Strategy> {
+pub fn strategies(caps: &Caps) -> Vec<Strategy> {
     let mut all = vec![Strategy::default()];
     all.extend([1, 3, 64].map(|lanes| Strategy { lanes: Some(lanes), ..Strategy::default() }));
     for team in Team::ALL {
@@ -69,7 +69,14 @@ fn teams(step: &Step) -> std::ops::Range<u32> {
 
 /// The first element of a step's slice of x.
 pub fn slice_start(step: &Step, dtype: DType) -> usize {
-    step.bytes.start as usize / dtype.size()
+    step.bytes.start as usize / dtype.size() + step.params.start as usize
+}
+
+/// The elements of unit `i` of an apply, in its slice: where units lie in two rows, the slice may begin within one.
+pub fn applied(step: &Step, i: u32, width: u32) -> impl Iterator<Item = u32> + use<> {
+    let across = step.constant("LOOKUP") == Some(2);
+    let (before, end) = if across { (step.params.start % width, step.params.elements) } else { (0, u32::MAX) };
+    (0..width).filter_map(move |k| (i * width + k).checked_sub(before)).filter(move |&element| element < end)
 }
 
 pub fn check_limits(plan: &Plan, caps: &Caps, geometry: &Geometry, dtype: DType) {
@@ -114,7 +121,7 @@ fn parameter(step: &Step, row: u32, i: u32) -> u32 {
     row % p.period * p.step + i / p.inner
 }
 
-fn follow(plan: &Plan, geometry: &Geometry, dtype: DType) -> Trace {
+fn follow(plan: &Plan, dtype: DType) -> Trace {
     let mut trace = Trace::default();
     let split = plan.steps.iter().any(|step| matches!(step.kernel, Kernel::ForwardMoments { .. }));
     for step in &plan.steps {
@@ -181,22 +188,16 @@ fn follow(plan: &Plan, geometry: &Geometry, dtype: DType) -> Trace {
             Kernel::ForwardInstances { .. } | Kernel::ForwardAxes { .. } => {}
             Kernel::ForwardApply { from, .. } => {
                 if from == StatisticsFrom::Mixed {
-                    for row in p.first
-                        ..p.first + (step.bytes.end - step.bytes.start) as u32 / (p.row_len * dtype.size() as u32)
-                    {
+                    for row in p.first..p.first + p.elements / p.row_len {
                         trace.merged.entry(row).or_default().extend((0..p.parts).map(|part| row * p.parts + part));
                     }
                 }
                 for team in teams(step) {
                     let (row, begin) = (team / p.segments, team % p.segments * p.segment_units);
                     for i in begin..(begin + p.segment_units).min(p.units) {
-                        for k in 0..width {
-                            // By row a team's units lie in its row; else the tensor is one stretch.
-                            let local = (row * p.units + i) * width + k;
+                        // By row a team's units lie in its row; else the tensor is one stretch.
+                        for local in applied(step, row * p.units + i, width) {
                             let element = start + local as usize;
-                            if element >= geometry.len() {
-                                continue; // the upper half of the last word
-                            }
                             let owner = p.first + local / p.row_len;
                             let parameter = parameter(step, owner, local % p.row_len);
                             trace
@@ -234,7 +235,7 @@ fn check(spec: &NormSpec, mode: Mode, shape: &[usize], dtype: DType, caps: &Caps
     let Ok(geometry) = Geometry::new(spec, mode, shape) else { return false };
     let Ok(plan) = Plan::forward(spec, &geometry, dtype, caps, strategy) else { return false };
     check_limits(&plan, caps, &geometry, dtype);
-    let trace = follow(&plan, &geometry, dtype);
+    let trace = follow(&plan, dtype);
     let affine = spec_has_weight(spec);
     for element in 0..geometry.len() {
         let written = trace.written.get(&element).map_or(&[][..], |written| written);
@@ -363,14 +364,14 @@ fn a_wrong_plan_is_noticed() {
     let geometry = Geometry::new(&spec, Mode::Training, &[4, 3, 20]).unwrap();
     let strategy = Strategy { route: Some(Route::Split), team: Some(Team::Workgroup), lanes: None };
     let plan = Plan::forward(&spec, &geometry, DType::F32, &Caps::WEBGPU, strategy).unwrap();
-    let good = follow(&plan, &geometry, DType::F32);
+    let good = follow(&plan, DType::F32);
     assert!((0..geometry.len()).all(|element| good.written[&element].len() == 1));
     let mut wrong = plan.clone();
     wrong.steps[2].params.units -= 1;
-    let trace = follow(&wrong, &geometry, DType::F32);
+    let trace = follow(&wrong, DType::F32);
     assert!((0..geometry.len()).any(|element| trace.written.get(&element).map(Vec::len) != Some(1)));
     let mut wrong = plan;
     wrong.steps[1].params.run_stride += 1;
-    let trace = follow(&wrong, &geometry, DType::F32);
+    let trace = follow(&wrong, DType::F32);
     assert_ne!(trace.merged, good.merged);
 }

@@ -11,7 +11,7 @@ use gpunorm::{BatchNorm, DType, GroupNorm, LayerNorm, Mode, NormSpec, RmsNorm, S
 use proptest::prelude::*;
 
 use super::data;
-use super::plans::{address, check_limits, everywhere, expected, slice_start, spec_has_weight, zoo};
+use super::plans::{address, applied, check_limits, everywhere, expected, slice_start, spec_has_weight, zoo};
 
 /// Elements, as a plan treats them.
 #[derive(Default)]
@@ -51,6 +51,12 @@ fn teams(step: &Step, live: u32) -> std::ops::Range<u32> {
     0..live
 }
 
+/// Teams for two kinds of items, by the contract in shaders/part/items.wgsl.
+fn items(step: &Step, [firsts, seconds]: [u32; 2]) -> u32 {
+    let teams = |count: u32, alone| if step.constant(alone) == Some(1) { count.div_ceil(step.lanes()) } else { count };
+    teams(firsts, "FIRST_ALONE") + teams(seconds, "SECOND_ALONE")
+}
+
 /// A unit of a row that a lane holds.
 struct Held {
     unit: u32,
@@ -79,7 +85,7 @@ fn held(step: &Step, keep: Keep, lane: u32, k: u32) -> Option<Held> {
     held.filter(|held| held.unit < p.units)
 }
 
-fn follow(plan: &Plan, geometry: &Geometry, dtype: DType) -> Trace {
+fn follow(plan: &Plan, dtype: DType) -> Trace {
     let mut trace = Trace::default();
     for (number, step) in plan.steps.iter().enumerate() {
         // 0 is nobody's.
@@ -174,7 +180,7 @@ fn follow(plan: &Plan, geometry: &Geometry, dtype: DType) -> Trace {
                 assert!(p.channel_run > 0 && p.sum_parts > 0 && p.run > 0, "{step:?}: it divides by 0");
                 let together = step.constant("TOGETHER") == Some(1);
                 let channels = if together { p.channels.div_ceil(Kernel::NEIGHBOURS) } else { p.channels };
-                teams(step, p.rows + channels);
+                teams(step, items(step, [p.rows, channels]));
                 for row in 0..p.rows {
                     let set = trace.join((0..p.units).map(|i| address(step, row, i)));
                     trace.sets.insert(row, set);
@@ -193,7 +199,7 @@ fn follow(plan: &Plan, geometry: &Geometry, dtype: DType) -> Trace {
                 }
             }
             Kernel::BackwardAxes { .. } => {
-                teams(step, p.samples + p.channels);
+                teams(step, items(step, [p.samples, p.channels]));
                 for channel in 0..p.channels {
                     let rows = (0..p.samples).map(|sample| sample * p.channels + channel);
                     let entries = rows.flat_map(|row| (0..p.sum_parts).map(move |part| row * p.sum_parts + part));
@@ -202,7 +208,7 @@ fn follow(plan: &Plan, geometry: &Geometry, dtype: DType) -> Trace {
                 }
             }
             Kernel::BackwardMix { .. } => {
-                teams(step, p.rows.div_ceil(step.lanes()) + 1);
+                teams(step, items(step, [p.rows, 1]));
                 for row in 0..p.rows {
                     let set = trace.join((0..p.sum_parts).map(|part| row * p.sum_parts + part));
                     trace.sets.insert(row, set);
@@ -212,9 +218,8 @@ fn follow(plan: &Plan, geometry: &Geometry, dtype: DType) -> Trace {
                 for team in teams(step, p.rows * p.segments) {
                     let (row, begin) = (team / p.segments, team % p.segments * p.segment_units);
                     for unit in begin..(begin + p.segment_units).min(p.units) {
-                        // The upper half of the last word may be nobody's.
-                        let inside = elements(row * p.units + unit).filter(|&element| element < geometry.len());
-                        inside.for_each(|element| trace.write(element));
+                        let inside = applied(step, row * p.units + unit, width);
+                        inside.for_each(|element| trace.write(start + element as usize));
                     }
                 }
             }
@@ -229,7 +234,7 @@ fn check(spec: &NormSpec, mode: Mode, shape: &[usize], dtype: DType, caps: &Caps
     let pass = Pass::Backward { parts: 2, accumulate: false };
     let Ok(plan) = Plan::new(spec, &geometry, dtype, caps, strategy, pass) else { return false };
     check_limits(&plan, caps, &geometry, dtype);
-    let trace = follow(&plan, &geometry, dtype);
+    let trace = follow(&plan, dtype);
     let place = || format!("{spec:?} {mode:?} {shape:?} {caps:?} {strategy:?}\n{plan}");
     for element in 0..geometry.len() {
         assert_eq!(trace.dx.get(&element), Some(&1), "element {element} of {}", place());

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use gpunorm::kernel::{Binding, Kernel};
+use gpunorm::plan::Step;
 use naga::back::{hlsl, msl, spv};
 use naga::valid::{Capabilities, GlobalUse, ModuleInfo, SubgroupOperationSet, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, ShaderStage, StorageAccess};
@@ -18,6 +19,16 @@ fn parse(kernel: Kernel) -> (Module, ModuleInfo) {
         .validate(&module)
         .unwrap_or_else(|error| panic!("{kernel:?}: {}", error.emit_to_string(&source)));
     (module, info)
+}
+
+/// The shader of a step as a driver gets it: without overrides.
+pub fn with_overrides(step: &Step) -> (Module, ModuleInfo) {
+    let (module, info) = parse(step.kernel);
+    let entry = Some((ShaderStage::Compute, step.kernel.name()));
+    let constants = step.constants.iter().map(|&(name, value)| (name.to_owned(), f64::from(value))).collect();
+    let (module, info) = naga::back::pipeline_constants::process_overrides(&module, &info, entry, &constants)
+        .unwrap_or_else(|error| panic!("{step:?}: {error}"));
+    (module.into_owned(), info.into_owned())
 }
 
 #[test]
