@@ -49,6 +49,22 @@ impl Caps {
         }
     }
 
+    /// The same where `device` has as much, and else what it has.
+    pub(crate) fn within(&self, device: &Caps) -> Caps {
+        Caps {
+            max_workgroup: self.max_workgroup.min(device.max_workgroup),
+            max_workgroups: self.max_workgroups.min(device.max_workgroups),
+            max_binding: self.max_binding.min(device.max_binding),
+            max_buffer: self.max_buffer.min(device.max_buffer),
+            alignment: self.alignment.max(device.alignment),
+            max_storage_buffers: self.max_storage_buffers.min(device.max_storage_buffers),
+            workgroup_storage: self.workgroup_storage.min(device.workgroup_storage),
+            // Kernels reckon with exactly this many lanes.
+            subgroup: self.subgroup.filter(|_| self.subgroup == device.subgroup),
+            software: self.software,
+        }
+    }
+
     /// What `device` grants.
     pub fn of(device: &wgpu::Device) -> Caps {
         let (limits, info) = (device.limits(), device.adapter_info());

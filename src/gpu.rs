@@ -112,10 +112,10 @@ impl Gpu {
         Gpu { inner: Arc::new(inner) }
     }
 
-    /// The same device, planned for as if it had these numbers, which must not exceed its own: for tests and
-    /// experiments.
+    /// The same device, planned for as if it had these numbers; its own where they exceed these, and no subgroups if they
+    /// are of another size: for tests and experiments.
     pub fn with_caps(&self, caps: Caps) -> Gpu {
-        self.derive(caps, self.inner.pipelines.clone())
+        self.derive(caps.within(&Caps::of(self.device())), self.inner.pipelines.clone())
     }
 
     /// The same device with the shaders' run-time checks on, or off as they are at first. What they guard against does

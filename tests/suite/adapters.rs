@@ -5,6 +5,7 @@
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use gpunorm::Gpu;
+use gpunorm::caps::Caps;
 use wgpu::{Backend, Backends, DeviceType};
 
 /// Whose turn it is on GL: wgpu gives up on a thread that waits for another's GL call longer than seconds, which on a busy
@@ -77,4 +78,31 @@ pub fn count() -> usize {
 /// The first: where one adapter is enough.
 pub fn first() -> &'static Gpu {
     &ADAPTERS[0].1
+}
+
+/// Numbers that a device does not have would have shaders, which run unchecked, go beyond their bindings.
+#[test]
+fn caps_never_exceed_the_device() {
+    for (name, gpu) in all() {
+        let own = *gpu.caps();
+        let most = Caps {
+            max_workgroup: u32::MAX,
+            max_workgroups: u32::MAX,
+            max_binding: u64::MAX,
+            max_buffer: u64::MAX,
+            alignment: 1,
+            max_storage_buffers: u32::MAX,
+            workgroup_storage: u32::MAX,
+            ..own
+        };
+        assert_eq!(*gpu.with_caps(most).caps(), own, "{name}");
+        for size in [1, 2, 4, 8, 16, 32, 64, 128].map(Some).into_iter().filter(|&size| size != own.subgroup) {
+            let other = gpu.with_caps(Caps { subgroup: size, ..own });
+            assert_eq!(*other.caps(), Caps { subgroup: None, ..own }, "{name}");
+        }
+        let less = Caps { max_binding: 1 << 10, subgroup: None, alignment: 512, ..own };
+        assert_eq!(*gpu.with_caps(less).caps(), less, "{name}");
+        // What was lowered can be raised again, up to the device's.
+        assert_eq!(*gpu.with_caps(less).with_caps(own).caps(), own, "{name}");
+    }
 }

@@ -5,8 +5,7 @@ use gpunorm::geometry::Geometry;
 use gpunorm::plan::{Pass, Plan};
 use gpunorm::reference::{self, State};
 use gpunorm::{
-    BatchNorm, DType, Error, Gpu, GpuNorm, Gradients, GroupNorm, LayerNorm, Mode, NormSpec, Strategy, SwitchableNorm,
-    Tensor,
+    BatchNorm, DType, Gpu, GpuNorm, Gradients, GroupNorm, LayerNorm, Mode, NormSpec, Strategy, SwitchableNorm, Tensor,
 };
 use ndarray::{ArrayD, Axis};
 
@@ -14,7 +13,7 @@ use gpunorm::caps::Caps;
 use gpunorm::plan::Route;
 
 use super::compare::{compare, largest, state_dict};
-use super::forward::{CHANNEL_SHAPES, Failures, MODES, TRAILING_SHAPES, row_len, variants};
+use super::forward::{CHANNEL_SHAPES, Failures, MODES, TRAILING_SHAPES, may_be_refused, row_len, variants};
 use super::{adapters, data, torch};
 
 type Outcome = Result<(), String>;
@@ -106,7 +105,7 @@ impl Case {
         let passes = [Pass::Forward { saves: true }, Pass::Backward { parts: 1, accumulate: false }];
         for pass in passes {
             let plan = Plan::new(&self.spec, &geometry, self.dtype, gpu.caps(), strategy, pass);
-            if let Err(Error::Strategy { .. } | Error::TooLarge { .. }) = plan {
+            if plan.is_err_and(|error| may_be_refused(gpu, &error)) {
                 return None;
             }
         }

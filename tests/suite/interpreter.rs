@@ -16,7 +16,7 @@ use naga::{
 
 use super::shaders;
 
-/// Bytes that an invocation reads or writes.
+/// Bytes that an invocation addresses.
 #[derive(Debug, Clone, Copy)]
 pub struct Access {
     /// The number of a [`Binding`](gpunorm::kernel::Binding).
@@ -24,7 +24,6 @@ pub struct Access {
     /// In what the step binds.
     pub first: u64,
     pub bytes: u64,
-    pub writes: bool,
 }
 
 /// How a driver forms subgroups of a workgroup's invocations.
@@ -51,7 +50,8 @@ pub struct Shaders(HashMap<(Kernel, Vec<(&'static str, u32)>), Rc<Module>>);
 impl Shaders {
     pub fn of(&mut self, step: &Step) -> Shader {
         let key = (step.kernel, step.constants.clone());
-        let module = self.0.entry(key).or_insert_with(|| Rc::new(shaders::with_overrides(step).0));
+        let module =
+            self.0.entry(key).or_insert_with(|| Rc::new(shaders::with_overrides(step.kernel, &step.constants).0));
         Shader {
             module: module.clone(),
             params: bytemuck::bytes_of(&step.params).to_vec(),
@@ -331,15 +331,15 @@ impl<'a> Run<'a> {
                     (_, value) => value,
                 };
             }
-            Root::Storage(binding) => self.touch(pointer, binding, true),
+            Root::Storage(binding) => self.touch(pointer, binding),
             Root::Workgroup => {}
             Root::Uniform => panic!("a uniform is written"),
         }
     }
 
-    fn touch(&mut self, pointer: &Pointer, binding: u32, writes: bool) {
+    fn touch(&mut self, pointer: &Pointer, binding: u32) {
         let bytes = pointer.ty.map_or(4, |ty| u64::from(self.inner(ty).size(self.module().to_ctx())));
-        (self.visit)(Access { binding, first: pointer.offset, bytes, writes });
+        (self.visit)(Access { binding, first: pointer.offset, bytes });
     }
 
     // ---- expressions
@@ -465,7 +465,7 @@ impl<'a> Run<'a> {
             }
             Root::Uniform => self.uniform(pointer.ty.expect("a scalar"), pointer.offset as usize),
             Root::Storage(binding) => {
-                self.touch(pointer, binding, false);
+                self.touch(pointer, binding);
                 Value::Unknown
             }
             Root::Workgroup => Value::Unknown,

@@ -9,6 +9,7 @@ mod dispatches;
 mod errors;
 mod examples;
 mod forward;
+mod guards;
 mod host;
 mod hostile;
 mod interpreter;

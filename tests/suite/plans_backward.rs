@@ -7,7 +7,9 @@ use gpunorm::caps::Caps;
 use gpunorm::geometry::{Geometry, Source};
 use gpunorm::kernel::{Binding, Keep, Kernel, RowsFrom};
 use gpunorm::plan::{Pass, Plan, Step};
-use gpunorm::{BatchNorm, DType, GroupNorm, LayerNorm, Mode, NormSpec, RmsNorm, Strategy};
+use gpunorm::{
+    BatchNorm, DType, GroupNorm, InstanceNorm, LayerNorm, Mode, NormSpec, RmsNorm, Strategy, SwitchableNorm,
+};
 use proptest::prelude::*;
 
 use super::data;
@@ -294,7 +296,7 @@ fn backward_plans_exist_where_they_should() {
 /// Tensors of several bindings, by limits alone: what can go forward can come back.
 #[test]
 fn large_tensors_have_plans_both_ways() {
-    let cases: [(NormSpec, DType, &[usize]); 10] = [
+    let cases: [(NormSpec, DType, &[usize]); 18] = [
         (LayerNorm::new([4096]).into(), DType::F32, &[65_536, 4096]),
         (LayerNorm::new([1001]).into(), DType::BF16, &[400_000, 1001]),
         (RmsNorm::new([16_384]).into(), DType::F16, &[32_768, 16_384]),
@@ -305,6 +307,15 @@ fn large_tensors_have_plans_both_ways() {
         (BatchNorm::new(512).into(), DType::F32, &[12_000, 512, 49]),
         (BatchNorm::new(512).into(), DType::F16, &[12_000, 512, 49]),
         (GroupNorm::new(32, 512).into(), DType::F32, &[256, 512, 32, 32]),
+        // Rows of odd lengths, of which no few together end where a binding may begin.
+        (InstanceNorm::new(64).affine(true).into(), DType::F32, &[1, 64, 1021, 1021]),
+        (InstanceNorm::new(64).into(), DType::F16, &[2, 64, 1021, 1021]),
+        (BatchNorm::new(64).into(), DType::F32, &[1, 64, 1021, 1021]),
+        (GroupNorm::new(32, 64).into(), DType::BF16, &[3, 64, 1021, 1021]),
+        (LayerNorm::new([1_000_001]).into(), DType::F32, &[40, 1_000_001]),
+        (RmsNorm::new([1_000_001]).into(), DType::F16, &[80, 1_000_001]),
+        (SwitchableNorm::new(3).into(), DType::F16, &[1, 3, 255, 255]),
+        (SwitchableNorm::new(2).into(), DType::BF16, &[1, 2, 257, 9]),
     ];
     for caps in &zoo()[..6] {
         for (spec, dtype, shape) in &cases {

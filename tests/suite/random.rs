@@ -40,9 +40,7 @@ fn random_layers_agree_with_the_oracle() {
             for (name, gpu) in adapters::all() {
                 let gpu = gpu.with_caps(Caps { software: !hardware && gpu.caps().software, ..*gpu.caps() });
                 let strategy = Strategy { route, team, lanes };
-                if let Err(Error::Strategy { .. } | Error::TooLarge { .. }) =
-                    Plan::forward(spec, &geometry, dtype, gpu.caps(), strategy)
-                {
+                if let Err(Error::Strategy { .. }) = Plan::forward(spec, &geometry, dtype, gpu.caps(), strategy) {
                     continue;
                 }
                 ran.set(ran.get() + 1);

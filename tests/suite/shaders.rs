@@ -3,11 +3,16 @@
 
 use std::collections::BTreeSet;
 
-use gpunorm::kernel::{Binding, Kernel};
-use gpunorm::plan::Step;
+use gpunorm::geometry::Geometry;
+use gpunorm::kernel::{Binding, Kernel, Params};
+use gpunorm::plan::Pass;
+use gpunorm::{DType, Mode, Plan, Strategy};
 use naga::back::{hlsl, msl, spv};
 use naga::valid::{Capabilities, GlobalUse, ModuleInfo, SubgroupOperationSet, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, ShaderStage, StorageAccess};
+
+use super::data;
+use super::plans::zoo;
 
 fn parse(kernel: Kernel) -> (Module, ModuleInfo) {
     let source = kernel.link("");
@@ -21,13 +26,13 @@ fn parse(kernel: Kernel) -> (Module, ModuleInfo) {
     (module, info)
 }
 
-/// The shader of a step as a driver gets it: without overrides.
-pub fn with_overrides(step: &Step) -> (Module, ModuleInfo) {
-    let (module, info) = parse(step.kernel);
-    let entry = Some((ShaderStage::Compute, step.kernel.name()));
-    let constants = step.constants.iter().map(|&(name, value)| (name.to_owned(), f64::from(value))).collect();
+/// A kernel as a driver gets it: its overrides are constants.
+pub fn with_overrides(kernel: Kernel, constants: &[(&'static str, u32)]) -> (Module, ModuleInfo) {
+    let (module, info) = parse(kernel);
+    let entry = Some((ShaderStage::Compute, kernel.name()));
+    let constants = constants.iter().map(|&(name, value)| (name.to_owned(), f64::from(value))).collect();
     let (module, info) = naga::back::pipeline_constants::process_overrides(&module, &info, entry, &constants)
-        .unwrap_or_else(|error| panic!("{step:?}: {error}"));
+        .unwrap_or_else(|error| panic!("{kernel:?}, {constants:?}: {error}"));
     (module.into_owned(), info.into_owned())
 }
 
@@ -64,36 +69,72 @@ fn the_uniform_is_the_same_on_both_sides() {
     let (_, params) =
         module.global_variables.iter().find(|(_, global)| global.name.as_deref() == Some("params")).unwrap();
     let naga::TypeInner::Struct { span, ref members } = module.types[params.ty].inner else { panic!("a struct") };
-    assert_eq!(span as usize, size_of::<gpunorm::kernel::Params>());
-    let eps = members.iter().find(|member| member.name.as_deref() == Some("eps")).unwrap();
-    assert_eq!(eps.offset as usize, std::mem::offset_of!(gpunorm::kernel::Params, eps));
-    let batch_scale = members.iter().find(|member| member.name.as_deref() == Some("batch_scale")).unwrap();
-    assert_eq!(batch_scale.offset as usize, std::mem::offset_of!(gpunorm::kernel::Params, batch_scale));
+    assert_eq!(span as usize, size_of::<Params>());
+    let shader: Vec<(&str, usize)> =
+        members.iter().map(|member| (member.name.as_deref().unwrap(), member.offset as usize)).collect();
+    // The names of the host's fields, in their order: all are of four bytes, and `repr(C)` keeps the order.
+    let printed = format!("{:?}", Params::default());
+    let fields = printed.trim_start_matches("Params { ").trim_end_matches(" }").split(", ");
+    let host: Vec<(&str, usize)> =
+        fields.zip(0..).map(|(field, index)| (field.split_once(": ").unwrap().0, 4 * index)).collect();
+    assert_eq!(shader, host);
+    // And that numbers and floats are in the same places.
+    for (member, field) in members.iter().zip(printed.split(", ")) {
+        let float = matches!(module.types[member.ty].inner, naga::TypeInner::Scalar(naga::Scalar::F32));
+        assert_eq!(float, field.contains("0.0"), "{field}");
+    }
 }
 
 #[test]
 fn kernels_translate_to_every_backend() {
     for kernel in Kernel::all() {
-        let (module, info) = parse(kernel);
-        let entry = Some((ShaderStage::Compute, kernel.name()));
-        let (module, info) =
-            naga::back::pipeline_constants::process_overrides(&module, &info, entry, &Default::default())
-                .unwrap_or_else(|error| panic!("{kernel:?}: {error}"));
-        spv::write_vec(&module, &info, &spv::Options::default(), None)
-            .unwrap_or_else(|error| panic!("{kernel:?}: {error}"));
-        let options = msl::Options { lang_version: (2, 4), fake_missing_bindings: true, ..Default::default() };
-        let (source, translated) = msl::write_string(&module, &info, &options, &Default::default())
-            .unwrap_or_else(|error| panic!("{kernel:?}: {error}"));
-        assert!(!source.is_empty());
-        for name in translated.entry_point_names {
-            name.unwrap_or_else(|error| panic!("{kernel:?}: {error}"));
-        }
-        let options =
-            hlsl::Options { shader_model: hlsl::ShaderModel::V6_0, fake_missing_bindings: true, ..Default::default() };
-        let pipeline = hlsl::PipelineOptions::default();
-        let mut text = String::new();
-        hlsl::Writer::new(&mut text, &options, &pipeline)
-            .write(&module, &info, None)
-            .unwrap_or_else(|error| panic!("{kernel:?}: {error}"));
+        translate(kernel, &[]);
     }
+}
+
+/// With every set of overrides that plans of the suite's layers and devices give a kernel: they decide what is left of it.
+#[test]
+fn planned_kernels_translate_to_every_backend() {
+    let mut seen = BTreeSet::new();
+    for shape in [&[3, 6, 11, 12][..], &[5, 4, 7], &[2, 6, 5000], &[70, 6]] {
+        let specs = data::channel_specs(shape[1]).into_iter().chain(data::trailing_specs(shape, 1));
+        for (spec, dtype) in specs.flat_map(|spec| [(spec.clone(), DType::F32), (spec, DType::F16)]) {
+            for mode in [Mode::Training, Mode::Evaluation] {
+                let Ok(geometry) = Geometry::new(&spec, mode, shape) else { continue };
+                for caps in &zoo()[..5] {
+                    for pass in [Pass::Forward { saves: true }, Pass::Backward { parts: 2, accumulate: true }] {
+                        let Ok(plan) = Plan::new(&spec, &geometry, dtype, caps, Strategy::default(), pass) else {
+                            continue;
+                        };
+                        for step in plan.steps {
+                            if seen.insert(format!("{:?} {:?}", step.kernel, step.constants)) {
+                                translate(step.kernel, &step.constants);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+    assert!(seen.len() > 300, "only {}", seen.len());
+}
+
+fn translate(kernel: Kernel, constants: &[(&'static str, u32)]) {
+    let (module, info) = with_overrides(kernel, constants);
+    spv::write_vec(&module, &info, &spv::Options::default(), None)
+        .unwrap_or_else(|error| panic!("{kernel:?}: {error}"));
+    let options = msl::Options { lang_version: (2, 4), fake_missing_bindings: true, ..Default::default() };
+    let (source, translated) = msl::write_string(&module, &info, &options, &Default::default())
+        .unwrap_or_else(|error| panic!("{kernel:?}: {error}"));
+    assert!(!source.is_empty());
+    for name in translated.entry_point_names {
+        name.unwrap_or_else(|error| panic!("{kernel:?}: {error}"));
+    }
+    let options =
+        hlsl::Options { shader_model: hlsl::ShaderModel::V6_0, fake_missing_bindings: true, ..Default::default() };
+    let pipeline = hlsl::PipelineOptions::default();
+    let mut text = String::new();
+    hlsl::Writer::new(&mut text, &options, &pipeline)
+        .write(&module, &info, None)
+        .unwrap_or_else(|error| panic!("{kernel:?}: {error}"));
 }
