@@ -9,14 +9,24 @@ pub struct Case {
     pub spec: NormSpec,
     pub shape: Vec<usize>,
     pub mode: Mode,
+    /// Of group norm.
+    groups: Option<usize>,
 }
 
 /// All of them, those of the goals first.
 pub fn all() -> Vec<Case> {
-    let case = |name, spec: NormSpec, shape: &[usize]| Case { name, spec, shape: shape.to_vec(), mode: Mode::Training };
+    let case = |name, spec: NormSpec, shape: &[usize]| {
+        let (shape, mode, groups) = (shape.to_vec(), Mode::Training, None);
+        Case { name, spec, shape, mode, groups }
+    };
     let layer = |name, shape: &[usize]| case(name, LayerNorm::new(&shape[shape.len() - 1..]).into(), shape);
     let rms = |name, shape: &[usize]| case(name, RmsNorm::new(&shape[shape.len() - 1..]).into(), shape);
-    let group = |name, shape: &[usize]| case(name, GroupNorm::new(32, shape[1]).into(), shape);
+    let groups_of = |name, groups, shape: &[usize]| Case {
+        groups: Some(groups),
+        ..case(name, GroupNorm::new(groups, shape[1]).into(), shape)
+    };
+    let group = |name, shape: &[usize]| groups_of(name, 32, shape);
+    let bare = |name, shape: &[usize]| case(name, LayerNorm::new(&shape[1..]).affine(false).into(), shape);
     let instance = |name, shape: &[usize]| case(name, InstanceNorm::new(shape[1]).affine(true).into(), shape);
     let batch = |name, shape: &[usize]| case(name, BatchNorm::new(shape[1]).into(), shape);
     let switchable = |name, shape: &[usize]| case(name, SwitchableNorm::new(shape[1]).into(), shape);
@@ -51,6 +61,11 @@ pub fn all() -> Vec<Case> {
         instance("Style InstanceNorm", &[1, 128, 128, 128]),
         switchable("ResNet-50 SwitchableNorm", &[32, 64, 56, 56]),
         switchable("ResNet-50 SwitchableNorm", &[32, 512, 7, 7]),
+        layer("LayerNorm, tiny rows", &[65_537, 2]),
+        bare("LayerNorm, tiny rows", &[32_769, 8]),
+        groups_of("GroupNorm(4), tiny rows", 4, &[16_384, 8, 4]),
+        instance("InstanceNorm, tiny rows", &[8192, 4, 16]),
+        switchable("SwitchableNorm, tiny rows", &[65_537, 4, 1]),
     ]
 }
 
@@ -78,7 +93,7 @@ impl Case {
         let trailing = matches!(self.spec, NormSpec::Layer(_) | NormSpec::Rms(_));
         json!({
             "id": self.id(), "name": self.name, "norm": self.norm(), "shape": self.shape,
-            "groups": matches!(self.spec, NormSpec::Group(_)).then_some(32),
+            "groups": self.groups,
             "normalized": trailing.then(|| &self.shape[self.shape.len() - 1..]),
             "training": self.mode == Mode::Training,
         })

@@ -14,6 +14,10 @@ fn position_of(b: Builtins) -> u32 {
     return b.index;
 }
 
+fn exchange(own: Shared, lane: u32, count: u32) -> Shared {
+    return own;
+}
+
 fn reduce(own: Shared, lane: u32) -> Shared {
     return own;
 }

@@ -88,7 +88,7 @@ impl Kernel {
         all.extend(elements.iter().filter(|element| !element.writes()).map(alone));
         for &element in elements.iter().filter(|element| element.writes()) {
             let quads = [Parameters::WeightQuads].into_iter().filter(|_| element.width >= 4);
-            for team in [Team::Workgroup, Team::Subgroup] {
+            for team in Team::ALL {
                 let weights = if element.width >= 4 { Parameters::WeightQuads } else { Parameters::Weight };
                 for &units in team.units() {
                     let row = |parameters, keep| Kernel::BackwardRow { team, element, units, parameters, keep };

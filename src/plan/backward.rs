@@ -125,7 +125,8 @@ impl Planner<'_> {
     /// Batch norm seen as columns.
     fn backward_columns(&self, element: Element) -> Result<Plan> {
         let geometry = self.geometry;
-        let (channel, sample) = (geometry.spatial, geometry.channels * geometry.spatial);
+        let (channels, channel) = (geometry.channels, geometry.spatial);
+        let sample = channels * channel;
         let parameters = self.parameters(false);
         let mut scratch = Scratch::default();
         let mut steps = vec![];
@@ -137,14 +138,18 @@ impl Planner<'_> {
             steps.extend(sums);
             let walk = Walk { first: 0, stride: channel, run: channel, run_stride: sample, units: channel * chunks };
             let sets = (!self.running()).then(|| parameters.without_bias());
-            steps.push(self.combine_sums(sets, parameters, walk, (walk, geometry.channels), 1)?);
+            steps.push(self.combine_sums(sets, parameters, walk, (walk, channels), 1)?);
             scratch.sums = (sample * chunks) as u64;
             scratch.coefficients = geometry.rows as u64;
         }
         if !steps.iter().any(|step| writes_dx(step.kernel)) {
             let (running, parameters) = (self.running(), parameters.without_bias());
             let apply = Kernel::BackwardApplyColumns { element, parameters, running };
-            steps.extend(self.column_steps(apply, element, &[self.accumulate()])?.0);
+            steps.extend(if element.writes() {
+                self.column_steps(apply, element, &[self.accumulate()])?.0
+            } else {
+                self.backward_apply(self.instances(), (1, channels), running)?
+            });
         }
         Ok(Plan { why: self.reason(&steps, "columns"), steps, scratch })
     }
@@ -182,12 +187,12 @@ impl Planner<'_> {
         sets: Option<Parameters>,
         parameters: Parameters,
         of_set: Walk,
-        (of_channel, channels): (Walk, usize),
+        of_channels: (Walk, usize),
         sum_parts: usize,
     ) -> Result<Step> {
         let geometry = self.geometry;
         let rows = if sets.is_some() { geometry.rows } else { 0 };
-        let channels = if parameters == Parameters::None { 0 } else { channels };
+        let (of_channel, channels) = if parameters == Parameters::None { (Walk::NOWHERE, 0) } else { of_channels };
         let parameter = geometry.parameter;
         let params = Params {
             rows: index(rows, "rows")?,

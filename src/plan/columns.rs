@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::fit::{Rows, index};
-use super::planner::{BUSY_GPU, BUSY_SOFTWARE, Planner};
+use super::planner::{BUSY_GPU, BUSY_SOFTWARE, Planner, forward_apply};
 use super::{MAX_ITERATIONS, MOMENTS_BYTES, Plan, SUM_BYTES, Scratch, Step};
 use crate::error::Result;
 use crate::kernel::{Element, Kernel, Params, RowsFrom, StatisticsFrom, Team};
@@ -21,13 +21,14 @@ const READ_BYTES: usize = 64 << 10;
 const WRITTEN_BYTES: usize = 32 << 10;
 
 impl Planner<'_> {
-    /// How columns would be loaded, where the norm is better seen as columns.
+    /// How columns would be loaded, where the norm is better seen as columns. An odd number of 16-bit ones is only read so.
     pub(super) fn columns(&self) -> Option<Element> {
         let geometry = self.geometry;
         let suits = matches!(self.spec, NormSpec::Batch(_))
             && geometry.spatial < COLUMN_SPATIAL
             && matches!(self.strategy.team, None | Some(Team::Invocation));
-        if suits { self.widest(geometry.channels * geometry.spatial) } else { None }
+        let single = Element { dtype: self.dtype, width: 1 };
+        suits.then(|| self.widest(geometry.channels * geometry.spatial).unwrap_or(single))
     }
 
     pub(super) fn split_columns(&self, element: Element, why: String) -> Result<Plan> {
@@ -43,6 +44,9 @@ impl Planner<'_> {
     }
 
     pub(super) fn apply_columns(&self, element: Element, from: StatisticsFrom) -> Result<Vec<Step>> {
+        if !element.writes() {
+            return self.apply(self.instances(), (1, self.geometry.channels), &[], forward_apply(from));
+        }
         let parameters = self.parameters(false);
         Ok(self.column_steps(Kernel::ForwardApplyColumns { element, parameters, from }, element, &[])?.0)
     }

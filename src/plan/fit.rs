@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::planner::{BUSY_SOFTWARE, Planner};
-use super::{MAX_ITERATIONS, Step};
+use super::planner::{BUSY_GPU, BUSY_SOFTWARE, Planner};
+use super::{MAX_ITERATIONS, Step, Strategy};
 use crate::error::{Error, Result};
 use crate::geometry::{ParameterIndex, Source};
 use crate::kernel::{Element, Kernel, Parameters, Params, Team};
@@ -11,6 +11,9 @@ use crate::spec::{Momentum, NormSpec, Variance};
 
 /// A tensor is bound in at most this many slices; with real bindings, of 128 MiB and more, no buffer has as many.
 const MAX_SLICES: usize = 1024;
+/// Units of a row that one invocation sums as fast as a team would.
+const SHORT_ROW: usize = 16;
+
 /// Rows that lie one after the other, as a step sees them.
 #[derive(Clone, Copy)]
 pub(super) struct Rows {
@@ -95,6 +98,13 @@ impl Planner<'_> {
     /// Units that each lane of a team holds of a row: two while that takes no more lanes than a subgroup has, or than a
     /// workgroup is worth.
     pub(super) fn units_per_lane(&self, team: Team, units: usize) -> u32 {
+        if team == Team::Invocation {
+            return match units {
+                ..=2 => 2,
+                9..=16 => 16,
+                _ => 8,
+            };
+        }
         let few = self.caps.subgroup.filter(|_| team == Team::Subgroup).unwrap_or(64);
         let few = self.strategy.lanes.unwrap_or(few) as usize;
         if units <= 2 * few { 2 } else { 8 }
@@ -129,6 +139,15 @@ impl Planner<'_> {
             _ if inner.is_multiple_of(element.width as usize) => PER_UNIT,
             _ if inner == 1 => PER_ELEMENT,
             _ => MIXED,
+        }
+    }
+
+    /// Loop iterations to find the weights of a unit.
+    pub(super) fn looked_up(&self, rows: Rows, element: Element) -> usize {
+        match self.affine(rows, element) {
+            MIXED => element.width as usize,
+            PER_ELEMENT if !self.quads(rows, element) => element.width as usize,
+            _ => 0,
         }
     }
 
@@ -220,7 +239,15 @@ impl Planner<'_> {
         self.size(team, self.strategy.lanes.map_or(lanes, |lanes| lanes.clamp(1, 1 << 16) as usize))
     }
 
-    /// Who sums a row of `units` where nothing is forced. Barriers are what costs a software adapter.
+    /// Who sums a row of so many units: a few are not worth a workgroup.
+    pub(super) fn row_team(&self, units: usize) -> Team {
+        match self.team() {
+            Team::Workgroup if units <= SHORT_ROW && self.strategy == Strategy::default() => Team::Invocation,
+            team => team,
+        }
+    }
+
+    /// Who sums where nothing is forced. Barriers are what costs a software adapter.
     pub(super) fn team(&self) -> Team {
         self.strategy.team.unwrap_or(match self.caps.subgroup {
             _ if self.caps.software => Team::Invocation,
@@ -248,8 +275,22 @@ impl Planner<'_> {
         parts: usize,
     ) -> (Team, Size, [(&'static str, u32); 2]) {
         let most = kinds.iter().filter(|(count, _)| *count > 0).map(|&(_, entries)| entries).max().unwrap_or(0);
-        let (team, size) = self.gather_team(most, parts);
-        let alone = |(_, entries): (usize, usize)| u32::from(4 * entries <= size.lanes as usize);
+        let (team, size) = match (self.gather_team(most, parts), self.caps.subgroup) {
+            // Teams without barriers, which every item would pay for.
+            ((Team::Workgroup, _), Some(lanes))
+                if self.caps.software
+                    && self.strategy.team.is_none()
+                    && most.div_ceil(lanes as usize) * (1 + parts) < MAX_ITERATIONS as usize / 2 =>
+            {
+                (Team::Subgroup, self.size(Team::Subgroup, lanes as usize))
+            }
+            (chosen, _) => chosen,
+        };
+        let busy = if self.caps.software { BUSY_SOFTWARE } else { 32 * BUSY_GPU };
+        let alone = |(count, entries): (usize, usize)| {
+            let many = count >= busy && entries * (1 + parts) < MAX_ITERATIONS as usize / 4;
+            u32::from(many || 4 * entries <= size.lanes as usize)
+        };
         (team, size, [("FIRST_ALONE", alone(kinds[0])), ("SECOND_ALONE", alone(kinds[1]))])
     }
 

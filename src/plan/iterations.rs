@@ -12,8 +12,8 @@ impl Step {
         let width = self.kernel.element().map_or(1, |element| u64::from(element.width));
         let reduce = self.reduce();
         // Of an instance's partial moments and sums.
-        let parts = u64::from(params.parts).max(1);
-        let sum_parts = u64::from(params.sum_parts).max(1);
+        let parts = if self.is("ONE_PART") { 0 } else { u64::from(params.parts).max(1) };
+        let sum_parts = if self.is("ONE_SUM") { 0 } else { u64::from(params.sum_parts).max(1) };
         match self.kernel {
             Kernel::ForwardRow { units, parameters, .. } => {
                 let written = if self.is("HELD") { u64::from(units) } else { per_lane(params.units) };

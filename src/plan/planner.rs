@@ -83,27 +83,30 @@ impl Planner<'_> {
         if geometry.runs > 1 && self.tensor_bytes() > self.binding_limit() {
             return Err("the tensor exceeds a binding and its rows are scattered".into());
         }
-        let forced = self.strategy.route == Some(Route::Fused);
-        let fits = |team: Team, tile: usize| forced && self.strategy.team == Some(team) || units <= tile;
-        let team = self.team();
-        let (tile, held) = match team {
-            Team::Workgroup | Team::Subgroup => {
-                (8 * self.largest_workgroup() as usize, self.units_per_lane(team, units))
-            }
+        let team = self.row_team(units);
+        let forced = self.strategy.route == Some(Route::Fused) && self.strategy.team == Some(team);
+        let most = match team {
+            Team::Workgroup | Team::Subgroup if forced => usize::MAX,
+            Team::Workgroup | Team::Subgroup => 8 * self.largest_workgroup() as usize,
             // Rows longer than its registers are read again from the cache; too few of them would leave cores idle, which
             // does not matter where all of it takes less than two more dispatches would.
             Team::Invocation => {
                 let few = geometry.rows * units <= FEW_UNITS;
                 let alone = units <= 64 || geometry.rows >= BUSY_SOFTWARE / 4 || few;
-                let held = match units {
-                    ..=2 => 2,
-                    9..=16 => 16,
-                    _ => 8,
-                };
-                (if alone { 2048 } else { 0 }, held)
+                // A unit is read in tiles by three loops, and written with a weight and a bias.
+                let iterations = 5 + 2 * self.looked_up(self.rows(), element);
+                let most = MAX_ITERATIONS as usize * 3 / 4 / iterations;
+                if forced {
+                    most
+                } else if alone {
+                    most.min(2048)
+                } else {
+                    0
+                }
             }
         };
-        if fits(team, tile) {
+        let held = self.units_per_lane(team, units);
+        if units <= most {
             Ok((team, held, element))
         } else {
             Err(format!("{} rows of {units} units are too long or too few for one team each", geometry.rows))
@@ -119,7 +122,7 @@ impl Planner<'_> {
             Pass::Forward { saves: true } => Save::Statistics,
             _ => Save::Nothing,
         };
-        let rows = Rows { count: geometry.rows, len: geometry.row_len, parameter: geometry.parameter };
+        let rows = self.rows();
         let kernel = Kernel::ForwardRow {
             team,
             element,
@@ -177,10 +180,15 @@ impl Planner<'_> {
 
     /// The contiguous pieces that all split norms can be summed by: instances of batch norm, else its rows.
     pub(super) fn instances(&self) -> Rows {
-        let geometry = self.geometry;
         if matches!(self.spec, NormSpec::Batch(_)) {
             return self.planes();
         }
+        self.rows()
+    }
+
+    /// What the statistics are of, scattered or not.
+    pub(super) fn rows(&self) -> Rows {
+        let geometry = self.geometry;
         Rows { count: geometry.rows, len: geometry.row_len, parameter: geometry.parameter }
     }
 
@@ -240,8 +248,8 @@ impl Planner<'_> {
     ) -> Result<(Vec<Step>, usize)> {
         let element = self.widest(rows.len).unwrap_or(Element { dtype: self.dtype, width: 1 });
         let units = rows.len / element.width as usize;
-        let team = if units <= 8 && self.strategy.team.is_none() { Team::Invocation } else { self.team() };
-        let held: u32 = if units <= 2 { 2 } else { 8 };
+        let team = self.row_team(units);
+        let held = self.units_per_lane(team, units);
         // Enough teams to keep the adapter busy, none with more tiles than the loop limit allows.
         let busy = if self.caps.software { BUSY_SOFTWARE } else { BUSY_GPU };
         let wanted = busy.div_ceil(rows.count);
@@ -302,7 +310,8 @@ impl Planner<'_> {
         let geometry = self.geometry;
         let (team, size) = self.gather_team(geometry.samples, parts);
         let params = Params { rows: index(geometry.channels, "channels")?, ..self.instance_params(parts)? };
-        self.sized_step(Kernel::ForwardInstances { team }, params, vec![], 0..0, size)
+        let constants = vec![("ONE_PART", u32::from(parts == 1))];
+        self.sized_step(Kernel::ForwardInstances { team }, params, constants, 0..0, size)
     }
 
     // ---- apply

@@ -24,8 +24,10 @@ impl Planner<'_> {
         };
         let axes = geometry.samples + if norm.batch { geometry.channels } else { 0 };
         let kinds = [(geometry.samples, geometry.channels), (axes - geometry.samples, geometry.samples)];
-        let (team, size, alone) = self.items_team(kinds, parts);
+        let (team, size, alone) = self.items_team(kinds, merged(parts));
+        let one_part = ("ONE_PART", u32::from(parts == 1));
         let mut constants = vec![
+            one_part,
             ("INSTANCE", u32::from(norm.instance)),
             ("BATCH", u32::from(norm.batch)),
             ("SOFTMAX", u32::from(norm.weighting == Weighting::Softmax)),
@@ -37,7 +39,7 @@ impl Planner<'_> {
         }
         let params = Params { rows: index(axes, "samples and channels")?, ..self.instance_params(parts)? };
         steps.push(self.sized_step(Kernel::ForwardAxes { team, settle }, params, constants, 0..0, size)?);
-        let mixed = [("BATCH", u32::from(norm.batch))];
+        let mixed = [("BATCH", u32::from(norm.batch)), one_part];
         let apply = self.apply(rows, (1, geometry.rows), &mixed, forward_apply(StatisticsFrom::Mixed))?;
         steps.extend(apply.into_iter().map(|mut step| {
             step.params.parts = params.parts;
@@ -58,7 +60,10 @@ impl Planner<'_> {
         let geometry = self.geometry;
         let rows = self.instances();
         let batch = ("BATCH", u32::from(norm.batch));
-        let (mut steps, sum_parts) = self.sums(rows, StatisticsFrom::Mixed, false, (1, geometry.rows), &[batch])?;
+        let one_part = ("ONE_PART", u32::from(parts == 1));
+        let mixed = [batch, one_part];
+        let (mut steps, sum_parts) = self.sums(rows, StatisticsFrom::Mixed, false, (1, geometry.rows), &mixed)?;
+        let one_sum = ("ONE_SUM", u32::from(sum_parts == 1));
         for step in &mut steps {
             step.params.parts = index(parts, "partial statistics")?;
         }
@@ -71,16 +76,18 @@ impl Planner<'_> {
 
         let axes = Params { rows: index(geometry.samples + geometry.channels, "samples and channels")?, ..shared };
         let kinds = [(geometry.samples, geometry.channels), (geometry.channels, geometry.samples)];
-        let (team, size, alone) = self.items_team(kinds, 2 * (parts + sum_parts));
+        let (team, size, alone) = self.items_team(kinds, 2 * (merged(parts) + merged(sum_parts)));
         let softmax = ("SOFTMAX", u32::from(norm.weighting == Weighting::Softmax));
-        let mut constants = [&[batch, softmax], &alone[..]].concat();
+        let mut constants = [&[batch, one_part, one_sum, softmax], &alone[..]].concat();
         constants.extend(self.accumulates(parameters));
         steps.push(self.sized_step(Kernel::BackwardAxes { team, parameters }, axes, constants, 0..0, size)?);
 
         let mix = Params { rows: index(geometry.rows, "instances")?, ..shared };
-        let (team, size) = self.gather_team(geometry.samples, 1);
+        let (team, size, _) = self.items_team([(geometry.rows, 1), (1, geometry.samples)], 0);
         let constants = vec![
             batch,
+            one_part,
+            one_sum,
             ("INSTANCE", u32::from(norm.instance)),
             softmax,
             ("BATCH_FROM_INPUT", u32::from(geometry.source == Source::Input)),
@@ -101,4 +108,9 @@ impl Planner<'_> {
         let why = "sums of instances give those of samples and channels: dy and x are read once for all".into();
         Ok(Plan { steps, scratch, why })
     }
+}
+
+/// Of so many parts, those that a loop merges.
+fn merged(parts: usize) -> usize {
+    if parts == 1 { 0 } else { parts }
 }

@@ -2,6 +2,7 @@
 //! the tails of rows, tensors and dispatches included, and no invocation loops more often than its step says.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 
 use gpunorm::caps::Caps;
 use gpunorm::geometry::Geometry;
@@ -34,15 +35,11 @@ fn bound(plan: &Plan, step: &Step, spec: &NormSpec, binding: Binding) -> u64 {
     }
 }
 
-/// Which of so many workgroups: all of few, else the first ones, the last ones and some between.
-fn chosen(count: u32) -> Vec<u32> {
-    if count <= 48 {
-        return (0..count).collect();
-    }
-    let between = (1..16).map(|part| u64::from(count) * part / 16).map(|number| number as u32);
-    let mut chosen: Vec<u32> = (0..8).chain(between).chain(count - 8..count).collect();
-    chosen.dedup();
-    chosen
+/// Which of so many workgroups: the first ones, the last ones and some between, `few` each; all where they are not more.
+fn chosen(count: u32, few: u32) -> Vec<u32> {
+    let between = (1..few).map(|part| (u64::from(count) * u64::from(part) / u64::from(few)) as u32);
+    let ends = (0..few.min(count)).chain(count.saturating_sub(few)..count);
+    ends.chain(between).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 /// Runs the invocations of `step` that [`chosen`] says; what is addressed beyond its bindings, and loops beyond its count.
@@ -56,7 +53,7 @@ fn faults(plan: &Plan, step: &Step, spec: &NormSpec, form: Subgroups) -> Vec<Str
         .collect();
     let mut faults = vec![];
     let [x, y] = step.workgroups;
-    for number in chosen(x * y) {
+    for number in chosen(x * y, 16) {
         for index in 0..step.constant("WORKGROUP").unwrap() {
             let mut beyond = None;
             let mut visit = |access: Access| {
@@ -123,6 +120,65 @@ fn check(spec: &NormSpec, mode: Mode, shape: &[usize], dtype: DType, caps: &Caps
         }
     }
     steps
+}
+
+/// Invocations of a step, and the loop iterations of all of them, from a few of them.
+fn work(step: &Step) -> (u64, u64) {
+    let shader = SHADERS.with_borrow_mut(|shaders| shaders.of(step));
+    let [x, y] = step.workgroups;
+    let workgroup = step.constant("WORKGROUP").unwrap();
+    let chosen = chosen(x * y, 4);
+    // Each stands for those up to the next one.
+    let ends = chosen.iter().skip(1).copied().chain([x * y]);
+    let iterations = chosen.iter().zip(ends).map(|(&number, end)| {
+        let run = |index| shader.run([number % x, number / x], index, Subgroups::Whole, &mut |_| {});
+        let between = workgroup.div_ceil(16);
+        let iterations: u64 = (0..workgroup).step_by(between as usize).map(run).sum();
+        u64::from(end - number) * u64::from(between) * iterations
+    });
+    (u64::from(x) * u64::from(y) * u64::from(workgroup), iterations.sum())
+}
+
+/// However many rows there are: a pass launches a few lanes for each unit of its tensor and a workgroup for each channel,
+/// and all of them together loop about once for each element. (Work that grows with the square of the rows took minutes.)
+#[test]
+fn work_grows_with_the_tensor() {
+    let mut random = Random::new(17);
+    let mut pick = |count: usize| (random.uniform() * count as f64) as usize;
+    let mut steps = 0;
+    for case in 0..30 {
+        let samples = [40, 3000, 70_000][case % 3] + pick(100);
+        let shape = [samples, 1 + pick(9), 1 + pick(6), 1 + pick(9)];
+        let shape = &shape[..2 + pick(3)];
+        let mut specs = data::channel_specs(shape[1]);
+        specs.extend((1..shape.len()).flat_map(|axis| data::trailing_specs(shape, axis)));
+        let spec = &specs[pick(specs.len())];
+        let mode = [Mode::Training, Mode::Evaluation][pick(2)];
+        let dtype = [DType::F32, DType::F16, DType::BF16][pick(3)];
+        let Ok(geometry) = Geometry::new(spec, mode, shape) else { continue };
+        for caps in [0, 1, 3, 4].map(|index| zoo()[index]) {
+            for plan in plans(spec, &geometry, dtype, &caps, Strategy::default()) {
+                for step in &plan.steps {
+                    let (lanes, iterations) = work(step);
+                    let width = step.kernel.element().map_or(1, |element| u64::from(element.width));
+                    let units = geometry.len() as u64 / width + 1;
+                    let channels =
+                        1024 * (geometry.channels.max(data::state(spec).weight.map_or(0, |w| w.len())) as u64 + 1);
+                    let place = || {
+                        format!(
+                            "{spec:?} {mode:?} {shape:?} {dtype} {caps:?}
+{plan}{step:?}"
+                        )
+                    };
+                    assert!(lanes <= 8 * units + channels, "{lanes} lanes for {units} units: {}", place());
+                    let most = 64 * width * (units + channels);
+                    assert!(iterations <= most, "{iterations} iterations, {most} at most: {}", place());
+                    steps += 1;
+                }
+            }
+        }
+    }
+    assert!(steps > 200, "only {steps} steps");
 }
 
 /// Random layers, shapes, types, devices and strategies.

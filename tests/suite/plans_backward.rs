@@ -296,7 +296,7 @@ fn backward_plans_exist_where_they_should() {
 /// Tensors of several bindings, by limits alone: what can go forward can come back.
 #[test]
 fn large_tensors_have_plans_both_ways() {
-    let cases: [(NormSpec, DType, &[usize]); 18] = [
+    let cases: [(NormSpec, DType, &[usize]); 24] = [
         (LayerNorm::new([4096]).into(), DType::F32, &[65_536, 4096]),
         (LayerNorm::new([1001]).into(), DType::BF16, &[400_000, 1001]),
         (RmsNorm::new([16_384]).into(), DType::F16, &[32_768, 16_384]),
@@ -316,6 +316,14 @@ fn large_tensors_have_plans_both_ways() {
         (RmsNorm::new([1_000_001]).into(), DType::F16, &[80, 1_000_001]),
         (SwitchableNorm::new(3).into(), DType::F16, &[1, 3, 255, 255]),
         (SwitchableNorm::new(2).into(), DType::BF16, &[1, 2, 257, 9]),
+        (SwitchableNorm::new(4).into(), DType::F16, &[1, 4, 3001]),
+        // Loops that grow with what a unit gathers.
+        (LayerNorm::new([8192]).into(), DType::F16, &[3, 8192]),
+        (RmsNorm::new([2046]).into(), DType::BF16, &[512, 2046]),
+        (GroupNorm::new(1, 334).into(), DType::F16, &[512, 334, 7, 7]),
+        // An odd number of 16-bit columns.
+        (BatchNorm::new(10_001).into(), DType::F16, &[1001, 10_001]),
+        (BatchNorm::new(7).into(), DType::BF16, &[1, 7, 1031, 7]),
     ];
     for caps in &zoo()[..6] {
         for (spec, dtype, shape) in &cases {

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::kernel::{Element, Keep, Kernel, Parameters, Params, RowsFrom, StatisticsFrom, Team};
 use crate::plan::fit::{Rows, Size, index};
 use crate::plan::planner::{BUSY_GPU, Planner};
-use crate::plan::{Pass, Plan, Route, SUM_BYTES, Scratch, Step};
+use crate::plan::{MAX_ITERATIONS, Pass, Plan, Route, SUM_BYTES, Scratch, Step};
 use crate::spec::NormSpec;
 
 /// Lanes that keep a GPU's memory busy, each with a row's part of x and dy on its way.
@@ -42,8 +42,7 @@ impl Planner<'_> {
         let geometry = self.geometry;
         let sums_rows = !self.running() && !matches!(self.spec, NormSpec::Switchable(_));
         let bound = geometry.runs == 1 || self.tensor_bytes() <= self.binding_limit();
-        let team = self.team();
-        if !sums_rows || !bound || team == Team::Invocation || self.strategy.route == Some(Route::Split) {
+        if !sums_rows || !bound || self.strategy.route == Some(Route::Split) {
             return None;
         }
         let channels = geometry.parameter.step;
@@ -51,6 +50,11 @@ impl Planner<'_> {
         let run = if by_channel { geometry.spatial } else { geometry.row_len / geometry.runs };
         let element = self.widest(run)?;
         let row_units = geometry.row_len / element.width as usize;
+        let team = self.row_team(row_units);
+        // A software adapter's invocations sum the columns of several rows faster in blocks.
+        if team == Team::Invocation && self.caps.software && geometry.parameter.inner == 1 && self.spec.has_weight() {
+            return None;
+        }
         let units = self.units_per_lane(team, row_units);
         let side_by_side =
             by_channel.then(|| self.held_channels(team, geometry.spatial / element.width as usize, units));
@@ -77,7 +81,7 @@ impl Planner<'_> {
 
     pub(super) fn backward_in_registers(&self, held: Held) -> Result<Plan> {
         let geometry = self.geometry;
-        let rows = Rows { count: geometry.rows, len: geometry.row_len, parameter: geometry.parameter };
+        let rows = self.rows();
         let parameters = self.parameters(false);
         let keep = match self.spec {
             _ if parameters == Parameters::None => Keep::Nothing,
@@ -148,28 +152,28 @@ impl Planner<'_> {
     pub(super) fn backward_weighted_rows(&self) -> Result<Plan> {
         let rows = self.instances();
         let Some(element) = self.widest(rows.len) else { return self.backward_shared_words(rows) };
-        let weights = self.parameters(self.quads(rows, element)).without_bias();
-        let mut scratch = Scratch::default();
+        let parameters = self.parameters(self.quads(rows, element)).without_bias();
         let units = rows.len / element.width as usize;
-        let (mut steps, why) = if self.blocks_of_rows(units) {
-            (vec![], "blocks of rows with their sums of columns, combine")
-        } else {
-            let (mut steps, segments) = self.sums(rows, StatisticsFrom::Stored, true, (1, rows.count), &[])?;
-            let weighted = Some(Parameters::None);
-            let of_set = Walk::contiguous(segments);
-            steps.push(self.combine_sums(weighted, Parameters::None, of_set, (Walk::NOWHERE, 0), segments)?);
-            scratch.coefficients = rows.count as u64;
-            scratch.sums = (rows.count * segments) as u64;
-            (steps, "sums of rows, combine, dx and sums of columns, combine")
-        };
-        let from = if steps.is_empty() { RowsFrom::Own } else { RowsFrom::Stored };
         // Few rows at once where they are long: an invocation has to loop over all of them.
-        let units = if units > 512 { Kernel::ROWS[0] } else { Kernel::ROWS[1] };
-        let kernel = Kernel::BackwardRows { element, units, parameters: weights, rows: from };
-        let (blocks, kept) = self.row_blocks(rows, kernel, element, 0, (None, Walk::NOWHERE, 1))?;
+        let held = if units > 512 { Kernel::ROWS[0] } else { Kernel::ROWS[1] };
+        let kernel = |from| Kernel::BackwardRows { element, units: held, parameters, rows: from };
+        if self.blocks_of_rows(units) {
+            let (steps, sums) = self.row_blocks(rows, kernel(RowsFrom::Own), element, 0, (None, Walk::NOWHERE, 1))?;
+            if steps.iter().all(|step| step.iterations() <= u64::from(MAX_ITERATIONS)) {
+                let why = "blocks of rows with their sums of columns, combine".into();
+                return Ok(Plan { steps, scratch: Scratch { sums: sums as u64, ..Scratch::default() }, why });
+            }
+        }
+        let (mut steps, segments) = self.sums(rows, StatisticsFrom::Stored, true, (1, rows.count), &[])?;
+        let weighted = Some(Parameters::None);
+        let of_set = Walk::contiguous(segments);
+        steps.push(self.combine_sums(weighted, Parameters::None, of_set, (Walk::NOWHERE, 0), segments)?);
+        let stored = kernel(RowsFrom::Stored);
+        let (blocks, kept) = self.row_blocks(rows, stored, element, 0, (None, Walk::NOWHERE, 1))?;
         steps.extend(blocks);
-        scratch.sums = scratch.sums.max(kept as u64);
-        Ok(Plan { steps, scratch, why: why.into() })
+        let sums = kept.max(rows.count * segments) as u64;
+        let scratch = Scratch { sums, coefficients: rows.count as u64, ..Scratch::default() };
+        Ok(Plan { steps, scratch, why: "sums of rows, combine, dx and sums of columns, combine".into() })
     }
 
     /// Whether blocks of whole rows are small enough to be read twice from a cache: a block is one invocation's.
