@@ -1,4 +1,5 @@
 mod adapters;
+mod aliasing;
 mod backward;
 mod baseline;
 mod compare;
@@ -11,6 +12,7 @@ mod forward;
 mod host;
 mod hostile;
 mod layering;
+mod memory;
 mod numbers;
 mod plans;
 mod plans_backward;
