@@ -32,10 +32,11 @@ impl Purpose {
     );
     const READBACK: Purpose =
         Purpose::new("gpunorm readback", "reading back", BufferUsages::COPY_DST.union(BufferUsages::MAP_READ));
-    const UNIFORM: Purpose = Purpose::new("gpunorm params", "making a uniform", BufferUsages::UNIFORM);
-    const SCRATCH: Purpose = Purpose::new("gpunorm scratch", "making scratch", BufferUsages::STORAGE);
+    const UNIFORM: Purpose = Purpose::new("gpunorm params", "making a pass's uniforms", BufferUsages::UNIFORM);
+    const SCRATCH: Purpose = Purpose::new("gpunorm scratch", "making a pass's scratch", BufferUsages::STORAGE);
     /// From which copies are made.
-    pub const STAGING: Purpose = Purpose::new("gpunorm staging", "staging arrays", BufferUsages::COPY_SRC);
+    pub const STAGING: Purpose =
+        Purpose::new("gpunorm staging", "staging arrays", BufferUsages::COPY_SRC.union(BufferUsages::MAP_WRITE));
     /// Where timestamps go.
     pub const PROFILE: Purpose =
         Purpose::new("gpunorm profile", "profiling", BufferUsages::QUERY_RESOLVE.union(BufferUsages::COPY_SRC));
