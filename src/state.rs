@@ -16,7 +16,7 @@ use crate::tensor::Tensor;
 struct Entry {
     name: &'static str,
     binding: Binding,
-    /// What a new layer has in it; of the counter, 0.
+    /// What a new layer has in it; of the counter, 0, whose bits are f32's.
     initial: f32,
     /// Of the counter, the bits of u32.
     tensor: Tensor,
@@ -46,7 +46,6 @@ impl Entry {
     }
 
     fn initial(&self) -> Vec<u8> {
-        // A counter's zero is the bits of f32's.
         bytemuck::cast_slice(&vec![self.initial; self.len()]).to_vec()
     }
 }
@@ -54,6 +53,7 @@ impl Entry {
 impl State {
     /// torch's initial values.
     pub fn new(gpu: &Gpu, spec: &NormSpec) -> Result<State> {
+        gpu.alive("making a layer")?;
         let shape = spec.parameter_shape();
         let mut wanted = vec![];
         if spec.has_weight() {
@@ -86,14 +86,12 @@ impl State {
                     let needed = count.unwrap_or(u64::MAX);
                     return Err(Error::TooLarge { what: "a parameter", needed, unit: "bytes", limit });
                 }
-                let tensor = Tensor::uninitialized(gpu, &shape, DType::F32)?;
+                let tensor = Tensor::from_array(gpu, &ArrayD::from_elem(shape, initial))?;
                 // Whoever asks for it may record work with it at any time.
                 tensor.show();
                 Ok(Entry { name, binding, initial, tensor })
             })
             .collect::<Result<Vec<_>>>()?;
-        let initial: Vec<_> = entries.iter().map(|entry| (entry, entry.initial())).collect();
-        write(gpu, &initial, "making a layer")?;
         Ok(State { entries, lenient: matches!(spec, NormSpec::Switchable(_)) })
     }
 

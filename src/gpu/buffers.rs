@@ -103,7 +103,10 @@ impl Gpu {
             return Ok(buffer.clone());
         }
         let buffer = Arc::new(self.buffer(Purpose::SCRATCH, bytes, None)?);
-        lock(&self.inner.scratch).insert(binding, buffer.clone());
+        let mut scratch = lock(&self.inner.scratch);
+        if scratch.get(&binding).is_none_or(|kept| kept.size() < buffer.size()) {
+            scratch.insert(binding, buffer.clone());
+        }
         Ok(buffer)
     }
 
