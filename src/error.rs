@@ -54,10 +54,11 @@ pub enum Error {
     /// A tensor's element type is not the one that the call needs.
     #[error("{what}: expected {expected} elements, got {found}")]
     ElementType { what: &'static str, expected: DType, found: DType },
-    /// A tensor that the call writes is in the buffer of another of its tensors: wgpu cannot bind one buffer for writing and
-    /// for anything else, whatever the offsets.
+    /// A tensor that the call writes is in the buffer of another of its tensors: wgpu cannot bind one buffer for
+    /// writing and for anything else, whatever the offsets.
     #[error(
-        "the {what}, which is written, shares a buffer with the {with}, which wgpu cannot bind beside it; give one of them another buffer"
+        "the {what}, which is written, shares a buffer with the {with}, which wgpu cannot bind beside it; give one of \
+         them another buffer"
     )]
     Aliasing { what: &'static str, with: &'static str },
     /// A parameter or its gradient that the layer does not have.

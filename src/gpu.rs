@@ -33,8 +33,8 @@ struct Inner {
     pipelines: Arc<Pipelines>,
     /// Whoever has prepared a step with one of these holds it.
     uniforms: Mutex<HashMap<Vec<u8>, Arc<wgpu::Buffer>>>,
-    /// What steps hand to one another, held likewise. All forwards share it: the queue runs them one after the other, and
-    /// each writes before it reads.
+    /// What steps hand to one another, held likewise. All forwards share it: the queue runs them one after the other,
+    /// and each writes before it reads.
     scratch: Mutex<HashMap<Binding, Arc<wgpu::Buffer>>>,
     /// Why the device is gone, once it is; of the app's device only the app is told.
     lost: Option<Arc<OnceLock<String>>>,

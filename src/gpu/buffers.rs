@@ -45,8 +45,8 @@ impl Purpose {
 }
 
 impl Gpu {
-    /// A buffer of at least `bytes`, rounded up to whole 16-byte units, begun with `fill` if given. Where there is no memory
-    /// for it, what nobody uses is freed first, once the work in flight has let go of it.
+    /// A buffer of at least `bytes`, rounded up to whole 16-byte units, begun with `fill` if given. Where there is no
+    /// memory for it, what nobody uses is freed first, once the work in flight has let go of it.
     pub(crate) fn buffer(&self, purpose: Purpose, bytes: u64, fill: Option<&[u8]>) -> Result<wgpu::Buffer> {
         let size = buffer_size(bytes);
         let limit = self.caps().max_buffer;
@@ -148,8 +148,8 @@ impl Gpu {
         written.ok_or_else(|| self.lost(during))
     }
 
-    /// Frees what is kept for later and nobody uses: the buffers of tensors that are gone, and what passes hand from dispatch
-    /// to dispatch, unless a layer has such a pass ready for tensors that are still there.
+    /// Frees what is kept for later and nobody uses: the buffers of tensors that are gone, and what passes hand from
+    /// dispatch to dispatch, unless a layer has such a pass ready for tensors that are still there.
     #[doc(alias = "trim")]
     pub fn empty_cache(&self) {
         // Tensors first: passes over them are forgotten, and with those goes what they used.

@@ -8,8 +8,8 @@ use super::Gpu;
 use crate::error::{Error, Result};
 
 impl Gpu {
-    /// Calls wgpu and returns the error that it would otherwise raise as a panic; `during` is what the caller does. In a
-    /// browser errors come later, to the app's own handler.
+    /// Calls wgpu and returns the error that it would otherwise raise as a panic; `during` is what the caller does. In
+    /// a browser errors come later, to the app's own handler.
     pub(crate) fn checked<T>(&self, during: &'static str, what: impl FnOnce(&wgpu::Device) -> T) -> Result<T> {
         match self.scoped(what) {
             (value, None) => Ok(value),
@@ -58,8 +58,8 @@ impl Gpu {
         Error::DeviceLost { during, reason: reason.to_owned() }
     }
 
-    /// Waits for all that was submitted; says whether the device has done it. wgpu's poll panics where it learns by it that
-    /// the device is gone. Browsers poll by themselves.
+    /// Waits for all that was submitted; says whether the device has done it. wgpu's poll panics where it learns by it
+    /// that the device is gone. Browsers poll by themselves.
     pub(crate) fn wait(&self) -> bool {
         let poll = || self.device().poll(PollType::wait_indefinitely());
         catch_unwind(AssertUnwindSafe(poll)).is_ok_and(|polled| polled.is_ok())

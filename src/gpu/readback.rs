@@ -19,8 +19,8 @@ impl Part<'_> {
 }
 
 impl Gpu {
-    /// Submits `encoder` and gives `take` these buffers' first bytes as they are after it; `during` is what the caller does.
-    /// Waits for the device before the first await.
+    /// Submits `encoder` and gives `take` these buffers' first bytes as they are after it; `during` is what the caller
+    /// does. Waits for the device before the first await.
     pub(crate) async fn read<T>(
         &self,
         mut encoder: wgpu::CommandEncoder,

@@ -247,9 +247,9 @@ impl GpuNorm {
     ///
     /// # Errors
     /// [`Error::OtherLayer`], [`Error::OtherDevice`], [`Error::Shape`], [`Error::ElementType`], [`Error::NoGradient`],
-    /// [`Error::NoParameter`], [`Error::Aliasing`], [`Error::BufferUnusable`], and [`Error::BufferUsage`] for an empty input
-    /// whose gradients, which are then cleared, have buffers without `COPY_DST`. The device: [`Error::TooLarge`], [`Error::OutOfMemory`],
-    /// [`Error::DeviceLost`]. On an error nothing is recorded.
+    /// [`Error::NoParameter`], [`Error::Aliasing`], [`Error::BufferUnusable`], and [`Error::BufferUsage`] for an empty
+    /// input whose gradients, which are then cleared, have buffers without `COPY_DST`. The device: [`Error::TooLarge`],
+    /// [`Error::OutOfMemory`], [`Error::DeviceLost`]. On an error nothing is recorded.
     pub fn encode_backward(
         &self,
         encoder: &mut wgpu::CommandEncoder,

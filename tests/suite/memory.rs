@@ -31,8 +31,8 @@ impl Counted {
     }
 }
 
-/// Once everything is dropped and the cache is emptied, no buffer is left: nor scratch, nor uniforms, nor what a layer of
-/// which a saved forward is left had prepared.
+/// Once everything is dropped and the cache is emptied, no buffer is left: nor scratch, nor uniforms, nor what a layer
+/// of which a saved forward is left had prepared.
 #[test]
 fn nothing_is_kept_for_ever() {
     for (name, adapter) in devices::adapters() {

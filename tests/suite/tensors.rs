@@ -28,8 +28,8 @@ fn tensors_that_a_call_does_not_take() {
     }
 }
 
-const SHARED: &str = "the output, which is written, shares a buffer with the input, which wgpu cannot bind beside it; give one \
-     of them another buffer";
+const SHARED: &str = "the output, which is written, shares a buffer with the input, which wgpu cannot bind beside it; \
+                      give one of them another buffer";
 
 /// Parts of one buffer cannot be bound for reading and for writing at once, even where they do not overlap.
 #[test]
