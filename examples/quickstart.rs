@@ -199,7 +199,7 @@ fn wall_time(
     let start = Instant::now();
     queue.submit([encoder.finish()]);
     let waited = device.poll(wgpu::PollType::wait_indefinitely());
-    waited.map_err(|error| Error::DeviceLost { reason: error.to_string() })?;
+    waited.map_err(|error| Error::DeviceLost { during: "waiting for the device", reason: error.to_string() })?;
     Ok(start.elapsed())
 }
 

@@ -21,9 +21,9 @@ pub(crate) struct Resources<'a> {
     pub whole: &'a dyn Fn(Binding) -> Option<&'a Tensor>,
 }
 
-/// Compiles and binds all that `plan` needs.
-pub(crate) fn prepare(gpu: &Gpu, plan: &Plan, resources: &Resources) -> Result<Arc<[Ready]>> {
-    gpu.alive()?;
+/// Compiles and binds all that `plan` needs; `during` is what the caller does.
+pub(crate) fn prepare(gpu: &Gpu, plan: &Plan, resources: &Resources, during: &'static str) -> Result<Arc<[Ready]>> {
+    gpu.alive(during)?;
     // Once for all steps: another thread may grow it meanwhile.
     let used = |binding| plan.steps.iter().any(|step| step.kernel.bindings().iter().any(|used| used.0 == binding));
     let scratch = Scratch::BINDINGS
@@ -34,27 +34,23 @@ pub(crate) fn prepare(gpu: &Gpu, plan: &Plan, resources: &Resources) -> Result<A
     let ready = plan.steps.iter().map(|step| {
         let name = step.kernel.name();
         let pipeline = gpu.pipelines().get(gpu, step)?;
-        let bound = |binding: Binding| match scratch.iter().find(|(scratch, _)| *scratch == binding) {
-            Some((_, buffer)) => Ok((buffer.clone(), 0..plan.scratch.bytes(binding))),
-            None => buffer_for(gpu, step, resources, binding),
+        let uniform = gpu.uniform(&step.params)?;
+        let bound = |binding| match scratch.iter().find(|(scratch, _)| *scratch == binding) {
+            Some((_, buffer)) => Ok((&**buffer, 0..plan.scratch.bytes(binding))),
+            None if binding == Binding::Params => Ok((&*uniform, 0..uniform.size())),
+            None => tensor_for(step, resources, binding, during),
         };
-        let bound = step
-            .kernel
-            .bindings()
-            .into_iter()
-            .map(|(binding, _)| Ok((binding, bound(binding)?)))
-            .collect::<Result<Vec<_>>>()?;
-        let entries: Vec<_> = bound
-            .iter()
-            .map(|(binding, (buffer, range))| {
-                let size = wgpu::BufferSize::new(range.end - range.start);
-                let resource = BindingResource::Buffer(BufferBinding { buffer, offset: range.start, size });
-                BindGroupEntry { binding: *binding as u32, resource }
-            })
-            .collect();
+        let entry = |(binding, _)| {
+            let (buffer, range) = bound(binding)?;
+            let size = wgpu::BufferSize::new(range.end - range.start);
+            let resource = BindingResource::Buffer(BufferBinding { buffer, offset: range.start, size });
+            Ok(BindGroupEntry { binding: binding as u32, resource })
+        };
+        let entries = step.kernel.bindings().into_iter().map(entry).collect::<Result<Vec<_>>>()?;
         let descriptor = wgpu::BindGroupDescriptor { label: Some(name), layout: &pipeline.layout, entries: &entries };
-        let group = gpu.checked(|device| device.create_bind_group(&descriptor))?;
-        Ok(Ready { name, pipeline, group, workgroups: step.workgroups })
+        let group = gpu.checked(during, |device| device.create_bind_group(&descriptor))?;
+        let _held = scratch.iter().map(|(_, buffer)| buffer).chain([&uniform]).cloned().collect();
+        Ok(Ready { name, pipeline, group, workgroups: step.workgroups, _held })
     });
     ready.collect()
 }
@@ -73,22 +69,23 @@ pub(crate) fn record(encoder: &mut wgpu::CommandEncoder, ready: &[Ready], timest
     }
 }
 
-/// The buffer behind a binding that is not scratch, and which of its bytes a step binds.
-fn buffer_for(gpu: &Gpu, step: &Step, resources: &Resources, binding: Binding) -> Result<(wgpu::Buffer, Range<u64>)> {
-    if binding == Binding::Params {
-        let uniform = gpu.uniform(&step.params)?;
-        let range = 0..uniform.size();
-        return Ok((uniform, range));
-    }
+/// The buffer behind a binding of a tensor, and which of its bytes a step binds.
+fn tensor_for<'a>(
+    step: &Step,
+    resources: &Resources<'a>,
+    binding: Binding,
+    during: &'static str,
+) -> Result<(&'a wgpu::Buffer, Range<u64>)> {
     let sliced = resources.sliced.iter().find(|(sliced, _)| *sliced == binding);
     let (tensor, bytes) = match sliced {
         Some((_, tensor)) => (*tensor, step.bytes.clone()),
         None => {
-            let tensor = (resources.whole)(binding).ok_or_else(|| Error::Wgpu {
-                message: format!("{} binds {binding:?}, which this layer lacks", step.kernel.name()),
+            let tensor = (resources.whole)(binding).ok_or_else(|| {
+                let message = format!("{} binds {binding:?}, which this layer lacks", step.kernel.name());
+                Error::Wgpu { during, message }
             })?;
             (tensor, 0..tensor.bytes().next_multiple_of(4).max(4))
         }
     };
-    Ok((tensor.memory().buffer.clone(), tensor.offset() + bytes.start..tensor.offset() + bytes.end))
+    Ok((&tensor.memory().buffer, tensor.offset() + bytes.start..tensor.offset() + bytes.end))
 }

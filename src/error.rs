@@ -54,8 +54,12 @@ pub enum Error {
     /// A tensor's element type is not the one that the call needs.
     #[error("{what}: expected {expected} elements, got {found}")]
     ElementType { what: &'static str, expected: DType, found: DType },
-    /// An output is in the buffer of another tensor of the call, which wgpu cannot bind for reading and writing at once.
-    #[error("the {what} shares a buffer with the {with}; norms do not run in place, give them two buffers")]
+    /// A tensor that the call writes is in the buffer of another of its tensors: wgpu cannot bind one buffer for
+    /// writing and for anything else, whatever the offsets.
+    #[error(
+        "the {what}, which is written, shares a buffer with the {with}, which wgpu cannot bind beside it; give one of \
+         them another buffer"
+    )]
     Aliasing { what: &'static str, with: &'static str },
     /// A parameter or its gradient that the layer does not have.
     #[error("this layer has no {name}")]
@@ -92,15 +96,18 @@ pub enum Error {
     /// The adapter refused to open a device.
     #[error("the adapter refused a device: {reason}")]
     RequestDevice { reason: String },
-    /// The device is gone: reset, unplugged or destroyed.
-    #[error("the device was lost: {reason}")]
-    DeviceLost { reason: String },
-    /// The device, or of the oracle the machine, is out of memory.
-    #[error("out of memory for a buffer of {bytes} bytes")]
-    OutOfMemory { bytes: u64 },
+    /// The device is gone: reset, unplugged or destroyed. `during` is what noticed it.
+    #[error("the device was lost: {reason} (while {during})")]
+    DeviceLost { during: &'static str, reason: String },
+    /// The device, or of the oracle the machine, is out of memory; `bytes` are those of the buffer, if it was for one.
+    #[error("out of memory{} (while {during})", wanted(.bytes))]
+    OutOfMemory { during: &'static str, bytes: Option<u64> },
+    /// The app has destroyed a tensor's buffer, or has it mapped.
+    #[error("a buffer cannot be used: {reason} (while {during})")]
+    BufferUnusable { during: &'static str, reason: String },
     /// wgpu refused a call that this crate had checked: a defect of this crate or of the driver.
-    #[error("wgpu: {message}")]
-    Wgpu { message: String },
+    #[error("wgpu, while {during}: {message}")]
+    Wgpu { during: &'static str, message: String },
 
     // State dicts.
     /// A key of the layer is not in the state dict.
@@ -126,6 +133,10 @@ pub enum Error {
 fn comma(shape: &[usize]) -> String {
     let sizes: Vec<String> = shape.iter().map(usize::to_string).collect();
     sizes.join(", ")
+}
+
+fn wanted(bytes: &Option<u64>) -> String {
+    bytes.map_or(String::new(), |bytes| format!(" for {bytes} bytes"))
 }
 
 fn quoted(keys: &[String]) -> String {

@@ -11,15 +11,20 @@ use crate::error::{Error, Result};
 use crate::geometry::Geometry;
 use crate::gpu::Gpu;
 use crate::kernel::Binding;
+use crate::pipeline::COMPILING;
 use crate::plan::{Pass, Plan, Strategy};
 use crate::prepared::{Prepared, Ready};
-use crate::profile::Timestamps;
+use crate::profile::{PROFILING, Timestamps};
 use crate::spec::{Mode, NormSpec};
 use crate::state::State;
 use crate::state_dict::StateDict;
-use crate::tensor::Tensor;
+use crate::tensor::{Tensor, bytes_of};
 
 const FORWARD: Pass = Pass::Forward { saves: false };
+
+// What errors say is done.
+const RUNNING_FORWARD: &str = "running a forward";
+const RUNNING_BACKWARD: &str = "running a backward";
 
 /// A normalization layer on a GPU, with its parameters and running statistics. It starts in training mode, as torch's
 /// modules do.
@@ -34,6 +39,8 @@ pub struct GpuNorm {
     strategy: Strategy,
     state: State,
     prepared: Arc<Prepared>,
+    /// What saved forwards are known by.
+    identity: Arc<()>,
 }
 
 /// A pass and what it runs on.
@@ -57,12 +64,12 @@ struct Started<'a> {
 
 impl Started<'_> {
     fn submit(self) -> Result<Tensor> {
-        self.output.gpu().submit(self.encoder)?;
+        self.output.gpu().submit(self.encoder, RUNNING_FORWARD)?;
         Ok(self.output)
     }
 
     fn submit_and_read(self) -> Result<ArrayD<f32>> {
-        pollster::block_on(self.output.read_after(self.encoder))
+        pollster::block_on(self.output.read_after(self.encoder, RUNNING_FORWARD))
     }
 }
 
@@ -75,8 +82,9 @@ impl GpuNorm {
         let spec = spec.into();
         spec.validate()?;
         let state = State::new(gpu, &spec)?;
-        let (mode, strategy, prepared) = (Mode::Training, Strategy::default(), Arc::default());
-        Ok(GpuNorm { gpu: gpu.clone(), spec, mode, strategy, state, prepared })
+        let (mode, strategy) = (Mode::Training, Strategy::default());
+        let (prepared, identity) = Default::default();
+        Ok(GpuNorm { gpu: gpu.clone(), spec, mode, strategy, state, prepared, identity })
     }
 
     /// What the layer is.
@@ -137,7 +145,7 @@ impl GpuNorm {
         self.check_gpu(input, "the input")?;
         let output = Tensor::uninitialized(&self.gpu, input.shape(), input.dtype())?;
         let ready = self.prepare(input, &output)?;
-        let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
+        let mut encoder = self.gpu.encoder(RUNNING_FORWARD)?;
         record(&mut encoder, &ready, None);
         Ok(Started { encoder, output, _input: input })
     }
@@ -151,8 +159,8 @@ impl GpuNorm {
     /// # Errors
     /// The shape: [`Error::Rank`], [`Error::Channels`], [`Error::NormalizedShape`], [`Error::OneValue`],
     /// [`Error::EmptyInput`], [`Error::EpsSign`]. The tensors: [`Error::OtherDevice`], [`Error::Shape`],
-    /// [`Error::ElementType`], [`Error::Aliasing`]. The device: [`Error::TooLarge`], [`Error::OutOfMemory`],
-    /// [`Error::DeviceLost`]. On an error nothing is recorded.
+    /// [`Error::ElementType`], [`Error::Aliasing`], [`Error::BufferUnusable`]. The device: [`Error::TooLarge`],
+    /// [`Error::OutOfMemory`], [`Error::DeviceLost`]. On an error nothing is recorded.
     pub fn encode_forward(&self, encoder: &mut wgpu::CommandEncoder, x: &Tensor, y: &Tensor) -> Result<()> {
         let ready = self.prepare(x, y)?;
         x.show();
@@ -167,7 +175,7 @@ impl GpuNorm {
     /// # Errors
     /// Those of [`encode_forward`](Self::encode_forward).
     pub fn warm_up(&self, shape: &[usize], dtype: DType) -> Result<()> {
-        self.gpu.alive()?;
+        self.gpu.alive(COMPILING)?;
         self.gpu.pipelines().compile(&self.gpu, &self.plan_as(shape, dtype)?)
     }
 
@@ -180,8 +188,14 @@ impl GpuNorm {
     }
 
     fn plan_as(&self, shape: &[usize], dtype: DType) -> Result<Plan> {
+        self.plan_pass(&self.geometry(shape, dtype)?, dtype, FORWARD)
+    }
+
+    /// Of an input that a tensor can be.
+    fn geometry(&self, shape: &[usize], dtype: DType) -> Result<Geometry> {
         let geometry = Geometry::new(&self.spec, self.mode, shape)?;
-        self.plan_pass(&geometry, dtype, FORWARD)
+        bytes_of(&self.gpu, shape, dtype)?;
+        Ok(geometry)
     }
 
     fn plan_pass(&self, geometry: &Geometry, dtype: DType, pass: Pass) -> Result<Plan> {
@@ -194,13 +208,13 @@ impl GpuNorm {
     /// # Errors
     /// Those of [`encode_forward`](Self::encode_forward).
     pub fn profile(&self, x: &Tensor, y: &Tensor) -> Result<Option<Vec<(&'static str, Duration)>>> {
-        self.gpu.alive()?;
+        self.gpu.alive(PROFILING)?;
         self.profile_of(&self.prepare(x, y)?)
     }
 
     fn profile_of(&self, ready: &[Ready]) -> Result<Option<Vec<(&'static str, Duration)>>> {
-        let Some(timestamps) = Timestamps::new(&self.gpu, ready.len()) else { return Ok(None) };
-        let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
+        let Some(timestamps) = Timestamps::new(&self.gpu, ready.len())? else { return Ok(None) };
+        let mut encoder = self.gpu.encoder(PROFILING)?;
         record(&mut encoder, ready, Some(&timestamps));
         let times = timestamps.finish(&self.gpu, encoder)?;
         Ok(Some(ready.iter().map(|step| step.name).zip(times).collect()))
@@ -222,7 +236,14 @@ impl GpuNorm {
         }
         let own = |binding| kept.iter().find(|(kept, _)| *kept == binding).map(|(_, tensor)| tensor);
         let whole = |binding| own(binding).or_else(|| self.state.tensor(binding));
-        let ready = prepare(&self.gpu, &plan()?, &Resources { sliced, whole: &whole })?;
+        let plan = plan()?;
+        let during = match pass {
+            Pass::Forward { .. } => RUNNING_FORWARD,
+            Pass::Backward { .. } => RUNNING_BACKWARD,
+        };
+        let bound = sliced.iter().copied().chain(kept.iter().map(|(binding, tensor)| (*binding, tensor)));
+        aliasing::check(&plan, &bound.chain(self.state.tensors()).collect::<Vec<_>>())?;
+        let ready = prepare(&self.gpu, &plan, &Resources { sliced, whole: &whole }, during)?;
         self.prepared.put(mode, pass, tensors, ready.clone());
         Ok(ready)
     }
@@ -236,25 +257,14 @@ impl GpuNorm {
         self.check_gpu(y, "the output")?;
         let geometry = Geometry::new(&self.spec, self.mode, x.shape())?;
         let plan = self.plan_pass(&geometry, x.dtype(), pass)?;
-        self.check_output(x, y)?;
-        Ok((geometry, plan))
-    }
-
-    fn check_output(&self, x: &Tensor, y: &Tensor) -> Result<()> {
         y.check(&self.gpu, "the output", x.shape(), x.dtype())?;
-        if x.shares_buffer(y) {
-            return Err(Error::Aliasing { what: "output", with: "input" });
-        }
-        if self.state.tensors().any(|own| own.shares_buffer(y)) {
-            return Err(Error::Aliasing { what: "output", with: "layer's parameters" });
-        }
-        Ok(())
+        Ok((geometry, plan))
     }
 
     /// Weight 1, bias 0, switchable norm's weights equal; and [`reset_running_stats`](Self::reset_running_stats).
     ///
     /// # Errors
-    /// [`Error::DeviceLost`].
+    /// [`Error::BufferUnusable`], [`Error::OutOfMemory`], [`Error::DeviceLost`]; nothing is reset then.
     pub fn reset_parameters(&mut self) -> Result<()> {
         self.state.reset(&self.gpu, true)
     }
@@ -262,7 +272,7 @@ impl GpuNorm {
     /// Running mean 0, running variance 1, no batches tracked.
     ///
     /// # Errors
-    /// [`Error::DeviceLost`].
+    /// [`Error::BufferUnusable`], [`Error::OutOfMemory`], [`Error::DeviceLost`]; nothing is reset then.
     pub fn reset_running_stats(&mut self) -> Result<()> {
         self.state.reset(&self.gpu, false)
     }
@@ -273,7 +283,7 @@ impl GpuNorm {
     ///
     /// # Errors
     /// [`Error::MissingKey`], [`Error::UnexpectedKeys`], [`Error::KeyShape`], [`Error::Counter`],
-    /// [`Error::DeviceLost`]; nothing is loaded then.
+    /// [`Error::BufferUnusable`], [`Error::OutOfMemory`], [`Error::DeviceLost`]; nothing is loaded then.
     pub fn load_state_dict(&mut self, state: &StateDict, prefix: &str) -> Result<()> {
         self.state.load(&self.gpu, state, prefix)
     }
@@ -296,6 +306,7 @@ impl GpuNorm {
     }
 }
 
+mod aliasing;
 mod parameters;
 mod training;
 

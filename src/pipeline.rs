@@ -1,7 +1,7 @@
 //! Compiled kernels, each compiled once however many threads ask for it.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use wgpu::{BindGroupLayoutEntry, BindingType, BufferBindingType, ShaderStages};
 
@@ -10,8 +10,10 @@ use crate::error::Result;
 use crate::geometry::Geometry;
 use crate::gpu::Gpu;
 use crate::kernel::{Binding, Kernel, Team};
+use crate::memory::lock;
 use crate::plan::{Plan, Step, Strategy};
 use crate::spec::{Mode, NormSpec};
+use crate::tensor::bytes_of;
 
 /// A pipeline and the layout of its one bind group.
 #[derive(Debug)]
@@ -22,12 +24,32 @@ pub(crate) struct Pipeline {
 
 /// Everything that is baked into a pipeline.
 type Key = (Kernel, Vec<(&'static str, u32)>);
-type Slot = Arc<OnceLock<Result<Arc<Pipeline>>>>;
+
+/// What errors say is done.
+pub(crate) const COMPILING: &str = "compiling kernels";
+
+/// What is made once, by whoever asks first while others wait; by the next who asks, if that failed.
+#[derive(Debug)]
+struct Slot<T>(Mutex<Option<Arc<T>>>);
+
+impl<T> Slot<T> {
+    fn empty() -> Slot<T> {
+        Slot(Mutex::new(None))
+    }
+
+    fn get_or_make(&self, make: impl FnOnce() -> Result<T>) -> Result<Arc<T>> {
+        let mut slot = lock(&self.0);
+        match &*slot {
+            Some(made) => Ok(made.clone()),
+            None => Ok(slot.insert(Arc::new(make()?)).clone()),
+        }
+    }
+}
 
 /// The pipelines of one device.
 #[derive(Debug, Default)]
 pub(crate) struct Pipelines {
-    slots: Mutex<HashMap<Key, Slot>>,
+    slots: Mutex<HashMap<Key, Arc<Slot<Pipeline>>>>,
     checks: bool,
 }
 
@@ -39,7 +61,7 @@ impl Pipelines {
 
     #[cfg(test)]
     pub fn len(&self) -> usize {
-        self.slots.lock().unwrap().len()
+        lock(&self.slots).len()
     }
 
     /// All pipelines of `plan`.
@@ -49,11 +71,9 @@ impl Pipelines {
 
     /// The pipeline of `step`; compiles it if nobody has. The map is not locked meanwhile, so other kernels go on.
     pub fn get(&self, gpu: &Gpu, step: &Step) -> Result<Arc<Pipeline>> {
-        let slot = {
-            let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-            slots.entry((step.kernel, step.constants.clone())).or_default().clone()
-        };
-        slot.get_or_init(|| compile(gpu, step, self.checks).map(Arc::new)).clone()
+        let key = (step.kernel, step.constants.clone());
+        let slot = lock(&self.slots).entry(key).or_insert_with(|| Arc::new(Slot::empty())).clone();
+        slot.get_or_make(|| compile(gpu, step, self.checks))
     }
 }
 
@@ -65,7 +85,7 @@ impl Gpu {
     /// For a layer that takes none of the shapes, what the last of them has against it; [`Error::TooLarge`](crate::Error::TooLarge),
     /// [`Error::DeviceLost`](crate::Error::DeviceLost).
     pub fn warm_up(&self, specs: &[NormSpec], shapes: &[&[usize]]) -> Result<()> {
-        self.alive()?;
+        self.alive(COMPILING)?;
         for spec in specs {
             let mut refused = None;
             let mut taken = false;
@@ -74,6 +94,7 @@ impl Gpu {
                     match Geometry::new(spec, mode, shape) {
                         Ok(geometry) => {
                             taken = true;
+                            bytes_of(self, shape, DType::F32)?;
                             let plan = Plan::forward(spec, &geometry, DType::F32, self.caps(), Strategy::default())?;
                             self.pipelines().compile(self, &plan)?;
                         }
@@ -94,7 +115,7 @@ fn compile(gpu: &Gpu, step: &Step, checks: bool) -> Result<Pipeline> {
     let label = Some(kernel.name());
     let entries: Vec<_> = kernel.bindings().into_iter().map(entry).collect();
     let constants: Vec<_> = step.constants.iter().map(|&(name, value)| (name, f64::from(value))).collect();
-    gpu.checked(|device| {
+    gpu.checked(COMPILING, |device| {
         let module = module(device, kernel, checks);
         let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label, entries: &entries });
         let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
@@ -154,5 +175,32 @@ fn entry((binding, writes): (Binding, bool)) -> BindGroupLayoutEntry {
         visibility: ShaderStages::COMPUTE,
         ty: BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None },
         count: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::error::Error;
+
+    /// However many ask at once; but what failed is tried again.
+    #[test]
+    fn a_slot_is_filled_once() {
+        let (slot, barrier, made) = (Slot::empty(), Barrier::new(8), AtomicUsize::new(0));
+        let failed = Error::OutOfMemory { during: COMPILING, bytes: None };
+        assert_eq!(slot.get_or_make(|| Err(failed.clone())), Err(failed));
+        let make = || Ok(made.fetch_add(1, Ordering::Relaxed));
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    barrier.wait();
+                    assert_eq!(slot.get_or_make(make).map(|made| *made), Ok(0));
+                });
+            }
+        });
+        assert_eq!(made.into_inner(), 1);
     }
 }

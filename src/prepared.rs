@@ -1,8 +1,9 @@
 //! What a layer has prepared for tensors that it has seen: to record a pass over them again, nothing is made anew.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::dtype::DType;
+use crate::memory::lock;
 use crate::pipeline::Pipeline;
 use crate::plan::Pass;
 use crate::spec::Mode;
@@ -18,6 +19,8 @@ pub(crate) struct Ready {
     pub pipeline: Arc<Pipeline>,
     pub group: wgpu::BindGroup,
     pub workgroups: [u32; 2],
+    /// What of the GPU's own the group binds, which is in use as long as this can be recorded.
+    pub _held: Vec<Arc<wgpu::Buffer>>,
 }
 
 /// A layer's passes by what they depend on.
@@ -104,6 +107,6 @@ impl Prepared {
     }
 
     fn entries(&self) -> MutexGuard<'_, Vec<(Key, Arc<[Ready]>)>> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.entries)
     }
 }

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use wgpu::{BufferUsages, ComputePassTimestampWrites, Features, QuerySetDescriptor, QueryType};
+use wgpu::{ComputePassTimestampWrites, Features, QuerySetDescriptor, QueryType};
 
 use crate::error::Result;
-use crate::gpu::{Gpu, Part};
+use crate::gpu::{Gpu, Part, Purpose};
+
+/// What errors say is done.
+pub(crate) const PROFILING: &str = "profiling";
 
 /// A pair of timestamps per step.
 pub(crate) struct Timestamps {
@@ -15,11 +18,15 @@ pub(crate) struct Timestamps {
 
 impl Timestamps {
     /// Nothing where the device cannot take timestamps.
-    pub fn new(gpu: &Gpu, steps: usize) -> Option<Timestamps> {
+    pub fn new(gpu: &Gpu, steps: usize) -> Result<Option<Timestamps>> {
         let count = 2 * steps as u32;
         let able = gpu.device().features().contains(Features::TIMESTAMP_QUERY) && (2..=4096).contains(&count);
         let descriptor = QuerySetDescriptor { label: Some("gpunorm profile"), ty: QueryType::Timestamp, count };
-        able.then(|| Timestamps { queries: gpu.device().create_query_set(&descriptor), count })
+        if !able {
+            return Ok(None);
+        }
+        let queries = gpu.checked(PROFILING, |device| device.create_query_set(&descriptor))?;
+        Ok(Some(Timestamps { queries, count }))
     }
 
     pub fn writes(&self, step: usize) -> ComputePassTimestampWrites<'_> {
@@ -34,11 +41,10 @@ impl Timestamps {
     /// Submits `encoder` and reads the time of each step.
     pub fn finish(self, gpu: &Gpu, mut encoder: wgpu::CommandEncoder) -> Result<Vec<Duration>> {
         let bytes = 8 * u64::from(self.count);
-        let usage = BufferUsages::QUERY_RESOLVE | BufferUsages::COPY_SRC;
-        let resolved = gpu.buffer("gpunorm profile", bytes, usage, None)?;
+        let resolved = gpu.buffer(Purpose::PROFILE, bytes, None)?;
         encoder.resolve_query_set(&self.queries, 0..self.count, &resolved, 0);
         let parts = [Part { buffer: &resolved, offset: 0, bytes }];
-        let read = gpu.read(encoder, &parts, |parts| bytemuck::pod_collect_to_vec(parts[0]));
+        let read = gpu.read(encoder, &parts, PROFILING, |parts| bytemuck::pod_collect_to_vec(parts[0]));
         let ticks: Vec<u64> = pollster::block_on(read)?;
         let period = f64::from(gpu.queue().get_timestamp_period());
         let time = |pair: &[u64]| Duration::from_nanos((pair[1].saturating_sub(pair[0]) as f64 * period) as u64);

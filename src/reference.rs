@@ -50,7 +50,9 @@ impl State {
         let bytes = shape.iter().try_fold(8u64, |bytes, &size| bytes.checked_mul(size as u64)).unwrap_or(u64::MAX);
         let elements = usize::try_from(bytes / 8).unwrap_or(usize::MAX);
         // An allocation that fails would abort: try one first.
-        Vec::<f64>::new().try_reserve_exact(elements).map_err(|_| Error::OutOfMemory { bytes })?;
+        Vec::<f64>::new()
+            .try_reserve_exact(elements)
+            .map_err(|_| Error::OutOfMemory { during: "making the oracle's state", bytes: Some(bytes) })?;
         let parameter = |value| ArrayD::from_elem(shape.clone(), value);
         let share = match spec {
             NormSpec::Switchable(norm) => Some(match norm.weighting {

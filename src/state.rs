@@ -5,7 +5,7 @@ use wgpu::BufferUsages;
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::gpu::{Gpu, Part};
+use crate::gpu::{Gpu, Part, Purpose};
 use crate::kernel::Binding;
 use crate::spec::{COUNTER, NormSpec, Weighting};
 use crate::state_dict::StateDict;
@@ -16,7 +16,7 @@ use crate::tensor::Tensor;
 struct Entry {
     name: &'static str,
     binding: Binding,
-    /// What a new layer has in it; of the counter, 0.
+    /// What a new layer has in it; of the counter, 0, whose bits are f32's.
     initial: f32,
     /// Of the counter, the bits of u32.
     tensor: Tensor,
@@ -35,10 +35,6 @@ impl Entry {
         self.binding == Binding::NumBatchesTracked
     }
 
-    fn write(&self, gpu: &Gpu, bytes: &[u8]) -> Result<()> {
-        gpu.checked(|_| gpu.queue().write_buffer(&self.tensor.memory().buffer, self.tensor.offset(), bytes))
-    }
-
     fn len(&self) -> usize {
         self.tensor.len()
     }
@@ -49,16 +45,15 @@ impl Entry {
         Part { buffer: &self.tensor.memory().buffer, offset: self.tensor.offset(), bytes: 4 * count as u64 }
     }
 
-    fn reset(&self, gpu: &Gpu) -> Result<()> {
-        // A counter's zero is the bits of f32's.
-        self.write(gpu, bytemuck::cast_slice(&vec![self.initial; self.len()]))
+    fn initial(&self) -> Vec<u8> {
+        bytemuck::cast_slice(&vec![self.initial; self.len()]).to_vec()
     }
 }
 
 impl State {
     /// torch's initial values.
     pub fn new(gpu: &Gpu, spec: &NormSpec) -> Result<State> {
-        gpu.alive()?;
+        gpu.alive("making a layer")?;
         let shape = spec.parameter_shape();
         let mut wanted = vec![];
         if spec.has_weight() {
@@ -91,14 +86,12 @@ impl State {
                     let needed = count.unwrap_or(u64::MAX);
                     return Err(Error::TooLarge { what: "a parameter", needed, unit: "bytes", limit });
                 }
-                let tensor = Tensor::uninitialized(gpu, &shape, DType::F32)?;
+                let tensor = Tensor::from_array(gpu, &ArrayD::from_elem(shape, initial))?;
                 // Whoever asks for it may record work with it at any time.
                 tensor.show();
-                let entry = Entry { name, binding, initial, tensor };
-                entry.reset(gpu)?;
-                Ok(entry)
+                Ok(Entry { name, binding, initial, tensor })
             })
-            .collect::<Result<_>>()?;
+            .collect::<Result<Vec<_>>>()?;
         Ok(State { entries, lenient: matches!(spec, NormSpec::Switchable(_)) })
     }
 
@@ -108,8 +101,8 @@ impl State {
     }
 
     /// All arrays.
-    pub fn tensors(&self) -> impl Iterator<Item = &Tensor> {
-        self.entries.iter().map(|entry| &entry.tensor)
+    pub fn tensors(&self) -> impl Iterator<Item = (Binding, &Tensor)> {
+        self.entries.iter().map(|entry| (entry.binding, &entry.tensor))
     }
 
     /// Puts `tensor` in place of an array.
@@ -125,15 +118,14 @@ impl State {
 
     /// Back to the initial values, of the running statistics and, if `all`, of the parameters.
     pub fn reset(&self, gpu: &Gpu, all: bool) -> Result<()> {
-        gpu.alive()?;
         let running = [Binding::RunningMean, Binding::RunningVar, Binding::NumBatchesTracked];
-        let mut entries = self.entries.iter().filter(|entry| all || running.contains(&entry.binding));
-        entries.try_for_each(|entry| entry.reset(gpu))
+        let entries = self.entries.iter().filter(|entry| all || running.contains(&entry.binding));
+        let initial: Vec<_> = entries.map(|entry| (entry, entry.initial())).collect();
+        write(gpu, &initial, "resetting a layer")
     }
 
     /// Takes every array from `state`, or none.
     pub fn load(&self, gpu: &Gpu, state: &StateDict, prefix: &str) -> Result<()> {
-        gpu.alive()?;
         let mut writes: Vec<(&Entry, Vec<u8>)> = vec![];
         for entry in &self.entries {
             let key = format!("{prefix}{}", entry.name);
@@ -162,7 +154,7 @@ impl State {
         if !keys.is_empty() {
             return Err(Error::UnexpectedKeys { keys });
         }
-        writes.iter().try_for_each(|(entry, bytes)| entry.write(gpu, bytes))
+        write(gpu, &writes, "loading a state dict")
     }
 
     fn same_shape(&self, expected: &[usize], found: &[usize]) -> bool {
@@ -176,8 +168,10 @@ impl State {
             return Ok(StateDict::new());
         }
         let parts: Vec<Part> = self.entries.iter().map(Entry::part).collect();
-        let encoder = gpu.device().create_command_encoder(&Default::default());
-        let copies = gpu.read(encoder, &parts, |parts| parts.iter().map(|part| part.to_vec()).collect::<Vec<_>>());
+        let during = "reading a state dict";
+        let encoder = gpu.encoder(during)?;
+        let copies =
+            gpu.read(encoder, &parts, during, |parts| parts.iter().map(|part| part.to_vec()).collect::<Vec<_>>());
         let mut state = StateDict::new();
         for (entry, bytes) in self.entries.iter().zip(copies.await?) {
             let key = format!("{prefix}{}", entry.name);
@@ -197,6 +191,18 @@ impl State {
         }
         Ok(state)
     }
+}
+
+/// Puts these bytes into these arrays, into all or into none: by copies of one submission.
+fn write(gpu: &Gpu, writes: &[(&Entry, Vec<u8>)], during: &'static str) -> Result<()> {
+    gpu.alive(during)?;
+    let mut encoder = gpu.encoder(during)?;
+    for (entry, bytes) in writes {
+        let (tensor, size) = (&entry.tensor, bytes.len() as u64);
+        let staging = gpu.buffer(Purpose::STAGING, size, Some(bytes))?;
+        encoder.copy_buffer_to_buffer(&staging, 0, &tensor.memory().buffer, tensor.offset(), size);
+    }
+    gpu.submit(encoder, during)
 }
 
 fn counter(key: String, value: &ArrayD<f32>) -> Result<u32> {

@@ -8,7 +8,7 @@ use wgpu::BufferUsages;
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::gpu::{Gpu, Part};
+use crate::gpu::{Gpu, Part, Purpose, buffer_size};
 use crate::memory::{Lease, Memory, PoolOf};
 
 /// A dense, row-major array in a GPU buffer. Clones share the memory.
@@ -67,13 +67,11 @@ impl Tensor {
     /// # Errors
     /// As [`from_array`](Self::from_array).
     pub fn zeros(gpu: &Gpu, shape: &[usize], dtype: DType) -> Result<Tensor> {
+        let during = "making a tensor";
         let tensor = Tensor::uninitialized(gpu, shape, dtype)?;
-        gpu.alive()?;
-        gpu.checked(|device| {
-            let mut encoder = device.create_command_encoder(&Default::default());
-            encoder.clear_buffer(&tensor.memory().buffer, 0, None);
-            gpu.queue().submit([encoder.finish()])
-        })?;
+        let mut encoder = gpu.encoder(during)?;
+        encoder.clear_buffer(&tensor.memory().buffer, 0, None);
+        gpu.submit(encoder, during)?;
         Ok(tensor)
     }
 
@@ -89,7 +87,7 @@ impl Tensor {
     ///
     /// # Errors
     /// [`Error::BufferUsage`], [`Error::BufferTooSmall`], [`Error::BufferAlignment`], [`Error::OtherDevice`],
-    /// [`Error::TooLarge`].
+    /// [`Error::BufferUnusable`], [`Error::TooLarge`], [`Error::OutOfMemory`], [`Error::DeviceLost`].
     pub fn wrap(gpu: &Gpu, buffer: wgpu::Buffer, offset: u64, shape: &[usize], dtype: DType) -> Result<Tensor> {
         let needed = bytes_of(gpu, shape, dtype)?.next_multiple_of(4);
         let (size, alignment) = (buffer.size(), gpu.caps().alignment);
@@ -101,10 +99,11 @@ impl Tensor {
             return Err(Error::BufferTooSmall { shape: shape.to_vec(), needed, offset, size });
         }
         // wgpu tells of a foreign buffer only when it is used: an empty copy does.
-        gpu.alive()?;
-        let target = gpu.buffer("gpunorm probe", 4, BufferUsages::COPY_DST, None)?;
-        let used = gpu.checked(|device| {
-            let mut encoder = device.create_command_encoder(&Default::default());
+        let during = "wrapping a buffer";
+        gpu.alive(during)?;
+        let target = gpu.buffer(Purpose::PROBE, 4, None)?;
+        let mut encoder = gpu.encoder(during)?;
+        let used = gpu.checked(during, |_| {
             encoder.copy_buffer_to_buffer(&buffer, 0, &target, 0, 0);
             encoder.finish()
         });
@@ -215,7 +214,7 @@ impl Tensor {
     /// [`read`](Self::read).
     ///
     /// # Errors
-    /// [`Error::DeviceLost`], [`Error::OutOfMemory`].
+    /// [`Error::DeviceLost`], [`Error::OutOfMemory`], [`Error::BufferUnusable`].
     pub fn to_array(&self) -> Result<ArrayD<f32>> {
         pollster::block_on(self.read())
     }
@@ -226,14 +225,15 @@ impl Tensor {
     /// # Errors
     /// As [`to_array`](Self::to_array).
     pub async fn read(&self) -> Result<ArrayD<f32>> {
-        self.read_after(self.gpu.device().create_command_encoder(&Default::default())).await
+        let during = "reading a tensor";
+        self.read_after(self.gpu.encoder(during)?, during).await
     }
 
     /// As [`read`](Self::read), after the work of `encoder`, in one submission.
-    pub(crate) async fn read_after(&self, encoder: wgpu::CommandEncoder) -> Result<ArrayD<f32>> {
+    pub(crate) async fn read_after(&self, encoder: wgpu::CommandEncoder, during: &'static str) -> Result<ArrayD<f32>> {
         let parts = [Part { buffer: &self.memory().buffer, offset: self.offset, bytes: self.bytes() }];
         let dtype = self.dtype;
-        let values = self.gpu.read(encoder, &parts, |parts| match dtype {
+        let values = self.gpu.read(encoder, &parts, during, |parts| match dtype {
             DType::F32 => floats(parts[0]),
             DType::F16 => widen(parts[0], |bits| f16::from_bits(bits).to_f32()),
             DType::BF16 => widen(parts[0], |bits| bf16::from_bits(bits).to_f32()),
@@ -266,7 +266,7 @@ fn widen(bytes: &[u8], decode: impl Fn(u16) -> f32) -> Vec<f32> {
 }
 
 /// Bytes of a tensor of this shape; an error where they exceed a buffer.
-fn bytes_of(gpu: &Gpu, shape: &[usize], dtype: DType) -> Result<u64> {
+pub(crate) fn bytes_of(gpu: &Gpu, shape: &[usize], dtype: DType) -> Result<u64> {
     let limit = gpu.caps().max_buffer;
     // An array of no elements has to have dimensions that could be addressed, too.
     let addressed = |product: u64, &size: &usize| product.checked_mul(size.max(1) as u64).filter(|&p| p <= 1 << 60);
@@ -274,7 +274,9 @@ fn bytes_of(gpu: &Gpu, shape: &[usize], dtype: DType) -> Result<u64> {
     let elements = elements.map(|elements| if shape.contains(&0) { 0 } else { elements });
     let bytes = elements.and_then(|elements| elements.checked_mul(dtype.size() as u64));
     match bytes {
-        Some(bytes) if bytes <= limit => Ok(bytes),
-        bytes => Err(Error::TooLarge { what: "a tensor", needed: bytes.unwrap_or(u64::MAX), unit: "bytes", limit }),
+        Some(bytes) if buffer_size(bytes) <= limit => Ok(bytes),
+        bytes => {
+            Err(Error::TooLarge { what: "a tensor", needed: bytes.map_or(u64::MAX, buffer_size), unit: "bytes", limit })
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Which adapter a program gets that does not choose.
 
-use wgpu::{Backend, DeviceType};
+use wgpu::{Backend, Backends, DeviceType};
 
 use crate::error::{Error, Result};
 
@@ -15,7 +15,7 @@ pub(super) async fn choose_adapter() -> Result<wgpu::Adapter> {
         let adapter = instance.request_adapter(&options).await;
         return adapter.map_err(|error| Error::NoAdapter { reason: error.to_string() });
     }
-    let backends = wgpu::Backends::from_env().unwrap_or(wgpu::Backends::all());
+    let backends = backends()?;
     let wanted = std::env::var("WGPU_ADAPTER_NAME").ok().map(|name| name.to_lowercase());
     let low_power = wgpu::PowerPreference::from_env() == Some(wgpu::PowerPreference::LowPower);
     let mut adapters = instance.enumerate_adapters(backends).await;
@@ -49,4 +49,17 @@ pub(super) async fn choose_adapter() -> Result<wgpu::Adapter> {
         };
         Error::NoAdapter { reason }
     })
+}
+
+/// The backends that `WGPU_BACKEND` asks for, all without it.
+fn backends() -> Result<Backends> {
+    let Some(asked) = Backends::from_env() else { return Ok(Backends::all()) };
+    let here = asked & wgpu::Instance::enabled_backend_features();
+    let what = match (asked.is_empty(), here.is_empty()) {
+        (true, _) => "names none of vulkan, metal, dx12 and gl",
+        (_, true) => "this system does not have",
+        _ => return Ok(here),
+    };
+    let value = std::env::var("WGPU_BACKEND").unwrap_or_default();
+    Err(Error::NoAdapter { reason: format!("WGPU_BACKEND is {value:?}, which {what}") })
 }

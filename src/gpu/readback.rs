@@ -19,19 +19,20 @@ impl Part<'_> {
 }
 
 impl Gpu {
-    /// Submits `encoder` and gives `take` these buffers' first bytes as they are after it. Waits for the device before
-    /// the first await.
+    /// Submits `encoder` and gives `take` these buffers' first bytes as they are after it; `during` is what the caller
+    /// does. Waits for the device before the first await.
     pub(crate) async fn read<T>(
         &self,
         mut encoder: wgpu::CommandEncoder,
         parts: &[Part<'_>],
+        during: &'static str,
         take: impl FnOnce(&[&[u8]]) -> T,
     ) -> Result<T> {
-        self.alive()?;
+        self.alive(during)?;
         let lease = self.lease(PoolOf::Readbacks, parts.iter().map(Part::padded).sum(), None)?;
         let staging = &lease.memory().buffer;
         let (sender, receiver) = futures_intrusive::channel::shared::oneshot_channel();
-        self.checked(|_| {
+        self.checked(during, |_| {
             let mut at = 0;
             for part in parts {
                 encoder.copy_buffer_to_buffer(part.buffer, part.offset, staging, at, part.padded());
@@ -42,15 +43,14 @@ impl Gpu {
             });
             self.queue().submit([encoder.finish()]);
         })?;
-        // Browsers poll by themselves; elsewhere somebody has to.
-        if self.device().poll(wgpu::PollType::wait_indefinitely()).is_err() {
-            return Err(self.lost());
+        if !self.wait() {
+            return Err(self.lost(during));
         }
         match receiver.receive().await {
             Some(Ok(())) => {}
-            _ => return Err(self.lost()),
+            _ => return Err(self.lost(during)),
         }
-        let Ok(mapped) = staging.get_mapped_range(..) else { return Err(self.lost()) };
+        let Ok(mapped) = staging.get_mapped_range(..) else { return Err(self.lost(during)) };
         let mut rest = &mapped[..];
         let mut read = |part: &Part| {
             let (bytes, after) = rest.split_at(part.padded() as usize);

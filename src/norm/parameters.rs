@@ -38,7 +38,9 @@ impl GpuNorm {
         self.state.tensor(Binding::RunningVar)
     }
 
-    /// Puts a tensor of yours in place of the weight. It is not copied: from now on it is the live one.
+    /// Puts a tensor of yours in place of the weight. It is not copied: from now on it is the live one. Parameters may
+    /// share a buffer with one another and with inputs, but not with anything that a pass writes: a forward in
+    /// training, which moves the running statistics, is then refused with [`Aliasing`](crate::Error::Aliasing).
     ///
     /// # Errors
     /// [`NoParameter`](crate::Error::NoParameter), [`OtherDevice`](crate::Error::OtherDevice),

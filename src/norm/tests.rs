@@ -52,6 +52,20 @@ fn shown_memory_is_not_used_again() {
     assert!(tensors().iter().all(|tensor| tensor.memory().buffer != buffer));
 }
 
+/// A saved forward is of its layer, but does not keep what the layer has prepared.
+#[test]
+fn a_saved_forward_does_not_keep_its_layer() {
+    let gpu = Gpu::new().unwrap();
+    let norm = GpuNorm::new(&gpu, LayerNorm::new([8])).unwrap();
+    let (_, saved) = norm.forward_saved(&Tensor::zeros(&gpu, &[4, 8], DType::F32).unwrap()).unwrap();
+    assert_eq!(norm.prepared.len(), 1);
+    let prepared = std::sync::Arc::downgrade(&norm.prepared);
+    drop(norm);
+    assert!(prepared.upgrade().is_none());
+    let other = GpuNorm::new(&gpu, LayerNorm::new([8])).unwrap();
+    assert_eq!(other.zero_gradients(&saved).unwrap_err(), Error::OtherLayer);
+}
+
 /// After a warm-up nothing is left to compile, in either mode.
 #[test]
 fn warm_up_compiles_ahead() {

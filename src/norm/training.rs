@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Call, GpuNorm};
+use super::{Call, GpuNorm, RUNNING_BACKWARD, RUNNING_FORWARD};
 use crate::dtype::DType;
 use crate::encode::record;
 use crate::error::{Error, Result};
 use crate::geometry::{Geometry, Source};
 use crate::kernel::Binding;
+use crate::pipeline::COMPILING;
 use crate::plan::{Pass, Plan};
-use crate::prepared::{Prepared, Ready};
+use crate::prepared::Ready;
+use crate::profile::PROFILING;
 use crate::spec::{Mode, NormSpec};
 use crate::tensor::Tensor;
 
@@ -20,7 +22,7 @@ use crate::tensor::Tensor;
 #[derive(Debug, Clone)]
 pub struct Saved {
     /// Whose forward it was.
-    layer: Arc<Prepared>,
+    layer: Arc<()>,
     mode: Mode,
     geometry: Geometry,
     /// Partial moments per row.
@@ -136,9 +138,9 @@ impl GpuNorm {
     pub fn forward_saved(&self, x: &Tensor) -> Result<(Tensor, Saved)> {
         self.check_gpu(x, "the input")?;
         let y = Tensor::uninitialized(&self.gpu, x.shape(), x.dtype())?;
-        let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
+        let mut encoder = self.gpu.encoder(RUNNING_FORWARD)?;
         let saved = self.record_saved(&mut encoder, x, &y)?;
-        self.gpu.submit(encoder)?;
+        self.gpu.submit(encoder, RUNNING_FORWARD)?;
         Ok((y, saved))
     }
 
@@ -163,7 +165,7 @@ impl GpuNorm {
     pub fn encode_forward_again(&self, encoder: &mut wgpu::CommandEncoder, y: &Tensor, saved: &Saved) -> Result<()> {
         self.check_saved(saved)?;
         self.record_forward(encoder, y, saved, || {
-            self.check_output(&saved.x, y)?;
+            y.check(&self.gpu, "the output", saved.x.shape(), saved.x.dtype())?;
             let plan = self.plan_pass(&saved.geometry, saved.x.dtype(), SAVING)?;
             if saved.is_left_by(&plan, &self.spec) {
                 Ok(plan)
@@ -191,7 +193,7 @@ impl GpuNorm {
             Ok((binding, Tensor::uninitialized(&self.gpu, live.shape(), live.dtype())?))
         };
         let copies = live.map(copy).collect::<Result<_>>()?;
-        let (layer, mode, parts, x) = (self.prepared.clone(), self.mode, plan.parts(&self.spec), x.clone());
+        let (layer, mode, parts, x) = (self.identity.clone(), self.mode, plan.parts(&self.spec), x.clone());
         let saved = Saved { layer, mode, geometry, parts, x, scratch, copies };
         self.record_forward(encoder, y, &saved, || Ok(plan))?;
         Ok(saved)
@@ -234,9 +236,9 @@ impl GpuNorm {
         let new = |tensor: &Tensor| Tensor::uninitialized(&self.gpu, tensor.shape(), tensor.dtype());
         let gradients = self.gradients_by(saved, new)?;
         let ready = self.prepare_backward(dy, saved, &gradients)?;
-        let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
+        let mut encoder = self.gpu.encoder(RUNNING_BACKWARD)?;
         self.record_backward(&mut encoder, &ready, &gradients);
-        self.gpu.submit(encoder)?;
+        self.gpu.submit(encoder, RUNNING_BACKWARD)?;
         Ok(gradients)
     }
 
@@ -245,9 +247,9 @@ impl GpuNorm {
     ///
     /// # Errors
     /// [`Error::OtherLayer`], [`Error::OtherDevice`], [`Error::Shape`], [`Error::ElementType`], [`Error::NoGradient`],
-    /// [`Error::NoParameter`], [`Error::Aliasing`], and [`Error::BufferUsage`] for an empty input whose gradients, which are
-    /// then cleared, have buffers without `COPY_DST`. The device: [`Error::TooLarge`], [`Error::OutOfMemory`],
-    /// [`Error::DeviceLost`]. On an error nothing is recorded.
+    /// [`Error::NoParameter`], [`Error::Aliasing`], [`Error::BufferUnusable`], and [`Error::BufferUsage`] for an empty
+    /// input whose gradients, which are then cleared, have buffers without `COPY_DST`. The device: [`Error::TooLarge`],
+    /// [`Error::OutOfMemory`], [`Error::DeviceLost`]. On an error nothing is recorded.
     pub fn encode_backward(
         &self,
         encoder: &mut wgpu::CommandEncoder,
@@ -275,7 +277,7 @@ impl GpuNorm {
         gradients: &Gradients,
     ) -> Result<Option<Vec<(&'static str, Duration)>>> {
         self.check_saved(saved)?;
-        self.gpu.alive()?;
+        self.gpu.alive(PROFILING)?;
         self.profile_of(&self.prepare_backward(dy, saved, gradients)?)
     }
 
@@ -302,7 +304,7 @@ impl GpuNorm {
     }
 
     fn check_saved(&self, saved: &Saved) -> Result<()> {
-        if Arc::ptr_eq(&saved.layer, &self.prepared) { Ok(()) } else { Err(Error::OtherLayer) }
+        if Arc::ptr_eq(&saved.layer, &self.identity) { Ok(()) } else { Err(Error::OtherLayer) }
     }
 
     fn prepare_backward(&self, dy: &Tensor, saved: &Saved, gradients: &Gradients) -> Result<Arc<[Ready]>> {
@@ -330,24 +332,15 @@ impl GpuNorm {
         let (shape, dtype) = (saved.x.shape(), saved.x.dtype());
         dy.check(&self.gpu, "dy", shape, dtype)?;
         gradients.input.check(&self.gpu, "the input's gradient", shape, dtype)?;
-        let mut outputs = vec![("input's gradient", &gradients.input)];
+        let mut outputs = vec![&gradients.input];
         for given in gradients.parameters() {
             if let (Some(parameter), Some(gradient)) = (self.state.tensor(given.parameter), given.tensor) {
                 gradient.check(&self.gpu, given.name, parameter.shape(), DType::F32)?;
-                outputs.push((given.name, gradient));
+                outputs.push(gradient);
             }
-        }
-        let kept = saved.kept().map(|(_, tensor)| ("saved forward", tensor));
-        let live = self.state.tensors().map(|tensor| ("layer's parameters", tensor));
-        let mut others: Vec<_> = kept.chain(live).chain([("dy", dy), ("input", &saved.x)]).collect();
-        for &(what, output) in &outputs {
-            if let Some(&(with, _)) = others.iter().find(|(_, other)| other.shares_buffer(output)) {
-                return Err(Error::Aliasing { what, with });
-            }
-            others.push((what, output));
         }
         if saved.x.is_empty() && !gradients.accumulate {
-            outputs.iter().try_for_each(|(_, output)| output.check_usage(wgpu::BufferUsages::COPY_DST))?;
+            outputs.iter().try_for_each(|output| output.check_usage(wgpu::BufferUsages::COPY_DST))?;
         }
         Ok(())
     }
@@ -368,8 +361,8 @@ impl GpuNorm {
     /// # Errors
     /// Those of [`encode_forward`](Self::encode_forward).
     pub fn warm_up_backward(&self, shape: &[usize], dtype: DType) -> Result<()> {
-        self.gpu.alive()?;
-        let geometry = Geometry::new(&self.spec, self.mode, shape)?;
+        self.gpu.alive(COMPILING)?;
+        let geometry = self.geometry(shape, dtype)?;
         let forward = self.plan_pass(&geometry, dtype, SAVING)?;
         let backward = Pass::Backward { parts: forward.parts(&self.spec), accumulate: false };
         let backward = self.plan_pass(&geometry, dtype, backward)?;

@@ -179,6 +179,59 @@ fn a_profile_has_every_step() {
     }
 }
 
+/// Why the device is gone, where that can be known, and what noticed it.
+#[test]
+fn a_lost_device_says_why_and_when() {
+    for (name, adapter) in adapters() {
+        let own = pollster::block_on(Gpu::from_adapter(adapter)).unwrap();
+        let (device, queue) = device(adapter, Limits::default());
+        let app = Gpu::from_device(device, queue);
+        let theirs = "wgpu tells why to a callback of the app's, whose device it is";
+        for (gpu, reason) in [(own, "it was destroyed"), (app, theirs)] {
+            let mut norm = GpuNorm::new(&gpu, BatchNorm::new(6)).unwrap();
+            let (y, saved) = norm.forward_saved(&Tensor::zeros(&gpu, &[4, 6], DType::F32).unwrap()).unwrap();
+            let state = norm.state_dict("").unwrap();
+            // A pass that is prepared, over tensors of which one's memory will be found again.
+            drop(norm.forward_tensor(&y).unwrap());
+            gpu.device().destroy();
+            for (during, call) in [
+                ("running a forward", norm.forward_tensor(&y).map(drop)),
+                ("running a backward", norm.backward(&y, &saved).map(drop)),
+                ("reading a tensor", y.to_array().map(drop)),
+                ("reading a state dict", norm.state_dict("").map(drop)),
+                ("loading a state dict", norm.load_state_dict(&state, "")),
+                ("resetting a layer", norm.reset_parameters()),
+                ("making a layer", GpuNorm::new(&gpu, BatchNorm::new(6)).map(drop)),
+                ("making a tensor", Tensor::zeros(&gpu, &[3], DType::F32).map(drop)),
+                ("wrapping a buffer", Tensor::wrap(&gpu, y.buffer().clone(), 0, &[3], DType::F32).map(drop)),
+                ("compiling kernels", norm.warm_up(&[4, 6], DType::F32)),
+            ] {
+                let told = format!("the device was lost: {reason} (while {during})");
+                assert_eq!(call.unwrap_err().to_string(), told, "{name}");
+            }
+        }
+    }
+}
+
+/// A plan is of what could be there.
+#[test]
+fn plans_of_tensors_that_no_buffer_holds() {
+    for (name, gpu) in adapters::all() {
+        let gpu = &gpu.with_caps(Caps { max_buffer: 1 << 20, ..*gpu.caps() });
+        let norm = GpuNorm::new(gpu, BatchNorm::new(1)).unwrap();
+        let spec = [NormSpec::from(BatchNorm::new(1))];
+        for shape in [[1 << 10, 1, (1 << 8) + 1], [1, 1, (1 << 18) + 1]] {
+            let refused = Tensor::zeros(gpu, &shape, DType::F32).unwrap_err();
+            assert!(matches!(refused, Error::TooLarge { what: "a tensor", .. }));
+            assert_eq!(norm.plan(&shape).map(drop), Err(refused.clone()), "{name}");
+            assert_eq!(norm.warm_up(&shape, DType::F32), Err(refused.clone()), "{name}");
+            assert_eq!(norm.warm_up_backward(&shape, DType::F32), Err(refused.clone()), "{name}");
+            assert_eq!(gpu.warm_up(&spec, &[&shape]), Err(refused), "{name}");
+        }
+        assert!(norm.plan(&[1, 1, 1 << 18]).is_ok() && norm.warm_up(&[1, 1, 1 << 18], DType::F32).is_ok());
+    }
+}
+
 fn program() -> Result<(), Box<dyn StdError>> {
     let gpu = Gpu::new()?;
     println!("{}", gpu.adapter_info().name);

@@ -144,6 +144,13 @@ fn no_adapter() {
         run(&[("WGPU_BACKEND", "vulkan"), ("VK_DRIVER_FILES", "/nowhere.json"), ("VK_ICD_FILENAMES", "/nowhere.json")]);
     let told = r#"told: Err("no usable GPU adapter: no driver for Backends(VULKAN) was found; on Linux without one, install Mesa's Vulkan drivers")"#;
     assert!(driver.contains(told), "{driver}");
+    let backend = run(&[("WGPU_BACKEND", "nonsense")]);
+    let told = r#"told: Err("no usable GPU adapter: WGPU_BACKEND is \"nonsense\", which names none of vulkan, metal, dx12 and gl")"#;
+    assert!(backend.contains(told), "{backend}");
+    let elsewhere = if cfg!(target_os = "macos") { "dx12" } else { "metal" };
+    let backend = run(&[("WGPU_BACKEND", elsewhere)]);
+    let told = format!(r#"WGPU_BACKEND is \"{elsewhere}\", which this system does not have")"#);
+    assert!(backend.contains(&told), "{backend}");
 }
 
 /// In a fresh process both devices are the first of their instances, which wgpu's own ids cannot tell apart.

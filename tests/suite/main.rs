@@ -1,4 +1,5 @@
 mod adapters;
+mod aliasing;
 mod backward;
 mod baseline;
 mod bounds;
@@ -14,6 +15,7 @@ mod host;
 mod hostile;
 mod interpreter;
 mod layering;
+mod memory;
 mod numbers;
 mod plans;
 mod plans_backward;

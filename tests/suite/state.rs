@@ -216,3 +216,55 @@ fn reset_restores_what_a_new_layer_has() {
         assert_eq!(norm.state_dict("").unwrap(), fresh, "{spec:?}");
     }
 }
+
+/// One array that cannot be written, here since the app has destroyed its buffer, and none is.
+#[test]
+fn loading_and_resetting_write_all_or_nothing() {
+    for (name, gpu) in adapters::all() {
+        let spec = NormSpec::from(BatchNorm::new(6));
+        let mut norm = GpuNorm::new(gpu, spec.clone()).unwrap();
+        norm.load_state_dict(&compare::state_dict(&data::state(&spec)), "").unwrap();
+        let bias = Tensor::zeros(gpu, &[6], DType::F32).unwrap();
+        norm.set_bias(&bias).unwrap();
+        bias.buffer().destroy();
+        let arrays = |norm: &GpuNorm| {
+            let live = [norm.weight(), norm.running_mean(), norm.running_var()];
+            live.map(|tensor| tensor.unwrap().to_array().unwrap())
+        };
+        let before = arrays(&norm);
+        let zeros = compare::state_dict(&State::new(&spec).unwrap());
+        let calls = [
+            ("loading a state dict", norm.load_state_dict(&zeros, "")),
+            ("resetting a layer", norm.reset_parameters()),
+        ];
+        assert_eq!(arrays(&norm), before, "{name}");
+        for (during, call) in calls {
+            let told = call.unwrap_err().to_string();
+            assert!(told.contains("has been destroyed") && told.contains(during), "{name}: {told}");
+        }
+        norm.set_bias(&Tensor::zeros(gpu, &[6], DType::F32).unwrap()).unwrap();
+        norm.load_state_dict(&zeros, "").unwrap();
+        assert_eq!(norm.state_dict("").unwrap(), zeros, "{name}");
+    }
+}
+
+/// Parameters may lie in buffers of the app's, between its other things.
+#[test]
+fn loading_writes_where_the_parameters_are() {
+    for (name, gpu) in adapters::all() {
+        let spec = NormSpec::from(BatchNorm::new(6));
+        let mut norm = GpuNorm::new(gpu, spec.clone()).unwrap();
+        let both = Tensor::from_array(gpu, &ArrayD::from_elem(vec![256], 9.0)).unwrap();
+        let part = |offset| Tensor::wrap(gpu, both.buffer().clone(), offset, &[6], DType::F32).unwrap();
+        norm.set_weight(&part(256)).unwrap();
+        norm.set_bias(&part(512)).unwrap();
+        let state = compare::state_dict(&data::state(&spec));
+        norm.load_state_dict(&state, "").unwrap();
+        assert_eq!(norm.state_dict("").unwrap(), state, "{name}");
+        let mut expected = ArrayD::from_elem(vec![256], 9.0);
+        for (key, begin) in [("weight", 64), ("bias", 128)] {
+            expected.slice_mut(ndarray::s![begin..begin + 6]).assign(state.get(key).unwrap());
+        }
+        assert_eq!(both.to_array().unwrap(), expected, "{name}");
+    }
+}

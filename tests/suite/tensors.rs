@@ -28,7 +28,8 @@ fn tensors_that_a_call_does_not_take() {
     }
 }
 
-const SHARED: &str = "the output shares a buffer with the input; norms do not run in place, give them two buffers";
+const SHARED: &str = "the output, which is written, shares a buffer with the input, which wgpu cannot bind beside it; \
+                      give one of them another buffer";
 
 /// Parts of one buffer cannot be bound for reading and for writing at once, even where they do not overlap.
 #[test]
@@ -85,12 +86,24 @@ fn buffers_that_cannot_be_used() {
         let gone = Tensor::zeros(gpu, &[4, 6, 8], DType::F32).unwrap();
         gone.buffer().destroy();
         let usage = BufferUsages::STORAGE | BufferUsages::COPY_SRC;
-        let descriptor = BufferDescriptor { label: None, size: 1024, usage, mapped_at_creation: true };
+        let descriptor = BufferDescriptor { label: Some("mine"), size: 1024, usage, mapped_at_creation: true };
         let mapped = Tensor::wrap(gpu, gpu.device().create_buffer(&descriptor), 0, &[4, 6, 8], DType::F32).unwrap();
-        for x in [gone, mapped] {
-            let calls = [norm.forward_tensor(&x).map(drop), x.to_array().map(drop)];
-            assert!(calls.iter().all(|call| matches!(call, Err(Error::Wgpu { .. }))), "{name}: {calls:?}");
+        for (x, reason) in [(gone, "has been destroyed"), (mapped, "'mine' label is still mapped")] {
+            let calls = [
+                ("running a forward", norm.forward_tensor(&x).map(drop)),
+                ("reading a tensor", x.to_array().map(drop)),
+            ];
+            for (during, call) in calls {
+                let told = call.unwrap_err().to_string();
+                assert!(told.starts_with("a buffer cannot be used: ") && told.contains(reason), "{name}: {told}");
+                assert!(told.ends_with(&format!("(while {during})")), "{name}: {told}");
+            }
         }
+        let gone = gpu.device().create_buffer(&BufferDescriptor { mapped_at_creation: false, ..descriptor });
+        gone.destroy();
+        let wrapped = Tensor::wrap(gpu, gone, 0, &[1], DType::F32).and_then(|tensor| tensor.to_array());
+        let told = wrapped.unwrap_err().to_string();
+        assert!(told.contains("'mine' label has been destroyed"), "{name}: {told}");
         assert_eq!(norm.state_dict("").unwrap(), before, "{name}");
     }
 }

@@ -313,10 +313,10 @@ fn what_is_refused() {
     let aliased = but(&|g| g.input = dy.clone());
     assert_eq!(refused(&dy, &held, &aliased), Error::Aliasing { what: "input's gradient", with: "dy" });
     let aliased = but(&|g| (g.weight, g.bias) = (Some(six.clone()), Some(six.clone())));
-    assert_eq!(refused(&dy, &held, &aliased), Error::Aliasing { what: "bias's gradient", with: "weight's gradient" });
-    for live in [norm.weight(), norm.running_mean()] {
+    assert_eq!(refused(&dy, &held, &aliased), Error::Aliasing { what: "weight's gradient", with: "bias's gradient" });
+    for (with, live) in [("weight", norm.weight()), ("running_mean", norm.running_mean())] {
         let over = but(&|g| g.bias = live.cloned());
-        let expected = Error::Aliasing { what: "bias's gradient", with: "layer's parameters" };
+        let expected = Error::Aliasing { what: "bias's gradient", with };
         assert_eq!(refused(&dy, &held, &over), expected);
     }
 
@@ -344,5 +344,5 @@ fn what_is_refused() {
     let mut encoder = gpu.device().create_command_encoder(&Default::default());
     plain.set_weight(&row).unwrap();
     let refused = plain.encode_forward(&mut encoder, &six, &row).unwrap_err();
-    assert_eq!(refused, Error::Aliasing { what: "output", with: "layer's parameters" });
+    assert_eq!(refused, Error::Aliasing { what: "output", with: "weight" });
 }

@@ -1,0 +1,147 @@
+//! Calls of wgpu, with typed errors in place of its panics.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use wgpu::{BufferDescriptor, BufferUsages, ErrorFilter, PollType};
+
+use super::Gpu;
+use crate::error::{Error, Result};
+
+impl Gpu {
+    /// Calls wgpu and returns the error that it would otherwise raise as a panic; `during` is what the caller does. In
+    /// a browser errors come later, to the app's own handler.
+    pub(crate) fn checked<T>(&self, during: &'static str, what: impl FnOnce(&wgpu::Device) -> T) -> Result<T> {
+        match self.scoped(what) {
+            (value, None) => Ok(value),
+            (_, Some(error)) => Err(match typed(error, during) {
+                memory @ Error::OutOfMemory { .. } => memory,
+                // What was made of a device that is gone is refused in many words.
+                refused => self.alive(during).err().unwrap_or(refused),
+            }),
+        }
+    }
+
+    fn scoped<T>(&self, what: impl FnOnce(&wgpu::Device) -> T) -> (T, Option<wgpu::Error>) {
+        if cfg!(target_arch = "wasm32") {
+            return (what(self.device()), None);
+        }
+        let [validation, internal, memory] = [ErrorFilter::Validation, ErrorFilter::Internal, ErrorFilter::OutOfMemory]
+            .map(|filter| self.device().push_error_scope(filter));
+        let value = what(self.device());
+        // Innermost first; being out of memory explains the others.
+        let [memory, internal, validation] =
+            [memory, internal, validation].map(|scope| pollster::block_on(scope.pop()));
+        (value, memory.or(internal).or(validation))
+    }
+
+    /// Fails once the device is gone. wgpu tells so late, by a callback that is the app's on the app's device, so it is
+    /// tried: a lost device cannot map a new buffer.
+    pub(crate) fn alive(&self, during: &'static str) -> Result<()> {
+        let usage = BufferUsages::COPY_DST;
+        let descriptor = BufferDescriptor { label: None, size: 4, usage, mapped_at_creation: true };
+        match self.scoped(|device| device.create_buffer(&descriptor).get_mapped_range_mut(..).is_ok()) {
+            // A device without memory is not gone: what needs some will say so.
+            (true, _) | (_, Some(wgpu::Error::OutOfMemory { .. })) => Ok(()),
+            (false, None) => Err(self.lost(during)),
+            (false, Some(error)) => Err(typed(error, during)),
+        }
+    }
+
+    /// Why a mapping failed, when it did: the device is gone.
+    pub(crate) fn lost(&self, during: &'static str) -> Error {
+        // wgpu calls back when it is polled.
+        self.wait();
+        let reason = match &self.inner.lost {
+            Some(told) => told.get().map_or("its buffers cannot be mapped any more", String::as_str),
+            None => "wgpu tells why to a callback of the app's, whose device it is",
+        };
+        Error::DeviceLost { during, reason: reason.to_owned() }
+    }
+
+    /// Waits for all that was submitted; says whether the device has done it. wgpu's poll panics where it learns by it
+    /// that the device is gone. Browsers poll by themselves.
+    pub(crate) fn wait(&self) -> bool {
+        let poll = || self.device().poll(PollType::wait_indefinitely());
+        catch_unwind(AssertUnwindSafe(poll)).is_ok_and(|polled| polled.is_ok())
+    }
+
+    /// A new encoder.
+    pub(crate) fn encoder(&self, during: &'static str) -> Result<wgpu::CommandEncoder> {
+        self.checked(during, |device| device.create_command_encoder(&Default::default()))
+    }
+
+    /// Submits what is recorded, unless the device is gone.
+    pub(crate) fn submit(&self, encoder: wgpu::CommandEncoder, during: &'static str) -> Result<()> {
+        self.alive(during)?;
+        self.checked(during, |_| self.queue().submit([encoder.finish()])).map(drop)
+    }
+}
+
+/// This crate's word for an error of wgpu's.
+fn typed(error: wgpu::Error, during: &'static str) -> Error {
+    let message = match error {
+        wgpu::Error::OutOfMemory { .. } => return Error::OutOfMemory { during, bytes: None },
+        wgpu::Error::Validation { description, .. } | wgpu::Error::Internal { description, .. } => description,
+    };
+    // That it is the app's buffer, wgpu says in words only.
+    let unusable = |line: &&str| line.ends_with("has been destroyed") || line.ends_with("is still mapped");
+    match message.lines().map(str::trim).find(unusable) {
+        Some(reason) => Error::BufferUnusable { during, reason: reason.to_owned() },
+        None => Error::Wgpu { during, message },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_are_told_apart() {
+        let during = "testing";
+        let described =
+            |text: &str| (text.into(), format!("Validation Error\n\nCaused by:\n  In a call\n    {text}\n"));
+        let validation = |text| {
+            let (source, description) = described(text);
+            typed(wgpu::Error::Validation { source, description }, during)
+        };
+        let memory = typed(wgpu::Error::OutOfMemory { source: "no more".into() }, during);
+        assert_eq!(memory, Error::OutOfMemory { during, bytes: None });
+        for reason in ["Buffer with 'a' label has been destroyed", "Buffer with '' label is still mapped"] {
+            assert_eq!(validation(reason), Error::BufferUnusable { during, reason: reason.into() });
+        }
+        let (source, message) = described("linking failed");
+        let internal = typed(wgpu::Error::Internal { source, description: message.clone() }, during);
+        assert_eq!(internal, Error::Wgpu { during, message });
+        assert!(matches!(validation("wrong"), Error::Wgpu { message, .. } if message.contains("wrong")));
+    }
+
+    /// GL cannot translate this, which wgpu calls an internal error: its own handler panics.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn internal_errors_are_caught() {
+        let descriptor = wgpu::InstanceDescriptor {
+            backends: wgpu::Backends::GL,
+            ..wgpu::InstanceDescriptor::new_without_display_handle()
+        };
+        let adapters = pollster::block_on(wgpu::Instance::new(descriptor).enumerate_adapters(wgpu::Backends::GL));
+        let gpu = pollster::block_on(Gpu::from_adapter(&adapters[0])).unwrap();
+        let source = "
+            @group(0) @binding(0) var depth: texture_depth_2d;
+            @group(0) @binding(1) var<storage, read_write> out: f32;
+            @compute @workgroup_size(1) fn main() { out = textureLoad(depth, vec2(0), 0); }
+        ";
+        let compiled = gpu.checked("compiling", |device| {
+            let source = wgpu::ShaderSource::Wgsl(source.into());
+            device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+                label: None,
+                layout: None,
+                module: &device.create_shader_module(wgpu::ShaderModuleDescriptor { label: None, source }),
+                entry_point: None,
+                compilation_options: Default::default(),
+                cache: None,
+            })
+        });
+        let Err(Error::Wgpu { during: "compiling", message }) = compiled else { panic!("{compiled:?}") };
+        assert!(message.contains("depth textures"), "{message}");
+    }
+}

@@ -1,0 +1,61 @@
+//! Which tensors of a pass may not be in one buffer.
+
+use crate::error::{Error, Result};
+use crate::kernel::Binding;
+use crate::plan::Plan;
+use crate::tensor::Tensor;
+
+/// Fails where a tensor that the pass writes is in the buffer of another one. wgpu refuses that within a dispatch, at
+/// whatever offsets; between two dispatches one would read what the other has just overwritten.
+pub(super) fn check(plan: &Plan, tensors: &[(Binding, &Tensor)]) -> Result<()> {
+    let writes: Vec<Binding> = plan
+        .steps
+        .iter()
+        .flat_map(|step| step.kernel.bindings())
+        .filter_map(|(binding, writes)| writes.then_some(binding))
+        .collect();
+    for (index, &(binding, tensor)) in tensors.iter().enumerate() {
+        // Gradients of an empty input are cleared without a step.
+        if !is_output(binding) && !writes.contains(&binding) {
+            continue;
+        }
+        let mut others = tensors[..index].iter().chain(&tensors[index + 1..]);
+        if let Some(&(with, _)) = others.find(|(_, other)| other.shares_buffer(tensor)) {
+            return Err(Error::Aliasing { what: name(binding), with: name(with) });
+        }
+    }
+    Ok(())
+}
+
+fn is_output(binding: Binding) -> bool {
+    use Binding::*;
+    matches!(binding, Y | Dx | WeightGradient | BiasGradient | MeanWeightGradient | VarWeightGradient)
+}
+
+/// What a user calls it.
+fn name(binding: Binding) -> &'static str {
+    match binding {
+        Binding::X => "input",
+        Binding::Y => "output",
+        Binding::Dy => "dy",
+        Binding::Dx => "input's gradient",
+        Binding::Weight => "weight",
+        Binding::Bias => "bias",
+        Binding::MeanWeight => "mean_weight",
+        Binding::VarWeight => "var_weight",
+        Binding::RunningMean => "running_mean",
+        Binding::RunningVar => "running_var",
+        Binding::NumBatchesTracked => "num_batches_tracked",
+        Binding::WeightGradient => "weight's gradient",
+        Binding::BiasGradient => "bias's gradient",
+        Binding::MeanWeightGradient => "mean_weight's gradient",
+        Binding::VarWeightGradient => "var_weight's gradient",
+        Binding::Moments
+        | Binding::Statistics
+        | Binding::Axes
+        | Binding::Sums
+        | Binding::Coefficients
+        | Binding::AxisGradients
+        | Binding::Params => "saved forward",
+    }
+}
