@@ -18,7 +18,7 @@ use proptest::prelude::*;
 use wgpu::Limits;
 
 use super::errors::refused;
-use super::{adapters, data, devices};
+use super::{adapters, data, devices, settings};
 
 const HUGE: usize = 1 << 40;
 
@@ -40,7 +40,7 @@ fn isolated(name: &str, env: &[(&str, &str)], body: impl FnOnce()) -> String {
     let status = loop {
         match child.try_wait().unwrap() {
             Some(status) => break status,
-            None if start.elapsed() > Duration::from_secs(60) => {
+            None if start.elapsed() > settings::within(60) => {
                 child.kill().unwrap();
                 break child.wait().unwrap();
             }
@@ -300,12 +300,7 @@ fn planning_survives_anything() {
     let modes = prop::sample::select(vec![Mode::Training, Mode::Evaluation]);
     let dtypes = prop::sample::select(vec![DType::F32, DType::F16, DType::BF16]);
     let everything = (input, modes, dtypes, caps(), strategy());
-    // The same cases in every run; PROPTEST_RNG_SEED and PROPTEST_CASES ask for others.
-    let seed = std::env::var("PROPTEST_RNG_SEED").map_or(7, |seed| seed.parse().expect("a number"));
-    let cases = std::env::var("PROPTEST_CASES").map_or(50_000, |cases| cases.parse().expect("a number"));
-    let rng_seed = proptest::test_runner::RngSeed::Fixed(seed);
-    let config =
-        ProptestConfig { cases, rng_seed, failure_persistence: None, max_shrink_iters: 5000, ..Default::default() };
+    let config = ProptestConfig { max_shrink_iters: 5000, ..settings::cases(50_000) };
     isolated("planning_survives_anything", &[], || {
         let planned = std::cell::Cell::new(0);
         proptest!(config, |(((spec, shape), mode, dtype, caps, strategy) in everything)| {
