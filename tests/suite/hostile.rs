@@ -24,6 +24,7 @@ mod fuzz;
 mod limits;
 mod lost;
 mod memory;
+mod strategies;
 
 const HUGE: usize = 1 << 40;
 
