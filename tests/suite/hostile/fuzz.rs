@@ -76,6 +76,7 @@ fn may_be_refused(case: &Case, error: &Error) -> bool {
 
 #[test]
 fn random_cases() {
+    // CI runs the tests twice, with shader checks and without: a minute in all.
     let seconds: u64 = settings::number("GPUNORM_FUZZ_SECONDS").unwrap_or(30);
     isolated_for(settings::within(seconds + 60), "fuzz::random_cases", &[], || {
         let (start, first) = (Instant::now(), settings::seed());
