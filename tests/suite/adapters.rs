@@ -19,9 +19,8 @@ static ADAPTERS: LazyLock<Vec<(String, Gpu)>> = LazyLock::new(|| {
     } else {
         vec![Gpu::new().expect("an adapter")]
     };
-    let checks = std::env::var_os("GPUNORM_TEST_SHADER_CHECKS").is_some();
     gpus.into_iter()
-        .map(|gpu| gpu.with_shader_checks(checks))
+        .map(checked)
         .map(|gpu| {
             let info = gpu.adapter_info();
             println!("adapter: {} ({:?}, {} {})", info.name, info.backend, info.driver, info.driver_info);
@@ -29,6 +28,11 @@ static ADAPTERS: LazyLock<Vec<(String, Gpu)>> = LazyLock::new(|| {
         })
         .collect()
 });
+
+/// With shader checks where they are asked for.
+pub fn checked(gpu: Gpu) -> Gpu {
+    gpu.with_shader_checks(std::env::var_os("GPUNORM_TEST_SHADER_CHECKS").is_some())
+}
 
 fn open(backends: Backends) -> Gpu {
     let descriptor = wgpu::InstanceDescriptor { backends, ..wgpu::InstanceDescriptor::new_without_display_handle() };

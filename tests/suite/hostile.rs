@@ -1,5 +1,5 @@
-//! What could abort or hang rather than panic, each in a process of its own: sizes beyond all memory, no adapter, a lost
-//! device, and anything at all.
+//! What could abort or hang rather than panic, each in a process of its own: sizes beyond all memory, no adapter, and
+//! anything at all; in the modules a lost device, low limits, damaged files, thousands of calls and random cases.
 
 use std::fs::File;
 use std::process::Command;
@@ -15,17 +15,25 @@ use gpunorm::{
 };
 use ndarray::Array1;
 use proptest::prelude::*;
-use wgpu::Limits;
 
 use super::errors::refused;
-use super::{adapters, data, devices};
+use super::{adapters, settings};
+
+mod files;
+mod fuzz;
+mod limits;
+mod lost;
+mod memory;
+mod strategies;
 
 const HUGE: usize = 1 << 40;
 
-/// Runs the calling test, `hostile::name`, again in a process of its own, with `env`, where it runs `body`; fails if that
-/// panics, aborts or takes longer than a minute. What it printed comes back.
-fn isolated(name: &str, env: &[(&str, &str)], body: impl FnOnce()) -> String {
-    const CHILD: &str = "GPUNORM_TEST_CHILD";
+/// Set where a test is already in a process of its own.
+const CHILD: &str = "GPUNORM_TEST_CHILD";
+
+/// Runs the calling test, `hostile::name`, again in a process of its own, with `env`, where it runs `body`; fails if
+/// that panics, aborts or takes longer than `limit`. What it printed comes back.
+fn isolated_for(limit: Duration, name: &str, env: &[(&str, &str)], body: impl FnOnce()) -> String {
     if std::env::var_os(CHILD).is_some() {
         body();
         return String::new();
@@ -33,14 +41,14 @@ fn isolated(name: &str, env: &[(&str, &str)], body: impl FnOnce()) -> String {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", &format!("hostile::{name}"), "--nocapture"]).env(CHILD, "1").envs(env.iter().copied());
     // A file, since a pipe that nobody reads would hold the child up.
-    let path = format!("{}/{name}_{}", env!("CARGO_TARGET_TMPDIR"), std::process::id());
+    let path = format!("{}/{}_{}", env!("CARGO_TARGET_TMPDIR"), name.replace("::", "_"), std::process::id());
     let file = File::create(&path).unwrap();
     let mut child = command.stdout(file.try_clone().unwrap()).stderr(file).spawn().unwrap();
     let start = Instant::now();
     let status = loop {
         match child.try_wait().unwrap() {
             Some(status) => break status,
-            None if start.elapsed() > Duration::from_secs(60) => {
+            None if start.elapsed() > limit => {
                 child.kill().unwrap();
                 break child.wait().unwrap();
             }
@@ -53,6 +61,11 @@ fn isolated(name: &str, env: &[(&str, &str)], body: impl FnOnce()) -> String {
     let told = format!("{name}: {status} after {:?}\n{}", start.elapsed(), &output[end..]);
     assert!(status.success() && output.contains("1 passed"), "{told}");
     output
+}
+
+/// The same within a minute.
+fn isolated(name: &str, env: &[(&str, &str)], body: impl FnOnce()) -> String {
+    isolated_for(settings::within(60), name, env, body)
 }
 
 // ---- beyond all memory
@@ -167,50 +180,6 @@ fn two_gpus_are_two_devices() {
     });
 }
 
-/// After `destroy` every call that needs the device says so, on this crate's devices and on the app's.
-#[test]
-fn a_lost_device() {
-    isolated("a_lost_device", &[], || {
-        for (name, adapter) in devices::adapters() {
-            let own = pollster::block_on(Gpu::from_adapter(adapter)).unwrap();
-            let (device, queue) = devices::device(adapter, Limits::default());
-            for (whose, gpu) in [("own", own), ("the app's", Gpu::from_device(device, queue))] {
-                let x = data::values("normal", &[4, 6, 8], 1);
-                let mut norm = GpuNorm::new(&gpu, BatchNorm::new(6)).unwrap();
-                let tensor = Tensor::from_array(&gpu, &x).unwrap();
-                let y = norm.forward_tensor(&tensor).unwrap();
-                let fresh = Tensor::zeros(&gpu, &[4, 6, 8], DType::F32).unwrap();
-                let state = norm.state_dict("").unwrap();
-                let mut encoder = gpu.device().create_command_encoder(&Default::default());
-                gpu.device().destroy();
-
-                let calls: [(&str, Result<(), Error>); 13] = [
-                    ("forward_tensor", norm.forward_tensor(&tensor).map(drop)),
-                    ("forward", norm.forward(&x).map(drop)),
-                    ("encode_forward", norm.encode_forward(&mut encoder, &tensor, &fresh)),
-                    ("profile", norm.profile(&tensor, &y).map(drop)),
-                    ("to_array", y.to_array().map(drop)),
-                    ("state_dict", norm.state_dict("").map(drop)),
-                    ("load_state_dict", norm.load_state_dict(&state, "")),
-                    ("reset_parameters", norm.reset_parameters()),
-                    ("reset_running_stats", norm.reset_running_stats()),
-                    ("GpuNorm::new", GpuNorm::new(&gpu, LayerNorm::new([8])).map(drop)),
-                    ("from_array", Tensor::from_array(&gpu, &x).map(drop)),
-                    ("zeros", Tensor::zeros(&gpu, &[3], DType::F32).map(drop)),
-                    ("wrap", Tensor::wrap(&gpu, tensor.buffer().clone(), 0, &[3], DType::F32).map(drop)),
-                ];
-                for (call, result) in calls {
-                    let told = format!("{name}, {whose}, {call}: {result:?}");
-                    assert!(matches!(&result, Err(Error::DeviceLost { .. })), "{told}");
-                    assert!(result.unwrap_err().to_string().starts_with("the device was lost: "), "{told}");
-                }
-                // What needs no device goes on.
-                assert_eq!((norm.plan(&[4, 6, 8]).is_ok(), y.shape()), (true, &[4, 6, 8][..]));
-            }
-        }
-    });
-}
-
 // ---- anything at all
 
 fn size() -> impl Strategy<Value = usize> {
@@ -307,12 +276,7 @@ fn planning_survives_anything() {
     let modes = prop::sample::select(vec![Mode::Training, Mode::Evaluation]);
     let dtypes = prop::sample::select(vec![DType::F32, DType::F16, DType::BF16]);
     let everything = (input, modes, dtypes, caps(), strategy());
-    // The same cases in every run; PROPTEST_RNG_SEED and PROPTEST_CASES ask for others.
-    let seed = std::env::var("PROPTEST_RNG_SEED").map_or(7, |seed| seed.parse().expect("a number"));
-    let cases = std::env::var("PROPTEST_CASES").map_or(50_000, |cases| cases.parse().expect("a number"));
-    let rng_seed = proptest::test_runner::RngSeed::Fixed(seed);
-    let config =
-        ProptestConfig { cases, rng_seed, failure_persistence: None, max_shrink_iters: 5000, ..Default::default() };
+    let config = ProptestConfig { max_shrink_iters: 5000, ..settings::cases(50_000) };
     isolated("planning_survives_anything", &[], || {
         let planned = std::cell::Cell::new(0);
         proptest!(config, |(((spec, shape), mode, dtype, caps, strategy) in everything)| {

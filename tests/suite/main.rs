@@ -20,6 +20,7 @@ mod numbers;
 mod plans;
 mod plans_backward;
 mod random;
+mod settings;
 mod shaders;
 mod state;
 mod state_dict;

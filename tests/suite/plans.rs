@@ -10,7 +10,7 @@ use gpunorm::plan::{MAX_ITERATIONS, Pass, Route, Scratch, Step};
 use gpunorm::{BatchNorm, DType, InstanceNorm, LayerNorm, Mode, NormSpec, Plan, Strategy};
 use proptest::prelude::*;
 
-use super::data;
+use super::{data, settings};
 
 /// Devices as they come: discrete, integrated, mobile, software, the defaults, and some with absurd limits.
 pub fn zoo() -> Vec<Caps> {
@@ -281,7 +281,7 @@ pub fn everywhere(shape: &[usize], (spec, dtype, training): (usize, usize, bool)
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(settings::cases(512))]
 
     #[test]
     fn every_element_is_visited_once(

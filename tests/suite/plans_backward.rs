@@ -12,8 +12,8 @@ use gpunorm::{
 };
 use proptest::prelude::*;
 
-use super::data;
 use super::plans::{address, applied, check_limits, everywhere, expected, slice_start, spec_has_weight, zoo};
+use super::{data, settings};
 
 /// Elements, as a plan treats them.
 #[derive(Default)]
@@ -266,7 +266,7 @@ fn check(spec: &NormSpec, mode: Mode, shape: &[usize], dtype: DType, caps: &Caps
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(settings::cases(256))]
 
     #[test]
     fn every_gradient_is_written_once(

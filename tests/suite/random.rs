@@ -7,9 +7,9 @@ use gpunorm::kernel::Team;
 use gpunorm::plan::Route;
 use gpunorm::{DType, Error, Mode, Plan, Strategy};
 use proptest::prelude::*;
-use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use proptest::test_runner::TestRunner;
 
-use super::{adapters, backward, compare, data};
+use super::{adapters, backward, compare, data, settings};
 
 #[test]
 fn random_layers_agree_with_the_oracle() {
@@ -21,9 +21,7 @@ fn random_layers_agree_with_the_oracle() {
         prop::sample::select(vec!["normal", "uniform", "mean 1e4", "mean -1e6", "first outlier", "constant 100.1"]);
     let dtype = prop::sample::select(vec![DType::F32, DType::F32, DType::F16, DType::BF16]);
     let choices = (0usize..64, any::<bool>(), any::<bool>(), dtype, values, (route, team, lanes));
-    // The same cases in every run.
-    let config = Config { cases: 150, failure_persistence: None, ..Config::default() };
-    let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &[9; 32]));
+    let mut runner = TestRunner::new(settings::cases(150));
     let ran = std::cell::Cell::new(0);
     let outcome = runner.run(
         &(sizes, choices),

@@ -13,6 +13,7 @@ const HELP: &str = "\
 cargo xtask demo              run the quickstart example, with a GPU driver installed first where there is none
 cargo xtask test              check the format, lint, test and build the docs, as CI does
 cargo xtask test -- ARGS...   the same, with ARGS handed to `cargo test`
+cargo xtask fuzz [SECONDS]    run random cases against float64 until enough fail; GPUNORM_TEST_SEED says where to begin
 cargo xtask bench [ARGS...]   time every norm against copying its bytes and against the CPU; --help lists the options
 cargo xtask pack FOLDER       gather what runs the bench, its peers and the tests on a machine without Rust
 cargo xtask shaders           write every linked kernel to target/shaders/, for editors and other compilers
@@ -27,6 +28,8 @@ fn main() -> ExitCode {
             Ok(())
         }
         ["demo"] => demo(),
+        ["fuzz"] => fuzz("1000000000"),
+        ["fuzz", seconds] => fuzz(seconds),
         ["bench", ref rest @ ..] => bench(rest),
         ["pack", folder] => pack::pack(folder.as_ref()),
         ["shaders"] => run_steps(&[Step::cargo(&["run", "--quiet", "--example", "dump_shaders"])]),
@@ -49,6 +52,16 @@ fn demo() -> Result<(), String> {
     let folder = std::env::temp_dir().display().to_string();
     let folder = std::env::var("XDG_RUNTIME_DIR").unwrap_or(folder);
     run_steps(&[Step::cargo(&["run", "--release", "--example", "quickstart"]).env("XDG_RUNTIME_DIR", &folder)])
+}
+
+fn fuzz(seconds: &str) -> Result<(), String> {
+    drivers::ensure(&[Driver::Lavapipe, Driver::MesaEgl])?;
+    // Other cases every time, in the process that one looks at.
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |now| now.as_secs());
+    let seed = std::env::var("GPUNORM_TEST_SEED").unwrap_or((now << 20).to_string());
+    let test = ["test", "--test", "suite", "--", "--exact", "hostile::fuzz::random_cases", "--nocapture"];
+    let step = Step::cargo(&test).env("GPUNORM_FUZZ_SECONDS", seconds).env("GPUNORM_TEST_SEED", &seed);
+    run_steps(&[step.env("GPUNORM_TEST_CHILD", "1")])
 }
 
 fn bench(args: &[&str]) -> Result<(), String> {

@@ -8,28 +8,32 @@ pub const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
 pub struct Step<'a> {
     args: Vec<&'a str>,
-    env: Option<(&'a str, &'a str)>,
+    env: Vec<(&'a str, &'a str)>,
 }
 
 impl<'a> Step<'a> {
     pub fn cargo(args: &[&'a str]) -> Self {
-        Self { args: args.to_vec(), env: None }
+        Self { args: args.to_vec(), env: vec![] }
     }
 
-    pub fn env(self, name: &'a str, value: &'a str) -> Self {
-        Self { env: Some((name, value)), ..self }
+    pub fn env(mut self, name: &'a str, value: &'a str) -> Self {
+        self.env.push((name, value));
+        self
     }
 
     fn run(&self) -> Result<(), String> {
-        let status =
-            cargo().args(&self.args).envs(self.env).status().map_err(|e| format!("cannot start cargo: {e}"))?;
+        let status = cargo()
+            .args(&self.args)
+            .envs(self.env.iter().copied())
+            .status()
+            .map_err(|e| format!("cannot start cargo: {e}"))?;
         if status.success() { Ok(()) } else { Err(status.to_string()) }
     }
 }
 
 impl fmt::Display for Step<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some((name, value)) = self.env {
+        for (name, value) in &self.env {
             write!(f, "{name}=\"{value}\" ")?;
         }
         write!(f, "cargo {}", self.args.join(" "))

@@ -1,0 +1,97 @@
+//! Random layers, shapes, values, element types, devices, strategies and ways to call, against a computation of the
+//! tests' own. `GPUNORM_FUZZ_SECONDS` says for how long; a case that fails says how to run it alone.
+
+use std::io::Write;
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+use gpunorm::{Error, Gpu, Strategy};
+use wgpu::Limits;
+
+use super::super::adapters::Turns;
+use super::super::{adapters, devices, settings};
+use super::isolated_for;
+use case::Case;
+use run::{Expected, Failure};
+
+mod agreement;
+pub mod case;
+mod exact;
+mod gradients;
+pub mod layer;
+mod placed;
+pub mod run;
+
+/// Failures after which there are enough to look at.
+const ENOUGH: usize = 20;
+
+/// Each adapter's whole device, one of WebGPU's default limits and one of GLES 3.1's.
+static DEVICES: LazyLock<Vec<(String, [Gpu; 3])>> = LazyLock::new(|| {
+    let whole: Vec<Gpu> = adapters::all().map(|(_, gpu)| gpu.clone()).collect();
+    let devices = |((name, adapter), whole): ((&str, &wgpu::Adapter), Gpu)| {
+        let [default, downlevel] = [Limits::default(), Limits::downlevel_defaults()].map(|limits| {
+            let (device, queue) = devices::device(adapter, limits);
+            adapters::checked(Gpu::from_device(device, queue))
+        });
+        (name.to_owned(), [whole, default, downlevel])
+    };
+    devices::adapters().zip(whole).map(devices).collect()
+});
+
+#[derive(Default)]
+struct Tally {
+    ran: usize,
+    refused: usize,
+    failed: Vec<String>,
+}
+
+impl Tally {
+    /// Runs a case on every adapter.
+    fn run(&mut self, seed: u64) {
+        let case = Case::new(seed);
+        let expected = Expected::of(&case);
+        for (name, gpus) in Turns::over(&DEVICES) {
+            match expected.check(&case, &gpus[case.device]) {
+                Ok(()) => self.ran += 1,
+                Err(Failure::Refused(error)) if may_be_refused(&case, &error) => self.refused += 1,
+                Err(failure) => {
+                    let again = format!("GPUNORM_TEST_SEED={seed} GPUNORM_FUZZ_SECONDS=0");
+                    let told = format!("{again}: {name}, {failure}\n    {case:?}");
+                    println!("\n{told}");
+                    self.failed.push(told);
+                }
+            }
+        }
+    }
+}
+
+/// Only what a device lacks, or a strategy that was asked for.
+fn may_be_refused(case: &Case, error: &Error) -> bool {
+    match error {
+        Error::TooLarge { .. } => !case.is_plain(),
+        Error::Strategy { .. } => case.strategy != Strategy::default(),
+        _ => false,
+    }
+}
+
+#[test]
+fn random_cases() {
+    // CI runs the tests twice, with shader checks and without: a minute in all.
+    let seconds: u64 = settings::number("GPUNORM_FUZZ_SECONDS").unwrap_or(30);
+    isolated_for(settings::within(seconds + 60), "fuzz::random_cases", &[], || {
+        let (start, first) = (Instant::now(), settings::seed());
+        let mut tally = Tally::default();
+        for seed in first.. {
+            // What a crash leaves to read.
+            print!("\rcase {seed}");
+            std::io::stdout().flush().unwrap();
+            tally.run(seed);
+            if start.elapsed() >= Duration::from_secs(seconds) || tally.failed.len() >= ENOUGH {
+                break;
+            }
+        }
+        println!("\n{} ran, {} refused, {} failed", tally.ran, tally.refused, tally.failed.len());
+        assert!(tally.failed.is_empty(), "{}", tally.failed.join("\n"));
+        assert!(tally.ran >= tally.refused, "too much was refused");
+    });
+}

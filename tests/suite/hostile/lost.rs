@@ -1,0 +1,170 @@
+//! A destroyed device under every public call: what needs it says that it is gone, everything else goes on.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use gpunorm::{
+    BatchNorm, DType, Error, Gpu, GpuNorm, Gradients, LayerNorm, NormSpec, Strategy, SwitchableNorm, Tensor,
+};
+use pollster::block_on;
+use wgpu::Limits;
+
+use super::super::{data, devices};
+use super::isolated;
+
+/// The types that hold on to a device.
+const TYPES: [&str; 5] = ["Gpu", "GpuNorm", "Tensor", "Saved", "Gradients"];
+
+/// What a call that needs the device gave; None of others.
+type Gave = Option<Result<(), Error>>;
+
+fn lost<T>(result: Result<T, Error>) -> Gave {
+    Some(result.map(drop))
+}
+
+fn fine<T>(call: impl FnOnce() -> T) -> Gave {
+    call();
+    None
+}
+
+/// Makes every public call on a device that is destroyed after all there is to call on was made.
+fn every_call(adapter: &wgpu::Adapter, gpu: &Gpu) -> Vec<(&'static str, Gave)> {
+    let shape = [4, 6, 8];
+    let array = data::values("normal", &shape, 1);
+    let spec = NormSpec::from(SwitchableNorm::new(6));
+    let mut norm = GpuNorm::new(gpu, spec.clone()).unwrap();
+    let x = Tensor::from_array(gpu, &array).unwrap();
+    let (y, saved) = norm.forward_saved(&x).unwrap();
+    let gradients = norm.backward(&y, &saved).unwrap();
+    let fresh = || Tensor::zeros(gpu, &shape, DType::F32).unwrap();
+    let [fresh, another] = [fresh(), fresh()];
+    let weight = Tensor::zeros(gpu, &[6], DType::F32).unwrap();
+    let shares = Tensor::zeros(gpu, &[3], DType::F32).unwrap();
+    let state = norm.state_dict("").unwrap();
+    let mut encoder = gpu.device().create_command_encoder(&Default::default());
+    let (device, queue) = (gpu.device().clone(), gpu.queue().clone());
+    gpu.device().destroy();
+
+    vec![
+        ("Gpu::new", fine(|| Gpu::new().unwrap())),
+        ("Gpu::request", fine(|| block_on(Gpu::request()).unwrap())),
+        ("Gpu::from_adapter", fine(|| block_on(Gpu::from_adapter(adapter)).unwrap())),
+        ("Gpu::from_device", lost(GpuNorm::new(&Gpu::from_device(device, queue), spec.clone()))),
+        ("Gpu::with_caps", lost(GpuNorm::new(&gpu.with_caps(*gpu.caps()), spec.clone()))),
+        ("Gpu::with_shader_checks", lost(GpuNorm::new(&gpu.with_shader_checks(true), spec.clone()))),
+        ("Gpu::device", fine(|| gpu.device())),
+        ("Gpu::queue", fine(|| gpu.queue())),
+        ("Gpu::adapter_info", fine(|| gpu.adapter_info())),
+        ("Gpu::caps", fine(|| gpu.caps())),
+        ("Gpu::empty_cache", fine(|| gpu.empty_cache())),
+        ("Gpu::warm_up", lost(gpu.warm_up(&[BatchNorm::new(6).into()], &[&[9, 6, 77]]))),
+        ("GpuNorm::new", lost(GpuNorm::new(gpu, LayerNorm::new([8])))),
+        ("GpuNorm::spec", fine(|| norm.spec())),
+        ("GpuNorm::gpu", fine(|| norm.gpu())),
+        ("GpuNorm::mode", fine(|| norm.mode())),
+        ("GpuNorm::forward", lost(norm.forward(&array))),
+        ("GpuNorm::forward_tensor", lost(norm.forward_tensor(&x))),
+        ("GpuNorm::encode_forward", lost(norm.encode_forward(&mut encoder, &x, &fresh))),
+        ("GpuNorm::warm_up", lost(norm.warm_up(&[9, 6, 77], DType::BF16))),
+        ("GpuNorm::plan", fine(|| norm.plan(&shape).unwrap())),
+        ("GpuNorm::profile", lost(norm.profile(&x, &fresh))),
+        ("GpuNorm::forward_saved", lost(norm.forward_saved(&x))),
+        ("GpuNorm::encode_forward_saved", lost(norm.encode_forward_saved(&mut encoder, &x, &fresh))),
+        ("GpuNorm::encode_forward_again", lost(norm.encode_forward_again(&mut encoder, &another, &saved))),
+        ("GpuNorm::backward", lost(norm.backward(&another, &saved))),
+        ("GpuNorm::encode_backward", lost(norm.encode_backward(&mut encoder, &another, &saved, &gradients))),
+        ("GpuNorm::profile_backward", lost(norm.profile_backward(&another, &saved, &gradients))),
+        ("GpuNorm::zero_gradients", lost(norm.zero_gradients(&saved))),
+        ("GpuNorm::warm_up_backward", lost(norm.warm_up_backward(&[9, 6, 77], DType::BF16))),
+        ("GpuNorm::plan_backward", fine(|| norm.plan_backward(&saved).unwrap())),
+        ("GpuNorm::state_dict", lost(norm.state_dict(""))),
+        ("GpuNorm::read_state_dict", lost(block_on(norm.read_state_dict("")))),
+        ("GpuNorm::load_state_dict", lost(norm.load_state_dict(&state, ""))),
+        ("GpuNorm::reset_parameters", lost(norm.reset_parameters())),
+        ("GpuNorm::reset_running_stats", lost(norm.reset_running_stats())),
+        ("GpuNorm::weight", fine(|| norm.weight().unwrap())),
+        ("GpuNorm::bias", fine(|| norm.bias().unwrap())),
+        ("GpuNorm::mean_weight", fine(|| norm.mean_weight().unwrap())),
+        ("GpuNorm::var_weight", fine(|| norm.var_weight().unwrap())),
+        ("GpuNorm::running_mean", fine(|| norm.running_mean().unwrap())),
+        ("GpuNorm::running_var", fine(|| norm.running_var().unwrap())),
+        ("GpuNorm::set_weight", fine(|| norm.set_weight(&weight))),
+        ("GpuNorm::set_bias", fine(|| norm.set_bias(&weight))),
+        ("GpuNorm::set_mean_weight", fine(|| norm.set_mean_weight(&shares))),
+        ("GpuNorm::set_var_weight", fine(|| norm.set_var_weight(&shares))),
+        ("GpuNorm::set_strategy", fine(|| norm.set_strategy(Strategy::default()))),
+        ("GpuNorm::eval", fine(|| norm.eval())),
+        ("GpuNorm::train", fine(|| norm.train())),
+        ("Tensor::from_array", lost(Tensor::from_array(gpu, &array))),
+        ("Tensor::from_array_as", lost(Tensor::from_array_as(gpu, &array, DType::BF16))),
+        ("Tensor::zeros", lost(Tensor::zeros(gpu, &[3], DType::F32))),
+        ("Tensor::wrap", lost(Tensor::wrap(gpu, x.buffer().clone(), 0, &[3], DType::F32))),
+        ("Tensor::to_array", lost(y.to_array())),
+        ("Tensor::read", lost(block_on(y.read()))),
+        ("Tensor::shape", fine(|| y.shape())),
+        ("Tensor::dtype", fine(|| y.dtype())),
+        ("Tensor::len", fine(|| y.len())),
+        ("Tensor::is_empty", fine(|| y.is_empty())),
+        ("Tensor::buffer", fine(|| y.buffer())),
+        ("Tensor::offset", fine(|| y.offset())),
+        ("Tensor::gpu", fine(|| y.gpu())),
+        ("Gradients::named", fine(|| gradients.named().map(|(name, _)| name))),
+        ("Gradients::accumulate", fine(|| gradients.accumulate(true))),
+        ("Gradients::new", fine(|| Gradients::new(x))),
+    ]
+}
+
+/// Public methods of [`TYPES`] in the sources: `Type::name`.
+fn methods(folder: &Path, found: &mut BTreeSet<String>) {
+    for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        if entry.is_dir() {
+            methods(&entry, found);
+            continue;
+        }
+        let mut of = None;
+        for line in fs::read_to_string(entry).unwrap().lines() {
+            if let Some(rest) = line.strip_prefix("impl ") {
+                of = TYPES.into_iter().find(|name| rest == format!("{name} {{"));
+            }
+            let method = line
+                .strip_prefix("    pub ")
+                .map(|rest| rest.trim_start_matches("const ").trim_start_matches("async "));
+            if let (Some(of), Some(rest)) = (of, method.and_then(|rest| rest.strip_prefix("fn "))) {
+                let name: String = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+                found.insert(format!("{of}::{name}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_lost_device() {
+    isolated("lost::a_lost_device", &[], || {
+        for (name, adapter) in devices::adapters() {
+            let own = block_on(Gpu::from_adapter(adapter)).unwrap();
+            let (device, queue) = devices::device(adapter, Limits::default());
+            for (whose, gpu) in [("own", own), ("the app's", Gpu::from_device(device, queue))] {
+                for (call, gave) in every_call(adapter, &gpu) {
+                    if let Some(result) = gave {
+                        let told = format!("{name}, {whose}, {call}: {result:?}");
+                        assert!(matches!(&result, Err(Error::DeviceLost { .. })), "{told}");
+                        assert!(result.unwrap_err().to_string().contains("the device was lost: "), "{told}");
+                    }
+                }
+            }
+        }
+    });
+}
+
+/// A call that is added to the crate has to be made above.
+#[test]
+fn every_public_call_is_made() {
+    isolated("lost::every_public_call_is_made", &[], || {
+        let mut public = BTreeSet::new();
+        methods(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut public);
+        let (_, adapter) = devices::adapters().next().unwrap();
+        let calls = every_call(adapter, &block_on(Gpu::from_adapter(adapter)).unwrap());
+        assert_eq!(calls.iter().map(|(call, _)| (*call).to_owned()).collect::<BTreeSet<_>>(), public);
+    });
+}

@@ -1,0 +1,79 @@
+//! Memory over many calls, as the system counts it.
+
+use std::fs;
+
+use gpunorm::{BatchNorm, Gpu, GpuNorm, GroupNorm, InstanceNorm, LayerNorm, NormSpec, RmsNorm, SwitchableNorm, Tensor};
+use ndarray::ArrayD;
+
+use super::super::data::Random;
+use super::super::{adapters, settings};
+use super::isolated_for;
+
+/// The bytes of a line of Linux's status of this process; 0 on other systems.
+fn status(line: &str) -> u64 {
+    let Ok(status) = fs::read_to_string("/proc/self/status") else { return 0 };
+    let found = status.lines().find_map(|found| found.strip_prefix(line)?.strip_suffix("kB")).expect("such a line");
+    1024 * found.trim().parse::<u64>().expect("a number")
+}
+
+/// Runs `what` and gives the most bytes that it had at once above what there were, used or not.
+pub fn most_of(what: impl FnOnce()) -> u64 {
+    // Earlier peaks would hide it: as much as they had above now is taken meanwhile.
+    let before = status("VmPeak:");
+    let _taken = Vec::<u8>::with_capacity((before - status("VmSize:")) as usize);
+    what();
+    status("VmPeak:") - before
+}
+
+const CALLS: usize = 20_000;
+/// Of one layer.
+const ROUNDS: usize = 10;
+
+/// A new layer, and forwards and backwards of it over inputs of several sizes, of arrays and of tensors. How many calls
+/// there were.
+fn calls(gpu: &Gpu, random: &mut Random) -> usize {
+    let mut below = |end: usize| (random.uniform() * end as f64) as usize;
+    let (c, s) = [(4, 9), (6, 16), (32, 1)][below(3)];
+    let spec: NormSpec = match below(6) {
+        0 => BatchNorm::new(c).into(),
+        1 => InstanceNorm::new(c).track_running_stats(true).into(),
+        2 => GroupNorm::new(2, c).into(),
+        3 => LayerNorm::new([c, s]).into(),
+        4 => RmsNorm::new([s]).into(),
+        _ => SwitchableNorm::new(c).into(),
+    };
+    let norm = GpuNorm::new(gpu, spec).unwrap();
+    let mut calls = 0;
+    for round in 0..ROUNDS {
+        let x = ArrayD::from_shape_fn(vec![2 + below(40), c, s], |at| (at[0] + 3 * at[1] + 7 * at[2]) as f32);
+        if round == 0 && s > 1 {
+            norm.forward(&x).unwrap();
+            calls += 1;
+        } else if let Ok((y, saved)) = norm.forward_saved(&Tensor::from_array(gpu, &x).unwrap()) {
+            norm.backward(&y, &saved).unwrap();
+            calls += 2;
+        }
+    }
+    calls
+}
+
+/// From a quarter of the calls on, when caches are full and pipelines compiled, half a kilobyte per call would show.
+#[test]
+fn memory_stays_bounded() {
+    isolated_for(settings::within(120), "memory::memory_stays_bounded", &[], || {
+        for (name, gpu) in adapters::all() {
+            let mut random = Random::new(settings::seed());
+            let mut done = 0;
+            let mut until = |end: usize| {
+                while done < end {
+                    done += calls(gpu, &mut random);
+                }
+                ["VmRSS:", "VmSize:"].map(status)
+            };
+            let (early, late) = (until(CALLS / 4), until(CALLS));
+            let grown = [0, 1].map(|k| late[k].saturating_sub(early[k]));
+            println!("{name}: {early:?} bytes resident and in all, {grown:?} more at last");
+            assert!(grown.iter().all(|&grown| grown < 8 << 20), "{name}: {early:?}, later {late:?}");
+        }
+    });
+}
