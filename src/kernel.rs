@@ -211,7 +211,8 @@ pub struct Params {
     pub channel_units: u32,
     pub channel_first: u32,
     pub sum_parts: u32,
-    pub pad: [u32; 3],
+    pub zero: u32,
+    pub pad: [u32; 2],
 }
 
 impl Team {

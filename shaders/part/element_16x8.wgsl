@@ -16,6 +16,11 @@ fn splat(s: f32) -> Values {
     return mat2x4(vec4(s), vec4(s));
 }
 
+fn opaque_each(v: Values) -> Values {
+    let zero = vec4(params.zero);
+    return mat2x4(bitcast<vec4<f32>>(bitcast<vec4<u32>>(v[0]) ^ zero), bitcast<vec4<f32>>(bitcast<vec4<u32>>(v[1]) ^ zero));
+}
+
 fn mul(a: Values, b: Values) -> Values {
     return mat2x4(a[0] * b[0], a[1] * b[1]);
 }

@@ -14,24 +14,23 @@ struct Statistics {
     scale: f32,
 }
 
-// Of two disjoint sets (Chan, Golub & LeVeque 1983). The shift moves to the new mean and `mean` keeps what rounding
-// takes from it, so that neither an outlier among the first values nor a long chain of merges costs digits.
+// A shift that has moved to the mean, and what rounding takes from it.
+fn moved(shift: f32, mean: f32) -> vec2<f32> {
+    let sum = opaque(shift + mean);
+    return vec2(sum, opaque(shift - sum) + mean);
+}
+
+// Of two disjoint sets (Chan, Golub & LeVeque 1983). The shift moves to the new mean, so that neither an outlier among the
+// first values nor a long chain of merges costs digits.
 fn merge(a: Moments, b: Moments) -> Moments {
     if a.count == 0.0 {
         return b;
     }
     let share = b.count / (a.count + b.count);
-    let delta = (b.shift - a.shift) + (b.mean - a.mean);
     // An empty b has no delta to speak of, and its shift may be anything.
-    let moved = select(delta, 0.0, b.count == 0.0);
-    let mean = a.mean + moved * share;
-    let shift = a.shift + mean;
-    return Moments(
-        a.count + b.count,
-        shift,
-        (a.shift - shift) + mean,
-        a.m2 + b.m2 + moved * moved * (a.count * share),
-    );
+    let delta = select(opaque(b.shift - a.shift) + (b.mean - a.mean), 0.0, b.count == 0.0);
+    let mean = moved(a.shift, a.mean + delta * share);
+    return Moments(a.count + b.count, mean.x, mean.y, a.m2 + b.m2 + delta * delta * (a.count * share));
 }
 
 fn variance(m: Moments) -> f32 {

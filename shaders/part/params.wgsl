@@ -33,8 +33,8 @@ struct Params {
     channel_units: u32,
     channel_first: u32,     // the first entry of the first channel
     sum_parts: u32,         // sums per plane
+    zero: u32,              // opaque.wgsl
     _pad_0: u32,
     _pad_1: u32,
-    _pad_2: u32,
 }
 @group(0) @binding(2) var<uniform> params: Params;

@@ -16,12 +16,12 @@ fn read_tile(held: ptr<function, array<Unit, UNITS>>, row: u32, first: u32, end:
 fn merge_tile(own: Moments, held: ptr<function, array<Unit, UNITS>>, first: u32, end: u32) -> Moments {
     // The first shift is the first element.
     let fresh = CENTERED && own.count == 0.0;
-    let shift = select(own.shift, first_scalar(unpack((*held)[0])), fresh);
+    let shift = opaque(select(own.shift, first_scalar(unpack((*held)[0])), fresh));
     var count = 0u;
     var sum = splat(0.0);
     for (var k = 0u; k < UNITS; k++) {
         if FULL || first + k * lanes() < end {
-            sum += unpack((*held)[k]) - splat(shift);
+            sum += from_shift(unpack((*held)[k]), splat(shift));
             count += WIDTH;
         }
     }
@@ -30,9 +30,10 @@ fn merge_tile(own: Moments, held: ptr<function, array<Unit, UNITS>>, first: u32,
     var m2 = splat(0.0);
     for (var k = 0u; k < UNITS; k++) {
         if FULL || first + k * lanes() < end {
-            let deviation = (unpack((*held)[k]) - splat(shift)) - splat(mean);
-            m2 += mul(deviation, deviation);
+            let from_mean = deviation(unpack((*held)[k]), splat(shift), splat(mean));
+            m2 += mul(from_mean, from_mean);
         }
     }
-    return merge(own, Moments(n, shift, mean, total(m2)));
+    let center = moved(shift, mean);
+    return merge(own, Moments(n, center.x, center.y, total(m2)));
 }

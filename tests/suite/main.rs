@@ -6,6 +6,7 @@ mod data;
 mod devices;
 mod dispatches;
 mod errors;
+mod exact;
 mod examples;
 mod forward;
 mod host;
