@@ -12,6 +12,7 @@ mod forward;
 mod host;
 mod hostile;
 mod layering;
+mod mixing;
 mod numbers;
 mod plans;
 mod plans_backward;
