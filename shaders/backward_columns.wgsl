@@ -37,6 +37,6 @@ fn backward_columns(builtins: Builtins) {
         }
         let first = params.partial_first + (block.chunk * params.units + column) * WIDTH;
         let all = own.dy + own.dy_rest;
-        save_columns(first, all, mul((own.x + own.x_rest) - mul(gather(means), all), gather(scales)));
+        save_columns(first, all, times_each(gather(scales), (own.x + own.x_rest) - mul(gather(means), all)));
     }
 }

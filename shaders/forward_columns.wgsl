@@ -26,7 +26,7 @@ fn forward_columns(builtins: Builtins) {
                     n += 1.0;
                 }
             }
-            let own = sum * (1.0 / n);
+            let own = finite_each(sum * (1.0 / n)); // as in a tile (tile.wgsl)
             var squares = splat(0.0);
             for (var k = 0u; k < UNITS; k++) {
                 if FULL || sample + k < block.samples {
@@ -36,12 +36,18 @@ fn forward_columns(builtins: Builtins) {
             }
             let share = n / (count + n);
             let delta = own - mean;
-            m2 += squares + mul(delta, delta) * (count * share);
+            m2 += squares + mul(opaque_each(delta * (count * share)), delta); // 0 before there is a count, whatever delta
             let merged = mean + delta * share;
             let moved = opaque_each(shift + merged);
             mean = opaque_each(shift - moved) + merged;
             shift = moved;
             count += n;
+        }
+        // As tile.wgsl's checked.
+        let stop = select(block.samples, block.sample, is_finite(total(m2)));
+        for (var sample = block.sample; sample < stop; sample++) {
+            let v = unpack(load(sample * params.units + column));
+            m2 += opaque_each(v) - v;
         }
         for (var k = 0u; k < WIDTH; k++) {
             let m = Moments(count, scalar(shift, k), scalar(mean, k), scalar(m2, k));

@@ -251,10 +251,10 @@ impl Step {
             Kernel::ForwardRow { units, .. } => {
                 let held = self.constant("HELD") == Some(1);
                 let written = if held { u64::from(units) } else { per_lane(params.units) };
-                u64::from(params.tiles) * (1 + 3 * u64::from(units)) + written * (1 + gathered)
+                u64::from(params.tiles) * (1 + 3 * u64::from(units)) + per_lane(params.units) + written * (1 + gathered)
             }
             Kernel::ForwardMoments { .. } => u64::from(params.tiles) * u64::from(tile_iterations(self.kernel)),
-            Kernel::ForwardColumns { .. } => columns(1),
+            Kernel::ForwardColumns { .. } => columns(1) + u64::from(params.run) * u64::from(params.segment_units),
             Kernel::BackwardRows { units, rows, .. } => {
                 let own = if rows == RowsFrom::Own {
                     u64::from(params.units.div_ceil(units)) * u64::from(units + 1)
@@ -314,8 +314,8 @@ fn tile_iterations(kernel: Kernel) -> u32 {
         // Weights that are not read in fours are gathered one by one.
         Kernel::BackwardSums { units, element, parameters: Parameters::Weight, .. } => 1 + units * (1 + element.width),
         Kernel::BackwardSums { units, .. } => 1 + units,
-        // Reading, sums and squares are loops of their own.
-        Kernel::ForwardMoments { units, .. } => 1 + 3 * units,
+        // Reading, sums and squares are loops of their own, and one that asks whether they fit.
+        Kernel::ForwardMoments { units, .. } => 1 + 4 * units,
         _ => 1,
     }
 }

@@ -11,5 +11,5 @@ fn add_unit(a: LaneSums, h: Values, x: Unit, s: Statistics) -> LaneSums {
 
 fn total_of(a: LaneSums, s: Statistics) -> Sums {
     let dy = total(a.dy);
-    return Sums(dy, (total(a.x) - s.mean * dy) * s.scale, 0.0, 0.0);
+    return Sums(dy, times(s.scale, total(a.x) - s.mean * dy), 0.0, 0.0);
 }

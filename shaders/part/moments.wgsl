@@ -29,8 +29,14 @@ fn merge(a: Moments, b: Moments) -> Moments {
     let share = b.count / (a.count + b.count);
     // An empty b has no delta to speak of, and its shift may be anything.
     let delta = select(opaque(b.shift - a.shift) + (b.mean - a.mean), 0.0, b.count == 0.0);
-    let mean = moved(a.shift, a.mean + delta * share);
+    // Means too far apart for a difference: m2 is infinite, and any of them will do.
+    let mean = moved(a.shift, a.mean + select(0.0, delta, is_finite(delta)) * share);
     return Moments(a.count + b.count, mean.x, mean.y, a.m2 + b.m2 + delta * delta * (a.count * share));
+}
+
+// a * b, and 0 where a is, even if b is infinite.
+fn times(a: f32, b: f32) -> f32 {
+    return select(a * b, 0.0, a == 0.0);
 }
 
 fn variance(m: Moments) -> f32 {
@@ -43,6 +49,12 @@ fn scale_of(v: f32) -> f32 {
     return select(inverseSqrt(radicand), 0.0, radicand == 0.0);
 }
 
+// Where f32 has no room for the variance, the scale is 0 and what it multiplies must not be infinite.
+fn statistics_around(shift: f32, mean: f32, v: f32) -> Statistics {
+    let fits = is_finite(v);
+    return Statistics(select(0.0, shift, fits), select(0.0, mean, fits), scale_of(v));
+}
+
 fn statistics_of(m: Moments) -> Statistics {
-    return Statistics(m.shift, m.mean, scale_of(variance(m)));
+    return statistics_around(m.shift, m.mean, variance(m));
 }

@@ -26,7 +26,9 @@ fn merge_tile(own: Moments, held: ptr<function, array<Unit, UNITS>>, first: u32,
         }
     }
     let n = f32(count);
-    let mean = select(0.0, total(sum) / max(n, 1.0), CENTERED);
+    let whole = total(sum) / max(n, 1.0);
+    // A sum that overflows has terms whose squares do: with any mean m2 is infinite.
+    let mean = select(0.0, whole, CENTERED && is_finite(whole));
     var m2 = splat(0.0);
     for (var k = 0u; k < UNITS; k++) {
         if FULL || first + k * lanes() < end {
@@ -36,4 +38,18 @@ fn merge_tile(own: Moments, held: ptr<function, array<Unit, UNITS>>, first: u32,
     }
     let center = moved(shift, mean);
     return merge(own, Moments(n, center.x, center.y, total(m2)));
+}
+
+// Squares that f32 has no room for leave an infinite m2, which will be an output of `bias`; but it is NaN if an element is no
+// number itself. This lane's units are read again to find out.
+fn checked(own: Moments, row: u32, first: u32, end: u32) -> Moments {
+    var m = own;
+    let stop = select(end, first, !CENTERED || is_finite(own.m2));
+    var at = walk(row, first);
+    for (var i = first; i < stop; i += lanes()) {
+        let v = unpack(load(address(at)));
+        m.m2 += total(opaque_each(v) - v);
+        at = next(at);
+    }
+    return m;
 }

@@ -14,6 +14,7 @@ mod hostile;
 mod layering;
 mod mixing;
 mod numbers;
+mod overflow;
 mod plans;
 mod plans_backward;
 mod random;
