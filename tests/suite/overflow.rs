@@ -99,6 +99,8 @@ fn finite_in_finite_out() {
                             if squares > 1.1 * f64::from(f32::MAX) {
                                 let channel =
                                     if matches!(spec, NormSpec::Layer(_)) { place[shape.len() - 1] } else { place[1] };
+                                let dx = found.gradients.iter().find(|(of, _)| *of == "input");
+                                assert!(dx.is_none_or(|(_, dx)| dx[&place] == 0.0), "{what}: {dx:?}");
                                 let expected = bias[[channel % bias.len()]] as f32;
                                 let rounded = if dtype == DType::BF16 { y } else { expected };
                                 assert!(y == rounded && (y - expected).abs() <= 0.01 * expected.abs(), "{what}: {y}");
@@ -109,7 +111,7 @@ fn finite_in_finite_out() {
             }
         }
     }
-    assert!(ran >= 1500 * adapters::count(), "only {ran} passes ran");
+    assert!(ran >= 1400 * adapters::count(), "only {ran} passes ran");
 }
 
 #[test]
