@@ -14,8 +14,9 @@ fn result_unit(at: u32, c: Known, base: u32, i: u32) -> Values {
     if !THROUGH {
         return own;
     }
-    let deviation = (unpack(load(at)) - splat(c.shift)) - splat(c.mean);
-    return own + (mul(deviation, splat(c.scale * c.scale * c.of_x)) + splat(c.scale * c.constant));
+    let factor = c.scale * c.scale * c.of_x;
+    let constant = c.scale * c.constant - c.mean * factor;
+    return own + (mul(from_shift(unpack(load(at)), splat(c.shift)), splat(factor)) + splat(constant));
 }
 
 // Of element k of the unit.
@@ -24,8 +25,9 @@ fn result(at: u32, k: u32, c: Known, base: u32, i: u32) -> f32 {
     if !THROUGH {
         return own;
     }
-    let deviation = (scalar(unpack(load(at)), k) - c.shift) - c.mean;
-    return own + (c.scale * c.scale * c.of_x * deviation + c.scale * c.constant);
+    let factor = c.scale * c.scale * c.of_x;
+    let constant = c.scale * c.constant - c.mean * factor;
+    return own + (opaque(scalar(unpack(load(at)), k) - c.shift) * factor + constant);
 }
 
 @compute @workgroup_size(WORKGROUP)

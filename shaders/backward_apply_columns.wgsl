@@ -10,7 +10,6 @@ fn backward_apply_columns(builtins: Builtins) {
     let block = block_of(team_of(builtins));
     for (var column = block.column; column < block.columns; column++) {
         var shifts: array<f32, WIDTH>;
-        var means: array<f32, WIDTH>;
         var scales: array<f32, WIDTH>;
         var factors: array<f32, WIDTH>;
         var constants: array<f32, WIDTH>;
@@ -18,13 +17,11 @@ fn backward_apply_columns(builtins: Builtins) {
             let channel = (column * WIDTH + k) / params.inner;
             let c = coefficients_for(channel);
             shifts[k] = c.shift;
-            means[k] = c.mean;
             scales[k] = c.scale * weight_at(channel);
             factors[k] = c.scale * c.scale * c.of_x;
-            constants[k] = c.scale * c.constant;
+            constants[k] = c.scale * c.constant - c.mean * factors[k];
         }
         let shift = gather(shifts);
-        let mean = gather(means);
         let scale = gather(scales);
         let factor = gather(factors);
         let offset = gather(constants);
@@ -32,7 +29,7 @@ fn backward_apply_columns(builtins: Builtins) {
             let at = sample * params.units + column;
             let own = mul(unpack(load_dy(at)), scale);
             if THROUGH {
-                put(at, own + (mul((unpack(load(at)) - shift) - mean, factor) + offset));
+                put(at, own + (mul(from_shift(unpack(load(at)), shift), factor) + offset));
             } else {
                 put(at, own);
             }

@@ -31,13 +31,13 @@ fn backward_axes(builtins: Builtins) {
             // Through a softmax only differences of means count: relative to the instance's, so that a large one costs
             // no digits.
             let origin = select(0.0, m.shift, SOFTMAX);
-            by_instance = add(by_instance, own.x * ((m.shift - origin) + m.mean), own.y * variance(m));
-            let layer_mean = (sample.shift - origin) + sample.mean;
-            by_layer = add(by_layer, own.x * layer_mean, own.y * (variance(sample) * params.layer_scale));
+            by_instance = add(by_instance, times(own.x, opaque(m.shift - origin) + m.mean), times(own.y, variance(m)));
+            let layer_mean = opaque(sample.shift - origin) + sample.mean;
+            by_layer = add(by_layer, times(own.x, layer_mean), times(own.y, variance(sample) * params.layer_scale));
             if BATCH {
                 let batch = axis(params.samples + i);
-                let batch_mean = (batch.shift - origin) + batch.mean;
-                by_batch = add(by_batch, own.x * batch_mean, own.y * (variance(batch) * params.batch_scale));
+                let batch_mean = opaque(batch.shift - origin) + batch.mean;
+                by_batch = add(by_batch, times(own.x, batch_mean), times(own.y, variance(batch) * params.batch_scale));
             }
         } else {
             parameters = join(parameters, instance_sums(row));

@@ -21,23 +21,22 @@ fn backward_columns(builtins: Builtins) {
             factors[k] = s.scale * weight_at(channel);
         }
         let shift = gather(shifts);
-        let mean = gather(means);
         var own = ColumnSums();
         for (var sample = block.sample; sample < block.samples; sample += UNITS) {
-            var sum_dy = splat(0.0);
             var sum_x = splat(0.0);
             for (var k = 0u; k < UNITS; k++) {
                 if FULL || sample + k < block.samples {
                     let at = (sample + k) * params.units + column;
                     let gradient = unpack(load_dy(at));
                     put(at, mul(gradient, gather(factors)));
-                    sum_dy += gradient;
-                    sum_x += mul(gradient, (unpack(load(at)) - shift) - mean);
+                    own = add_dy(own, gradient); // which is exact, unlike a product: one by one
+                    sum_x += mul(gradient, from_shift(unpack(load(at)), shift));
                 }
             }
-            own = add_columns(own, sum_dy, mul(sum_x, gather(scales)));
+            own = add_x(own, sum_x);
         }
         let first = params.partial_first + (block.chunk * params.units + column) * WIDTH;
-        save_columns(first, own.dy + own.dy_rest, own.x + own.x_rest);
+        let all = own.dy + own.dy_rest;
+        save_columns(first, all, times_each(gather(scales), (own.x + own.x_rest) - mul(gather(means), all)));
     }
 }

@@ -31,19 +31,24 @@ fn mixed(row: u32) -> Coefficients {
     let by_layer = axis_gradients[sample] / f32(params.channels);
     let layer_var = var_share.y * by_layer.y * params.layer_scale;
     var by_mean = mean_share.x * own.x + mean_share.y * by_layer.x
-        + layer_var * ((m.shift - layer.shift) + (m.mean - layer.mean));
+        + times(layer_var, opaque(m.shift - layer.shift) + (m.mean - layer.mean));
     var by_var = var_share.x * own.y + layer_var;
     if BATCH && BATCH_FROM_INPUT {
         let batch = axis(params.samples + channel);
         let by_batch = axis_gradients[params.samples + channel] / f32(params.samples);
         let batch_var = var_share.z * by_batch.y * params.batch_scale;
-        by_mean += mean_share.z * by_batch.x + batch_var * ((m.shift - batch.shift) + (m.mean - batch.mean));
+        by_mean += mean_share.z * by_batch.x + times(batch_var, opaque(m.shift - batch.shift) + (m.mean - batch.mean));
         by_var += batch_var;
     }
-    // By the scale, which is 0 where nothing comes through.
-    let share = select(1.0 / (s.scale * f32(params.row_len)), 0.0, s.scale == 0.0);
-    let of_x = -by_var * params.instance_scale * share;
-    return Coefficients(m.shift, m.mean, s.scale, select(of_x / s.scale, 0.0, s.scale == 0.0), -by_mean * share);
+    if s.scale == 0.0 {
+        return Coefficients(s.shift, s.mean, 0.0, 0.0, 0.0);
+    }
+    let share = 1.0 / (s.scale * f32(params.row_len));
+    return Coefficients(m.shift, m.mean, s.scale, -by_var * params.instance_scale * share / s.scale, -by_mean * share);
+}
+
+fn differences(one: f32, all: vec3<f32>) -> vec3<f32> {
+    return vec3(opaque(one - all.x), opaque(one - all.y), opaque(one - all.z));
 }
 
 // From the loss's change with each share to its change with each weight.
@@ -53,7 +58,7 @@ fn weights_from(raw: vec3<f32>, share: vec4<f32>) -> vec3<f32> {
     }
     // Pair by pair: of a share close to 1, all but little cancels.
     let w = share.xyz;
-    return w * vec3(dot(w, vec3(raw.x) - raw), dot(w, vec3(raw.y) - raw), dot(w, vec3(raw.z) - raw));
+    return w * vec3(dot(w, differences(raw.x, raw)), dot(w, differences(raw.y, raw)), dot(w, differences(raw.z, raw)));
 }
 
 fn put_weights(by_mean: vec3<f32>, by_var: vec3<f32>) {

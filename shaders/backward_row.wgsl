@@ -37,7 +37,7 @@ fn backward_row(builtins: Builtins) {
             let i = unit_at(lane, k);
             if FULL || i < end {
                 let gradient = unpack(held_dy[k]);
-                let normalized = mul((unpack(held_x[k]) - splat(s.shift)) - splat(s.mean), splat(s.scale));
+                let normalized = mul(deviation(unpack(held_x[k]), splat(s.shift), splat(s.mean)), splat(s.scale));
                 columns_dy[k] += gradient;
                 columns_x[k] += mul(gradient, normalized);
                 let through = mul(normalized, splat(c.of_x)) + splat(c.constant);

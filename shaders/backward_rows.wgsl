@@ -22,7 +22,7 @@ fn backward_rows(builtins: Builtins) {
                     let at = (first + k) * params.units + column;
                     let c = known[k];
                     let gradient = unpack(load_dy(at));
-                    let normalized = mul((unpack(load(at)) - splat(c.shift)) - splat(c.mean), splat(c.scale));
+                    let normalized = mul(deviation(unpack(load(at)), splat(c.shift), splat(c.mean)), splat(c.scale));
                     sum_dy += gradient;
                     sum_x += mul(gradient, normalized);
                     let through = mul(normalized, splat(c.of_x)) + splat(c.constant);

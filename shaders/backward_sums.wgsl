@@ -18,8 +18,7 @@ fn backward_sums(builtins: Builtins) {
     var own = Shared();
     for (var t = 0u; t < params.tiles; t++) {
         let first = own_segment.begin + t * UNITS * lanes() + lane;
-        var sum_dy = splat(0.0);
-        var sum_x = splat(0.0);
+        var few = LaneSums();
         for (var k = 0u; k < UNITS; k++) {
             let i = first + k * lanes();
             if FULL || i < end {
@@ -28,11 +27,10 @@ fn backward_sums(builtins: Builtins) {
                 if WEIGHTED {
                     h = mul(h, weight_unit(i * WIDTH));
                 }
-                sum_dy += h;
-                sum_x += mul(h, (unpack(load(start + i)) - splat(s.shift)) - splat(s.mean));
+                few = add_unit(few, h, load(start + i), s);
             }
         }
-        own = add(own, total(sum_dy), total(sum_x) * s.scale);
+        own = join(own, total_of(few, s));
     }
     let all = reduce(own, lane);
     if own_segment.live && lane == 0u {

@@ -9,24 +9,21 @@ fn forward_apply_columns(builtins: Builtins) {
     let block = block_of(team_of(builtins));
     for (var column = block.column; column < block.columns; column++) {
         var shifts: array<f32, WIDTH>;
-        var means: array<f32, WIDTH>;
         var scales: array<f32, WIDTH>;
         var biases: array<f32, WIDTH>;
         for (var k = 0u; k < WIDTH; k++) {
             let channel = (column * WIDTH + k) / params.inner;
             let s = statistics_for(channel);
             shifts[k] = s.shift;
-            means[k] = s.mean;
             scales[k] = s.scale * weight_at(channel);
-            biases[k] = bias_at(channel);
+            biases[k] = bias_at(channel) - s.mean * scales[k];
         }
         let shift = gather(shifts);
-        let mean = gather(means);
         let scale = gather(scales);
         let offset = gather(biases);
         for (var sample = block.sample; sample < block.samples; sample++) {
             let at = sample * params.units + column;
-            put(at, mul((unpack(load(at)) - shift) - mean, scale) + offset);
+            put(at, mul(from_shift(unpack(load(at)), shift), scale) + offset);
         }
     }
 }

@@ -45,9 +45,13 @@ fn forward_axes(builtins: Builtins) {
     let end = select(0u, select(params.samples, params.channels, layer), used);
 
     var own = Moments(0.0, 0.0, 0.0, 0.0);
-    for (var i = item.lane; i < end; i += item.stride) {
-        let row = select(i * params.channels + number, number * params.channels + i, layer);
-        own = merge(own, instance_moments(row));
+    for (var first = item.lane; first < end; first += CHAIN * item.stride) {
+        var some = Moments(0.0, 0.0, 0.0, 0.0);
+        for (var i = first; i < min(first + CHAIN * item.stride, end); i += item.stride) {
+            let row = select(i * params.channels + number, number * params.channels + i, layer);
+            some = merge(some, instance_moments(row));
+        }
+        own = merge(own, some);
     }
     let all = whole(item, own, lane);
     if live && tells(item) {

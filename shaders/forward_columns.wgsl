@@ -12,7 +12,7 @@ fn forward_columns(builtins: Builtins) {
     for (var column = block.column; column < block.columns; column++) {
         // As moments.wgsl's merge, for a whole unit: the same counts, shifts that move to the mean.
         var count = 0.0;
-        var shift = unpack(load(block.sample * params.units + column));
+        var shift = opaque_each(unpack(load(block.sample * params.units + column)));
         var mean = splat(0.0);
         var m2 = splat(0.0);
         for (var sample = block.sample; sample < block.samples; sample += UNITS) {
@@ -22,26 +22,32 @@ fn forward_columns(builtins: Builtins) {
             for (var k = 0u; k < UNITS; k++) {
                 if FULL || sample + k < block.samples {
                     held[k] = load((sample + k) * params.units + column);
-                    sum += unpack(held[k]) - shift;
+                    sum += from_shift(unpack(held[k]), shift);
                     n += 1.0;
                 }
             }
-            let own = sum * (1.0 / n);
+            let own = finite_each(sum * (1.0 / n)); // as in a tile (tile.wgsl)
             var squares = splat(0.0);
             for (var k = 0u; k < UNITS; k++) {
                 if FULL || sample + k < block.samples {
-                    let deviation = (unpack(held[k]) - shift) - own;
-                    squares += mul(deviation, deviation);
+                    let from_mean = deviation(unpack(held[k]), shift, own);
+                    squares += mul(from_mean, from_mean);
                 }
             }
             let share = n / (count + n);
             let delta = own - mean;
-            m2 += squares + mul(delta, delta) * (count * share);
+            m2 += squares + mul(opaque_each(delta * (count * share)), delta); // 0 before there is a count, whatever delta
             let merged = mean + delta * share;
-            let moved = shift + merged;
-            mean = (shift - moved) + merged;
+            let moved = opaque_each(shift + merged);
+            mean = opaque_each(shift - moved) + merged;
             shift = moved;
             count += n;
+        }
+        // As tile.wgsl's checked.
+        let stop = select(block.samples, block.sample, is_finite(total(m2)));
+        for (var sample = block.sample; sample < stop; sample++) {
+            let v = unpack(load(sample * params.units + column));
+            m2 += opaque_each(v) - v;
         }
         for (var k = 0u; k < WIDTH; k++) {
             let m = Moments(count, scalar(shift, k), scalar(mean, k), scalar(m2, k));

@@ -13,9 +13,13 @@ fn forward_combine(builtins: Builtins) {
 
     var own = Moments(0.0, 0.0, 0.0, 0.0);
     var at = walk(row, lane);
-    for (var i = lane; i < end; i += lanes()) {
-        own = merge(own, moments[address(at)]);
-        at = next(at);
+    for (var first = lane; first < end; first += CHAIN * lanes()) {
+        var some = Moments(0.0, 0.0, 0.0, 0.0);
+        for (var i = first; i < min(first + CHAIN * lanes(), end); i += lanes()) {
+            some = merge(some, moments[address(at)]);
+            at = next(at);
+        }
+        own = merge(own, some);
     }
     let all = reduce(own, lane);
     if live && lane == 0u {

@@ -20,7 +20,9 @@ fn forward_instances(builtins: Builtins) {
         let m = instance_moments(row);
         statistics[row] = statistics_of(m);
         means = merge(means, Moments(1.0, m.shift, m.mean, 0.0));
-        variances = merge(variances, Moments(1.0, variance(m), 0.0, 0.0));
+        // What f32 has no room for counts as the most that it has.
+        let v = variance(m);
+        variances = merge(variances, Moments(1.0, select(v, 3.4028234e38, v > 3.4028234e38), 0.0, 0.0));
     }
     let mean = reduce(means, lane);
     meet_again();

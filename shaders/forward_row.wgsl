@@ -21,7 +21,7 @@ fn forward_row(builtins: Builtins) {
         read_tile(&held, row, t * tile + lane, end);
         own = merge_tile(own, &held, t * tile + lane, end);
     }
-    let all = reduce(own, lane);
+    let all = reduce(checked(own, row, lane, end), lane);
     let s = statistics_of(all);
     if live && lane == 0u {
         save(row, 0u, all);

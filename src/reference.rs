@@ -126,8 +126,14 @@ impl State {
 pub struct Forward {
     /// `weight·x̂ + bias`, `x̂ = (x − mean)·r`.
     pub output: ArrayD<f64>,
-    /// Of each element, `|weight|·max |x̂| + |bias|`, the maximum over the elements of its row (of switchable norm,
-    /// of its instance): the size of what was added up, which a rounding error is relative to.
+    /// Of each element, `|weight|·reach + |bias|`: the size of what was added up, which a rounding error is relative to.
+    /// `reach` is `max |x̂|` over the elements of its row. Of switchable norm it is the larger of
+    ///
+    /// * `max |x̂|·max(1, r²·Σ_k |w'_k|·v_k)` over its instance, for what rounding takes from the variances `v_k`, and
+    /// * `r·Σ_k |w_k|·max |x − μ_k|`, for what it takes from the means `μ_k`, each maximum over the elements that `μ_k` is the
+    ///   mean of (of a running mean, over the channel): an instance of one element has no x̂ to speak of, its sample has;
+    ///
+    /// `w_k` and `w'_k` are the shares of the means and of the variances.
     pub magnitude: ArrayD<f64>,
     /// Of each element, `r = 1 / sqrt(var + eps)`.
     pub inverse_std: ArrayD<f64>,
@@ -190,6 +196,10 @@ impl Moments {
     fn unbiased(&self) -> f64 {
         self.var * self.len as f64 / (self.len as f64 - 1.0)
     }
+}
+
+fn largest(values: &[f64]) -> f64 {
+    values.iter().fold(0.0, |most: f64, value| most.max(value.abs()))
 }
 
 fn average(values: &[f64]) -> f64 {
@@ -296,11 +306,14 @@ pub fn forward(spec: &NormSpec, mode: Mode, state: &mut State, x: &ArrayD<f64>) 
     let input = view(spec, x).into_owned();
     let (samples, channels, _) = input.dim();
     let row = |n, c| row(spec, n, c);
+    let mut reach = None;
     let statistics = match (spec, running(state, mode, samples, channels)) {
         (NormSpec::Switchable(norm), running) => {
             let mixture = Mixture::new(norm, state, running, &input);
             state.move_towards(f, &mixture.batch().moments, |moments| moments.var);
-            mixture.mixed()
+            let mixed = mixture.mixed();
+            reach = Some(mixture.reach(&input, &mixed, &inverse_std(spec, &mixed)));
+            mixed
         }
         (_, Some(running)) => running,
         (NormSpec::Rms(_), None) => per_row(&input, row, Moments::around_zero),
@@ -316,11 +329,11 @@ pub fn forward(spec: &NormSpec, mode: Mode, state: &mut State, x: &ArrayD<f64>) 
     let from =
         |value: &dyn Fn(usize, usize, usize) -> f64| Array3::from_shape_fn(input.dim(), |(n, c, s)| value(n, c, s));
     let normalized = from(&|n, c, s| (input[[n, c, s]] - statistics[[n, c]].mean) * inverse[[n, c]]);
-    let most = per_row(&normalized, row, |row| row.iter().fold(0.0, |most: f64, x| most.max(x.abs())));
+    let reach = reach.unwrap_or_else(|| per_row(&normalized, row, largest));
     let shaped = |array: Array3<f64>| array.into_shape_with_order(x.shape()).expect("it has `x`'s number of elements");
     Ok(Forward {
         output: shaped(from(&|n, c, s| weight(c, s) * normalized[[n, c, s]] + bias(c, s))),
-        magnitude: shaped(from(&|n, c, s| weight(c, s).abs() * most[[n, c]] + bias(c, s).abs())),
+        magnitude: shaped(from(&|n, c, s| weight(c, s).abs() * reach[[n, c]] + bias(c, s).abs())),
         inverse_std: shaped(from(&|n, c, _| inverse[[n, c]])),
         row_len: statistics.iter().map(|moments| moments.len).max().unwrap_or(1),
     })

@@ -2,6 +2,7 @@
 // width only reads.
 alias Unit = f32;
 alias Values = f32;
+alias Bits = u32;
 const WIDTH = 1u;
 alias Stored = u32;
 

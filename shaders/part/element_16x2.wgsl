@@ -1,6 +1,7 @@
 // f16 or bf16, two per word.
 alias Unit = u32;
 alias Values = vec2<f32>;
+alias Bits = vec2<u32>;
 const WIDTH = 2u;
 
 fn pack(v: Values) -> Unit {

@@ -1,6 +1,7 @@
 // f32, one per unit: for rows whose length is not a multiple of four.
 alias Unit = f32;
 alias Values = f32;
+alias Bits = u32;
 const WIDTH = 1u;
 
 fn pack(v: Values) -> Unit {

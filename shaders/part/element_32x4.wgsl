@@ -1,6 +1,7 @@
 // f32, four per 16-byte unit.
 alias Unit = vec4<f32>;
 alias Values = vec4<f32>;
+alias Bits = vec4<u32>;
 const WIDTH = 4u;
 
 fn pack(v: Values) -> Unit {

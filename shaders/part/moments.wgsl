@@ -14,24 +14,32 @@ struct Statistics {
     scale: f32,
 }
 
-// Of two disjoint sets (Chan, Golub & LeVeque 1983). The shift moves to the new mean and `mean` keeps what rounding
-// takes from it, so that neither an outlier among the first values nor a long chain of merges costs digits.
+// A shift that has moved to the mean, and what rounding takes from it.
+fn moved(shift: f32, mean: f32) -> vec2<f32> {
+    let sum = opaque(shift + mean);
+    return vec2(sum, opaque(shift - sum) + mean);
+}
+
+// Of two disjoint sets (Chan, Golub & LeVeque 1983). The shift moves to the new mean, so that neither an outlier among the
+// first values nor a long chain of merges costs digits.
 fn merge(a: Moments, b: Moments) -> Moments {
     if a.count == 0.0 {
         return b;
     }
     let share = b.count / (a.count + b.count);
-    let delta = (b.shift - a.shift) + (b.mean - a.mean);
     // An empty b has no delta to speak of, and its shift may be anything.
-    let moved = select(delta, 0.0, b.count == 0.0);
-    let mean = a.mean + moved * share;
-    let shift = a.shift + mean;
-    return Moments(
-        a.count + b.count,
-        shift,
-        (a.shift - shift) + mean,
-        a.m2 + b.m2 + moved * moved * (a.count * share),
-    );
+    let delta = select(opaque(b.shift - a.shift) + (b.mean - a.mean), 0.0, b.count == 0.0);
+    // Means too far apart for a difference: m2 is infinite, and any of them will do.
+    let mean = moved(a.shift, a.mean + select(0.0, delta, is_finite(delta)) * share);
+    return Moments(a.count + b.count, mean.x, mean.y, a.m2 + b.m2 + delta * delta * (a.count * share));
+}
+
+// So many sets are merged one after the other, and then what they give: the roundings of a long chain add up in m2.
+const CHAIN = 32u;
+
+// a * b, and 0 where a is, even if b is infinite.
+fn times(a: f32, b: f32) -> f32 {
+    return select(a * b, 0.0, a == 0.0);
 }
 
 fn variance(m: Moments) -> f32 {
@@ -44,6 +52,12 @@ fn scale_of(v: f32) -> f32 {
     return select(inverseSqrt(radicand), 0.0, radicand == 0.0);
 }
 
+// Where f32 has no room for the variance, the scale is 0 and what it multiplies must not be infinite.
+fn statistics_around(shift: f32, mean: f32, v: f32) -> Statistics {
+    let fits = is_finite(v);
+    return Statistics(select(0.0, shift, fits), select(0.0, mean, fits), scale_of(v));
+}
+
 fn statistics_of(m: Moments) -> Statistics {
-    return Statistics(m.shift, m.mean, scale_of(variance(m)));
+    return statistics_around(m.shift, m.mean, variance(m));
 }

@@ -33,7 +33,7 @@ struct Params {
     channel_units: u32,
     channel_first: u32,     // the first entry of the first channel
     sum_parts: u32,         // sums per plane
-    zero: u32,              // always 0, which no compiler knows (opaque.wgsl)
+    zero: u32,              // always 0 (opaque.wgsl)
     start: u32,             // the first element of a slice in its binding
     elements: u32,          // and how many it has, where words lie in two rows
 }

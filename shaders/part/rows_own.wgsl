@@ -11,16 +11,14 @@ fn know(known: ptr<function, array<Coefficients, UNITS>>, block: Block, first: u
         let start = row * params.units;
         var own = Sums();
         for (var i = 0u; i < end; i += UNITS) {
-            var sum_dy = splat(0.0);
-            var sum_x = splat(0.0);
+            var few = LaneSums();
             for (var j = 0u; j < UNITS; j++) {
                 if WHOLE || i + j < end {
                     let h = mul(unpack(load_dy(start + i + j)), weight_unit((i + j) * WIDTH));
-                    sum_dy += h;
-                    sum_x += mul(h, (unpack(load(start + i + j)) - splat(s.shift)) - splat(s.mean));
+                    few = add_unit(few, h, load(start + i + j), s);
                 }
             }
-            own = add(own, total(sum_dy), total(sum_x) * s.scale);
+            own = join(own, total_of(few, s));
         }
         let share = closed(own) * (1.0 / f32(params.row_len));
         (*known)[k] = coefficients_of(s, vec2(select(0.0, share.x, CENTERED), share.y));

@@ -15,13 +15,18 @@ fn statistics_for(row: u32) -> Statistics {
     let var_share = axes[params.samples + params.channels + 1u];
     // Means relative to the instance's shift; .w is by how much the shares miss 1, times which the shift itself enters.
     var mean = mean_share.x * instance.mean
-        + mean_share.y * ((layer.shift - instance.shift) + layer.mean)
+        + mean_share.y * (opaque(layer.shift - instance.shift) + layer.mean)
         + mean_share.w * instance.shift;
     var v = var_share.x * variance(instance) + var_share.y * (variance(layer) * params.layer_scale);
+    var fits = is_finite(variance(instance)) && is_finite(variance(layer));
+    var whole = variance(instance) + variance(layer);
     if BATCH {
         let batch = axis(params.samples + row % params.channels);
-        mean += mean_share.z * ((batch.shift - instance.shift) + batch.mean);
+        mean += mean_share.z * (opaque(batch.shift - instance.shift) + batch.mean);
         v += var_share.z * (variance(batch) * params.batch_scale);
+        fits = fits && is_finite(variance(batch));
+        whole += variance(batch);
     }
-    return Statistics(instance.shift, mean, scale_of(v));
+    // A share of what is infinite may be nothing of it.
+    return statistics_around(opaque(instance.shift), mean, select(whole, v, fits));
 }

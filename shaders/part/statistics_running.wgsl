@@ -4,5 +4,5 @@
 
 fn statistics_for(row: u32) -> Statistics {
     let channel = row % params.statistics_period;
-    return Statistics(running_mean[channel], 0.0, scale_of(running_var[channel]));
+    return statistics_around(opaque(running_mean[channel]), 0.0, running_var[channel]);
 }

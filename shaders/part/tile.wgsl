@@ -16,23 +16,40 @@ fn read_tile(held: ptr<function, array<Unit, UNITS>>, row: u32, first: u32, end:
 fn merge_tile(own: Moments, held: ptr<function, array<Unit, UNITS>>, first: u32, end: u32) -> Moments {
     // The first shift is the first element.
     let fresh = CENTERED && own.count == 0.0;
-    let shift = select(own.shift, first_scalar(unpack((*held)[0])), fresh);
+    let shift = opaque(select(own.shift, first_scalar(unpack((*held)[0])), fresh));
     var count = 0u;
     var sum = splat(0.0);
     for (var k = 0u; k < UNITS; k++) {
         if FULL || first + k * lanes() < end {
-            sum += unpack((*held)[k]) - splat(shift);
+            sum += from_shift(unpack((*held)[k]), splat(shift));
             count += WIDTH;
         }
     }
     let n = f32(count);
-    let mean = select(0.0, total(sum) / max(n, 1.0), CENTERED);
+    let whole = total(sum) / max(n, 1.0);
+    // A sum that overflows has terms whose squares do: with any mean m2 is infinite.
+    let mean = select(0.0, whole, CENTERED && is_finite(whole));
     var m2 = splat(0.0);
     for (var k = 0u; k < UNITS; k++) {
         if FULL || first + k * lanes() < end {
-            let deviation = (unpack((*held)[k]) - splat(shift)) - splat(mean);
-            m2 += mul(deviation, deviation);
+            let from_mean = deviation(unpack((*held)[k]), splat(shift), splat(mean));
+            m2 += mul(from_mean, from_mean);
         }
     }
-    return merge(own, Moments(n, shift, mean, total(m2)));
+    let center = moved(shift, mean);
+    return merge(own, Moments(n, center.x, center.y, total(m2)));
+}
+
+// Squares that f32 has no room for leave an infinite m2, which will be an output of `bias`; but it is NaN if an element is no
+// number itself. This lane's units are read again to find out.
+fn checked(own: Moments, row: u32, first: u32, end: u32) -> Moments {
+    var m = own;
+    let stop = select(end, first, !CENTERED || is_finite(own.m2));
+    var at = walk(row, first);
+    for (var i = first; i < stop; i += lanes()) {
+        let v = unpack(load(address(at)));
+        m.m2 += total(opaque_each(v) - v);
+        at = next(at);
+    }
+    return m;
 }

@@ -48,6 +48,9 @@ impl Kernel {
     /// Rows that `backward_rows` may hold the coefficients of.
     pub const ROWS: [u32; 2] = [8, 16];
 
+    /// Moments that are merged one after the other (shaders/part/moments.wgsl).
+    pub(crate) const CHAIN: u64 = 32;
+
     /// Channels of a team of `backward_combine`, where it owns several.
     pub const NEIGHBOURS: u32 = 4;
 

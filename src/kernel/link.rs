@@ -21,7 +21,7 @@ impl Team {
 }
 
 impl Element {
-    fn pieces(self) -> [&'static str; 5] {
+    fn pieces(self) -> [&'static str; 6] {
         let word = match self.dtype {
             DType::F32 => "",
             DType::F16 => piece!("part/word_f16"),
@@ -38,7 +38,7 @@ impl Element {
         let values = if self.width == 8 { "" } else { piece!("part/values") };
         // Of 16-bit types, one element is half of what a buffer holds.
         let whole = if self.writes() { piece!("part/whole") } else { "" };
-        [word, unit, whole, values, piece!("part/slice")]
+        [word, unit, whole, values, piece!("part/slice"), piece!("part/deviation")]
     }
 
     /// Of a kernel whose units may lie in two rows.
@@ -157,7 +157,7 @@ impl RowsFrom {
     fn pieces(self) -> Vec<&'static str> {
         let out = gradient_piece(self != RowsFrom::Statistics);
         let known = match self {
-            RowsFrom::Own => vec![piece!("part/statistics_stored"), piece!("part/rows_own")],
+            RowsFrom::Own => vec![piece!("part/statistics_stored"), piece!("part/lane_sums"), piece!("part/rows_own")],
             RowsFrom::Stored => [coefficients_pieces(None), vec![piece!("part/rows_stored")]].concat(),
             RowsFrom::Statistics => {
                 [coefficients_pieces(Some(StatisticsFrom::Stored)), vec![piece!("part/rows_stored")]].concat()
@@ -178,7 +178,7 @@ fn coefficients_pieces(constants: Option<StatisticsFrom>) -> Vec<&'static str> {
 impl Kernel {
     /// The WGSL of this kernel. `directives` come first: browsers require `enable subgroups;` where naga refuses it.
     pub fn link(self, directives: &str) -> String {
-        let mut pieces = vec![piece!("part/params"), piece!("part/moments")];
+        let mut pieces = vec![piece!("part/params"), piece!("part/opaque"), piece!("part/moments")];
         if self.is_backward() {
             pieces.extend([piece!("part/two_sum"), piece!("part/sums"), piece!("part/coefficients")]);
             pieces.push(piece!("part/shared_sums"));
@@ -260,7 +260,7 @@ impl Kernel {
                     units_piece(units),
                     piece!("part/full"),
                 ]);
-                pieces.extend([piece!("part/statistics_stored"), piece!("part/held_row")]);
+                pieces.extend([piece!("part/statistics_stored"), piece!("part/lane_sums"), piece!("part/held_row")]);
                 pieces.extend(parameters.unit_pieces(element.width));
                 pieces.extend(keep.pieces());
                 pieces.push(piece!("backward_row"));
@@ -271,6 +271,7 @@ impl Kernel {
                     piece!("part/full"),
                     piece!("part/segment"),
                     piece!("part/sums_out"),
+                    piece!("part/lane_sums"),
                     gradient_piece(from.gives_dx(element)),
                 ]);
                 pieces.extend(parameters.unit_pieces(element.width));

@@ -22,10 +22,13 @@ impl Step {
                     + written * (1 + 2 * self.looked_up(parameters))
             }
             Kernel::ForwardMoments { .. } => u64::from(params.tiles) * iterations_of_tile(self.kernel) + reduce,
-            Kernel::ForwardCombine { .. } => per_lane(params.units).max(1) + reduce,
+            Kernel::ForwardCombine { .. } => chained(per_lane(params.units)) + reduce,
             Kernel::ForwardInstances { .. } => per_lane(params.samples) * (1 + parts) + 2 * reduce,
-            Kernel::ForwardAxes { .. } => self.per_item([params.channels, params.samples]) * (1 + parts) + reduce,
-            Kernel::ForwardColumns { .. } => self.columns(1, u64::from(Kernel::COLUMN_UNITS)),
+            Kernel::ForwardAxes { .. } => {
+                let entries = self.per_item([params.channels, params.samples]);
+                chained(entries) + entries * parts + reduce
+            }
+            Kernel::ForwardColumns { .. } => self.columns(1, 2 * u64::from(Kernel::COLUMN_UNITS)),
             Kernel::ForwardApplyColumns { .. } | Kernel::BackwardApplyColumns { .. } => {
                 u64::from(params.run) * (1 + width + u64::from(params.segment_units))
             }
@@ -131,6 +134,11 @@ impl Step {
     }
 }
 
+/// So many merges, in chains.
+fn chained(merges: u64) -> u64 {
+    merges.max(1) + merges.div_ceil(Kernel::CHAIN).max(1)
+}
+
 /// To gather the parameters of a unit's neighbours, of one kind: one by one unless they are read in fours.
 fn neighbours(parameters: Parameters, element: Element) -> u64 {
     match parameters {
@@ -145,8 +153,8 @@ pub(super) fn iterations_of_tile(kernel: Kernel) -> u64 {
         Kernel::BackwardSums { units, element, parameters, .. } => {
             u64::from(units) * (1 + neighbours(parameters, element)) + 1
         }
-        // Reading, sums and squares are loops of their own.
-        Kernel::ForwardRow { units, .. } | Kernel::ForwardMoments { units, .. } => 1 + 3 * u64::from(units),
+        // Reading, sums and squares are loops of their own, and one that asks whether the squares fit.
+        Kernel::ForwardRow { units, .. } | Kernel::ForwardMoments { units, .. } => 1 + 4 * u64::from(units),
         _ => 1,
     }
 }

@@ -93,8 +93,8 @@ impl Planner<'_> {
             Team::Invocation => {
                 let few = geometry.rows * units <= FEW_UNITS;
                 let alone = units <= 64 || geometry.rows >= BUSY_SOFTWARE / 4 || few;
-                // A unit is read in tiles by three loops, and written with a weight and a bias.
-                let iterations = 5 + 2 * self.looked_up(self.rows(), element);
+                // A unit is read in tiles by four loops, and written with a weight and a bias.
+                let iterations = 6 + 2 * self.looked_up(self.rows(), element);
                 let most = MAX_ITERATIONS as usize * 3 / 4 / iterations;
                 if forced {
                     most

@@ -3,7 +3,7 @@
 use ndarray::{Array1, Array2, Array3, ArrayD, Axis, Zip};
 
 use super::switchable::{Mixture, Over};
-use super::{Moments, State, average, inverse_std, parameter, per_row, row, running, sum, view};
+use super::{Moments, State, average, inverse_std, largest, parameter, per_row, row, running, sum, view};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::geometry::Geometry;
@@ -33,7 +33,8 @@ impl Gradient {
     /// * for the input `max(r·|h|)·(1 + max|x̂|)`; of switchable norm the sum of
     ///   `max(r·|h|)·(|w| + |w'|·(max|x − μ|·r)·max(1, mean|x̂|))` over the statistics μ that an element's are mixed from,
     ///   with their shares `w` and `w'` (elsewhere mean|x̂| is at most 1);
-    /// * for the weight `Σ |dy|·(|x̂| + r·σ)`, where `r·σ` is for the error of the mean, for the bias `Σ |dy|`;
+    /// * for the weight `Σ |dy|·(|x̂| + r·σ)`, where `r·σ` is for the error of the mean, of switchable norm `r·s` with the `s`
+    ///   below; for the bias `Σ |dy|`;
     /// * for switchable norm's logits `w_k·Σ r·(A·Σ_j w_j·|μ_k − μ_j| + |H|·(σ_k + Σ_j w_j·σ_j))` and
     ///   `w'_k·Σ ½·r²·((A' + |H|·r·s)·Σ_j w'_j·|v_k − v_j| + |H'|·(v_k + Σ_j w'_j·v_j))` over the instances, with their sums
     ///   `A` of |h|, `H` of h, `A'` of |h·x̂| and `H'` of h·x̂: what rounding takes from a sum counts by the distances of the
@@ -118,7 +119,7 @@ pub fn backward(spec: &NormSpec, mode: Mode, state: &State, x: &ArrayD<f64>, dy:
 
     let one_row = |n, c| row(spec, n, c);
     let (mut mean_weight, mut var_weight) = (None, None);
-    let (magnitude, terms, dx, statistics, r);
+    let (magnitude, terms, dx, statistics, r, spread);
     match spec {
         NormSpec::Switchable(norm) => {
             let mixture = Mixture::new(norm, state, running, &input);
@@ -136,6 +137,7 @@ pub fn backward(spec: &NormSpec, mode: Mode, state: &State, x: &ArrayD<f64>, dy:
                 .collect();
             (dx, magnitude, terms) = through(&input, &h, &mixed, &r, &sets);
             (mean_weight, var_weight) = shares(norm, &mixture, &input, &h, &mixed, &r);
+            spread = mixture.spread(&mixed);
             statistics = mixed;
         }
         _ => {
@@ -150,14 +152,15 @@ pub fn backward(spec: &NormSpec, mode: Mode, state: &State, x: &ArrayD<f64>, dy:
             let set = Set { key: &one_row, moments: &moments, mean_share, var_share: 1.0, slope: &slope };
             let sets = if evaluates { vec![] } else { vec![set] };
             (dx, magnitude, terms) = through(&input, &h, &moments, &r, &sets);
+            // Running statistics are exact.
+            spread = if evaluates { r.mapv(|_| 0.0) } else { deviation(&moments) };
             statistics = moments;
         }
     }
 
     let normalized =
         Array3::from_shape_fn(input.dim(), |(n, c, s)| (input[[n, c, s]] - statistics[[n, c]].mean) * r[[n, c]]);
-    // Running statistics are exact.
-    let spread = if evaluates { r.mapv(|_| 0.0) } else { deviation(&statistics) * &r };
+    let spread = spread * &r;
     let around = Array3::from_shape_fn(input.dim(), |(n, c, s)| normalized[[n, c, s]].abs() + spread[[n, c]]);
     let trailing = matches!(spec, NormSpec::Layer(_) | NormSpec::Rms(_));
     let summed = |terms: &Array3<f64>| {
@@ -203,8 +206,6 @@ fn through(
     let own = from(&|n, c, s| h[[n, c, s]] * r[[n, c]]);
     let by_mean = from(&|n, c, s| -own[[n, c, s]]);
     let by_var = from(&|n, c, s| -0.5 * h[[n, c, s]] * (x[[n, c, s]] - statistics[[n, c]].mean) * r[[n, c]].powi(3));
-    let largest = |values: &[f64]| values.iter().fold(0.0, |most: f64, value| most.max(value.abs()));
-
     let normalized = from(&|n, c, s| ((x[[n, c, s]] - statistics[[n, c]].mean) * r[[n, c]]).abs());
 
     let mut dx = own.clone();
@@ -307,11 +308,9 @@ fn shares(
     let var = |k: usize, n: usize, c: usize| on[k].moments[[n, c]].var;
     let sigma = |k: usize, n: usize, c: usize| var(k, n, c).max(0.0).sqrt();
     // What an error of the mixed mean does to the sum of h·x̂.
-    let drift = Zip::indexed(r).map_collect(|(n, c), r| {
-        let off = |j: usize| sigma(j, n, c) + (mean(j, n, c) - statistics[[n, c]].mean).abs();
-        let spread: f64 = (0..on.len()).map(|j| on[j].mean_share.abs() * off(j)).sum();
-        0.5 * by_mean[[n, c]].0.abs() * r * r * spread
-    });
+    let drift = Zip::indexed(r)
+        .and(&mixture.spread(statistics))
+        .map_collect(|(n, c), r, spread| 0.5 * by_mean[[n, c]].0.abs() * r * r * spread);
     (
         gradient(&|k| on[k].mean_share, &mean, &by_mean, &r.mapv(|_| 0.0), &sigma),
         gradient(&|k| on[k].var_share, &var, &by_var, &drift, &var),

@@ -2,7 +2,7 @@
 
 use ndarray::{Array2, Array3, ArrayD, Axis, Zip};
 
-use super::{Moments, State, average, per_row};
+use super::{Moments, State, average, largest, per_row};
 use crate::spec::{SwitchableNorm, Variance, Weighting};
 
 /// Over which instances a statistic is taken.
@@ -84,6 +84,37 @@ impl Mixture {
             });
         }
         mixed
+    }
+
+    /// What rounding errors of the mixed mean are relative to, where many elements share in them: the standard deviations
+    /// around the means that are mixed, and how far these are from what they give.
+    pub fn spread(&self, mixed: &Array2<Moments>) -> Array2<f64> {
+        let mut spread = mixed.mapv(|_| 0.0);
+        for part in self.parts.iter().filter(|part| part.on) {
+            Zip::from(&mut spread).and(&part.moments).and(mixed).for_each(|spread, one, mixed| {
+                *spread += part.mean_share.abs() * (one.var.max(0.0).sqrt() + (one.mean - mixed.mean).abs());
+            });
+        }
+        spread
+    }
+
+    /// What rounding errors of x̂ are relative to, for each instance ([`Forward::magnitude`](super::Forward)).
+    pub fn reach(&self, x: &Array3<f64>, mixed: &Array2<Moments>, r: &Array2<f64>) -> Array2<f64> {
+        let from = |moments: &Array2<Moments>, over: Over| {
+            let deviation = Array3::from_shape_fn(x.dim(), |(n, c, s)| x[[n, c, s]] - moments[[n, c]].mean);
+            per_row(&deviation, |n, c| over.key(n, c), largest)
+        };
+        let own = from(mixed, Over::Instance);
+        let (mut by_means, mut by_vars) = (r.mapv(|_| 0.0), r.mapv(|_| 0.0));
+        for part in self.parts.iter().filter(|part| part.on) {
+            by_means.zip_mut_with(&from(&part.moments, part.over), |sum, most| *sum += part.mean_share.abs() * most);
+            by_vars.zip_mut_with(&part.moments, |sum, moments| *sum += part.var_share.abs() * moments.var);
+        }
+        Zip::from(&own)
+            .and(&by_means)
+            .and(&by_vars)
+            .and(r)
+            .map_collect(|own, by_means, by_vars, r| (r * own * (r * r * by_vars).max(1.0)).max(r * by_means))
     }
 }
 

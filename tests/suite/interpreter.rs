@@ -65,6 +65,8 @@ impl Shaders {
 enum Value {
     Unknown,
     Number(u32),
+    /// One of two numbers, this one or a smaller one: what data decides may bound a loop, which then runs as far as it can.
+    AtMost(u32),
     Bool(bool),
     Tuple(Vec<Value>),
     Pointer(Pointer),
@@ -410,10 +412,11 @@ impl<'a> Run<'a> {
             Expression::Binary { op, left, right } => binary(op, self.value(frame, left), self.value(frame, right)),
             Expression::Select { condition, accept, reject } => {
                 let (accept, reject) = (self.value(frame, accept), self.value(frame, reject));
-                match self.value(frame, condition) {
-                    Value::Bool(true) => accept,
-                    Value::Bool(false) => reject,
-                    _ => joined(accept, reject),
+                match (self.value(frame, condition), accept, reject) {
+                    (Value::Bool(true), accept, _) => accept,
+                    (Value::Bool(false), _, reject) => reject,
+                    (_, Value::Number(a), Value::Number(b)) if a != b => Value::AtMost(a.max(b)),
+                    (_, accept, reject) => joined(accept, reject),
                 }
             }
             Expression::Math { fun, arg, arg1: Some(other), arg2: None, .. } => {
@@ -540,6 +543,7 @@ fn binary(op: BinaryOperator, left: Value, right: Value) -> Value {
             ShiftRight => Value::Number(a >> b),
             LogicalAnd | LogicalOr => panic!("{op:?} of numbers"),
         },
+        (Value::Number(a), Value::AtMost(b)) if op == Less => Value::Bool(a < b),
         (Value::Bool(a), Value::Bool(b)) => Value::Bool(match op {
             And | LogicalAnd => a && b,
             InclusiveOr | LogicalOr => a || b,
