@@ -21,7 +21,9 @@ fn merge_tile(own: Moments, held: ptr<function, array<Unit, UNITS>>, first: u32,
     var sum = splat(0.0);
     for (var k = 0u; k < UNITS; k++) {
         if FULL || first + k * lanes() < end {
-            sum += from_shift(unpack((*held)[k]), splat(shift));
+            if CENTERED {
+                sum += from_shift(unpack((*held)[k]), splat(shift));
+            }
             count += WIDTH;
         }
     }
@@ -32,7 +34,10 @@ fn merge_tile(own: Moments, held: ptr<function, array<Unit, UNITS>>, first: u32,
     var m2 = splat(0.0);
     for (var k = 0u; k < UNITS; k++) {
         if FULL || first + k * lanes() < end {
-            let from_mean = deviation(unpack((*held)[k]), splat(shift), splat(mean));
+            var from_mean = unpack((*held)[k]);
+            if CENTERED {
+                from_mean = deviation(from_mean, splat(shift), splat(mean));
+            }
             m2 += mul(from_mean, from_mean);
         }
     }
