@@ -51,8 +51,9 @@ impl Planner<'_> {
         let element = self.widest(run)?;
         let row_units = geometry.row_len / element.width as usize;
         let team = self.row_team(row_units);
-        // A software adapter's invocations sum the columns of several rows faster in blocks.
-        if team == Team::Invocation && self.caps.software && geometry.parameter.inner == 1 && self.spec.has_weight() {
+        // On their own, a software adapter's invocations are faster at blocks of rows or of columns.
+        let blocks = geometry.runs > 1 || geometry.parameter.inner == 1 && self.spec.has_weight();
+        if team == Team::Invocation && self.caps.software && blocks {
             return None;
         }
         let units = self.units_per_lane(team, row_units);
