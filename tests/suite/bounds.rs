@@ -13,6 +13,7 @@ use gpunorm::{DType, Mode, NormSpec, Strategy};
 use super::data::{self, Random};
 use super::interpreter::{Access, Shaders, Subgroups};
 use super::plans::{strategies, zoo};
+use super::settings;
 
 thread_local! {
     static SHADERS: RefCell<Shaders> = RefCell::default();
@@ -122,6 +123,26 @@ fn check(spec: &NormSpec, mode: Mode, shape: &[usize], dtype: DType, caps: &Caps
     steps
 }
 
+/// A layer, a shape that it may take, and how.
+struct Drawn {
+    shape: Vec<usize>,
+    spec: NormSpec,
+    mode: Mode,
+    dtype: DType,
+}
+
+impl Drawn {
+    fn new(random: &mut Random, samples: usize) -> Drawn {
+        let shape = [samples, 1 + random.below(8), 1 + random.below(9), 1 + random.below(12)];
+        let shape = shape[..2 + random.below(3)].to_vec();
+        let mut specs = data::channel_specs(shape[1]);
+        specs.extend((1..shape.len()).flat_map(|axis| data::trailing_specs(&shape, axis)));
+        let spec = specs.swap_remove(random.below(specs.len()));
+        let mode = [Mode::Training, Mode::Evaluation][random.below(2)];
+        Drawn { shape, spec, mode, dtype: [DType::F32, DType::F16, DType::BF16][random.below(3)] }
+    }
+}
+
 /// Invocations of a step, and the loop iterations of all of them, from a few of them.
 fn work(step: &Step) -> (u64, u64) {
     let shader = SHADERS.with_borrow_mut(|shaders| shaders.of(step));
@@ -143,18 +164,12 @@ fn work(step: &Step) -> (u64, u64) {
 /// and all of them together loop about once for each element. (Work that grows with the square of the rows took minutes.)
 #[test]
 fn work_grows_with_the_tensor() {
-    let mut random = Random::new(17);
-    let mut pick = |count: usize| (random.uniform() * count as f64) as usize;
+    let mut random = Random::new(settings::seed());
     let mut steps = 0;
-    for case in 0..30 {
-        let samples = [40, 3000, 70_000][case % 3] + pick(100);
-        let shape = [samples, 1 + pick(9), 1 + pick(6), 1 + pick(9)];
-        let shape = &shape[..2 + pick(3)];
-        let mut specs = data::channel_specs(shape[1]);
-        specs.extend((1..shape.len()).flat_map(|axis| data::trailing_specs(shape, axis)));
-        let spec = &specs[pick(specs.len())];
-        let mode = [Mode::Training, Mode::Evaluation][pick(2)];
-        let dtype = [DType::F32, DType::F16, DType::BF16][pick(3)];
+    for case in 0..settings::count(30) {
+        let samples = [40, 3000, 70_000][case as usize % 3] + random.below(100);
+        let Drawn { shape, spec, mode, dtype } = Drawn::new(&mut random, samples);
+        let (shape, spec) = (&shape[..], &spec);
         let Ok(geometry) = Geometry::new(spec, mode, shape) else { continue };
         for caps in [0, 1, 3, 4].map(|index| zoo()[index]) {
             for plan in plans(spec, &geometry, dtype, &caps, Strategy::default()) {
@@ -184,21 +199,15 @@ fn work_grows_with_the_tensor() {
 /// Random layers, shapes, types, devices and strategies.
 #[test]
 fn nothing_is_addressed_beyond_a_binding() {
-    let mut random = Random::new(5);
-    let mut pick = |count: usize| (random.uniform() * count as f64) as usize;
+    let mut random = Random::new(settings::seed());
     let mut steps = 0;
-    for _ in 0..600 {
-        let shape = [1 + pick(5), 1 + pick(8), 1 + pick(9), 1 + pick(12)];
-        let shape = &shape[..2 + pick(3)];
-        let mut specs = data::channel_specs(shape[1]);
-        specs.extend((1..shape.len()).flat_map(|axis| data::trailing_specs(shape, axis)));
-        let spec = &specs[pick(specs.len())];
-        let mode = [Mode::Training, Mode::Evaluation][pick(2)];
-        let dtype = [DType::F32, DType::F16, DType::BF16][pick(3)];
-        let caps = zoo()[pick(zoo().len())];
+    for _ in 0..settings::count(600) {
+        let samples = 1 + random.below(5);
+        let Drawn { shape, spec, mode, dtype } = Drawn::new(&mut random, samples);
+        let caps = zoo()[random.below(zoo().len())];
         let strategies = strategies(&caps);
-        let strategy = strategies[pick(strategies.len())];
-        steps += check(spec, mode, shape, dtype, &caps, strategy);
+        let strategy = strategies[random.below(strategies.len())];
+        steps += check(&spec, mode, &shape, dtype, &caps, strategy);
     }
     assert!(steps > 1000, "only {steps} steps");
     println!("{steps} steps");

@@ -43,9 +43,12 @@ pub struct Shader {
     subgroup: u32,
 }
 
+/// A kernel and its overrides.
+type Key = (Kernel, Vec<(&'static str, u32)>);
+
 /// The shaders that were translated before.
 #[derive(Default)]
-pub struct Shaders(HashMap<(Kernel, Vec<(&'static str, u32)>), Rc<Module>>);
+pub struct Shaders(HashMap<Key, Rc<Module>>);
 
 impl Shaders {
     pub fn of(&mut self, step: &Step) -> Shader {

@@ -7,7 +7,7 @@ use ndarray::{Array3, ArrayD, arr1};
 
 use super::data::Random;
 use super::forward::Failures;
-use super::{adapters, backward, compare};
+use super::{adapters, backward, compare, settings};
 
 struct Case {
     norm: SwitchableNorm,
@@ -94,8 +94,8 @@ fn expected(case: &Case) -> ArrayD<f64> {
 
 #[test]
 fn outputs_are_within_a_bound_that_is_tight() {
-    let mut random = Random::new(23);
-    let cases: Vec<(Case, ArrayD<f64>)> = (0..1500)
+    let mut random = Random::new(settings::seed());
+    let cases: Vec<(Case, ArrayD<f64>)> = (0..settings::count(1500))
         .map(|_| {
             let case = case(&mut random);
             let expected = expected(&case);
@@ -131,9 +131,10 @@ fn outputs_are_within_a_bound_that_is_tight() {
 /// The gradients too, of the weight among them, whose x̂ is off by what rounding takes from each mean.
 #[test]
 fn gradients_are_within_their_bounds() {
-    let mut random = Random::new(29);
+    let mut random = Random::new(settings::seed());
     let mut failures = Failures::default();
-    for i in 0..500 {
+    let count = settings::count(500);
+    for i in 0..count {
         let Case { norm, state, x, .. } = if i % 5 == 0 { centered(&mut random) } else { case(&mut random) };
         let dy = x.mapv(|_| random.normal() as f32).into_dyn();
         let case =
@@ -143,5 +144,5 @@ fn gradients_are_within_their_bounds() {
             failures.check(|| format!("{name}, {norm:?}, {:?}", x.dim()), result);
         }
     }
-    failures.assert_none(500);
+    failures.assert_none(count as usize);
 }

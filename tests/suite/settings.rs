@@ -20,10 +20,14 @@ pub fn seed() -> u64 {
     seed
 }
 
-/// A property of this many random cases from [`seed`], or of `GPUNORM_TEST_CASES`.
+/// This many random cases, or `GPUNORM_TEST_CASES`.
+pub fn count(cases: u32) -> u32 {
+    number("GPUNORM_TEST_CASES").unwrap_or(cases)
+}
+
+/// A property of as many random cases from [`seed`].
 pub fn cases(cases: u32) -> Config {
-    let (cases, rng_seed) = (number("GPUNORM_TEST_CASES").unwrap_or(cases), RngSeed::Fixed(seed()));
-    Config { cases, rng_seed, failure_persistence: None, ..Config::default() }
+    Config { cases: count(cases), rng_seed: RngSeed::Fixed(seed()), failure_persistence: None, ..Config::default() }
 }
 
 /// A time that a test must end in, `GPUNORM_TEST_TIME_FACTOR` times as long where machines are slow.

@@ -126,7 +126,10 @@ fn translate(kernel: Kernel, constants: &[(&'static str, u32)]) {
     let options = msl::Options { lang_version: (2, 4), fake_missing_bindings: true, ..Default::default() };
     let (source, translated) = msl::write_string(&module, &info, &options, &Default::default())
         .unwrap_or_else(|error| panic!("{kernel:?}: {error}"));
-    assert!(!source.is_empty());
+    // The opaque step (shaders/part/opaque.wgsl) is there for Metal's fast math above all.
+    assert!(
+        !matches!(kernel, Kernel::ForwardRow { .. } | Kernel::BackwardCombine { .. }) || source.contains("params.zero")
+    );
     for name in translated.entry_point_names {
         name.unwrap_or_else(|error| panic!("{kernel:?}: {error}"));
     }

@@ -6,7 +6,7 @@ use super::Walk;
 use crate::error::{Error, Result};
 use crate::kernel::{Element, Keep, Kernel, Parameters, Params, RowsFrom, StatisticsFrom, Team};
 use crate::plan::fit::{Rows, Size, index};
-use crate::plan::planner::{BUSY_GPU, Planner};
+use crate::plan::planner::{BUSY_GPU, BUSY_SOFTWARE, Planner};
 use crate::plan::{MAX_ITERATIONS, Pass, Plan, Route, SUM_BYTES, Scratch, Step};
 use crate::spec::NormSpec;
 
@@ -14,6 +14,9 @@ use crate::spec::NormSpec;
 const BUSY_LANES: usize = 32 * BUSY_GPU;
 /// Rows that a team sums the columns of, at most: a sum of 8 bytes is kept for each, and read again.
 const ROWS_OF_A_TEAM: usize = 16;
+
+/// Units of a row that an invocation of a software adapter still holds together with the sums of its columns.
+const TINY_ROW: usize = 4;
 
 /// How a team holds a row in registers.
 #[derive(Clone, Copy)]
@@ -51,8 +54,9 @@ impl Planner<'_> {
         let element = self.widest(run)?;
         let row_units = geometry.row_len / element.width as usize;
         let team = self.row_team(row_units);
-        // On their own, a software adapter's invocations are faster at blocks of rows or of columns.
-        let blocks = geometry.runs > 1 || geometry.parameter.inner == 1 && self.spec.has_weight();
+        // On their own, a software adapter's invocations are faster at blocks of columns, and of rows that are not tiny.
+        let weights = geometry.parameter.inner == 1 && self.spec.has_weight();
+        let blocks = geometry.runs > 1 || weights && row_units > TINY_ROW;
         if team == Team::Invocation && self.caps.software && blocks {
             return None;
         }
@@ -95,7 +99,8 @@ impl Planner<'_> {
         let kernel = Kernel::BackwardRow { team, element, units, parameters: weights, keep };
         let row_units = rows.len / element.width as usize;
         // Several rows per team, while that leaves enough lanes: each team leaves 8 bytes for each of its columns.
-        let busy = rows.count.saturating_mul(size.lanes as usize) / BUSY_LANES;
+        let enough = if self.caps.software { BUSY_SOFTWARE } else { BUSY_LANES };
+        let busy = rows.count.saturating_mul(size.lanes as usize) / enough;
         let together = if keep == Keep::Columns { busy.clamp(1, ROWS_OF_A_TEAM) } else { 1 };
         let mut constants = self.affine_constants(rows, element);
         constants.extend([self.centered(), self.accumulate(), ("CONTIGUOUS", u32::from(geometry.runs == 1))]);
