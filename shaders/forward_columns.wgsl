@@ -26,14 +26,18 @@ fn forward_columns(builtins: Builtins) {
                     n += 1.0;
                 }
             }
-            let own = finite_each(sum * (1.0 / n)); // as in a tile (tile.wgsl)
+            // As in a tile (tile.wgsl).
+            let own = finite_each(sum * (1.0 / n));
+            let center = opaque_each(shift + own);
+            let rest = opaque_each(shift - center) + own;
             var squares = splat(0.0);
             for (var k = 0u; k < UNITS; k++) {
                 if FULL || sample + k < block.samples {
-                    let from_mean = deviation(unpack(held[k]), shift, own);
+                    let from_mean = unpack(held[k]) - center;
                     squares += mul(from_mean, from_mean);
                 }
             }
+            squares -= mul(rest, rest) * n;
             let share = n / (count + n);
             let delta = own - mean;
             m2 += squares + mul(opaque_each(delta * (count * share)), delta); // 0 before there is a count, whatever delta

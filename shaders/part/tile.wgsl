@@ -12,7 +12,7 @@ fn read_tile(held: ptr<function, array<Unit, UNITS>>, row: u32, first: u32, end:
     }
 }
 
-// This lane's moments with those of a tile, from two passes over registers: the mean, then the deviations from it.
+// This lane's moments with those of a tile, from two passes over registers: the mean, then the squared distances from it.
 fn merge_tile(own: Moments, held: ptr<function, array<Unit, UNITS>>, first: u32, end: u32) -> Moments {
     // The first shift is the first element.
     let fresh = CENTERED && own.count == 0.0;
@@ -30,19 +30,19 @@ fn merge_tile(own: Moments, held: ptr<function, array<Unit, UNITS>>, first: u32,
     let n = f32(count);
     let whole = total(sum) / max(n, 1.0);
     // A sum that overflows has terms whose squares do: with any mean m2 is infinite.
-    let mean = select(0.0, whole, CENTERED && is_finite(whole));
-    var m2 = splat(0.0);
+    let mean = moved(shift, select(0.0, whole, CENTERED && is_finite(whole)));
+    var squares = splat(0.0);
     for (var k = 0u; k < UNITS; k++) {
         if FULL || first + k * lanes() < end {
             var from_mean = unpack((*held)[k]);
             if CENTERED {
-                from_mean = deviation(from_mean, splat(shift), splat(mean));
+                from_mean -= splat(mean.x);
             }
-            m2 += mul(from_mean, from_mean);
+            squares += mul(from_mean, from_mean);
         }
     }
-    let center = moved(shift, mean);
-    return merge(own, Moments(n, center.x, center.y, total(m2)));
+    // What rounding takes from the mean adds its square to each; all values are further from the mean than that.
+    return merge(own, Moments(n, mean.x, mean.y, total(squares) - n * (mean.y * mean.y)));
 }
 
 // Squares that f32 has no room for leave an infinite m2, which will be an output of `bias`; but it is NaN if an element is no

@@ -317,6 +317,7 @@ impl Planner<'_> {
         let begin = bytes.start - bytes.start % self.caps.alignment;
         params.start = ((bytes.start - begin) / self.dtype.size() as u64) as u32;
         let bytes = begin..bytes.end;
+        constants.extend(kernel.element().map(|_| ("SLICED", u32::from(params.start > 0))));
         let on = |name| constants.contains(&(name, 1));
         let items = |[firsts, seconds]: [u32; 2]| {
             let teams = |count: u32, alone| u64::from(if alone { count.div_ceil(lanes) } else { count });
