@@ -18,15 +18,13 @@ fn statistics_for(row: u32) -> Statistics {
         + mean_share.y * (opaque(layer.shift - instance.shift) + layer.mean)
         + mean_share.w * instance.shift;
     var v = var_share.x * variance(instance) + var_share.y * (variance(layer) * params.layer_scale);
-    var fits = is_finite(variance(instance)) && is_finite(variance(layer));
+    // A share of what is infinite may be nothing of it; the sum of them tells.
     var whole = variance(instance) + variance(layer);
     if BATCH {
         let batch = axis(params.samples + row % params.channels);
         mean += mean_share.z * (opaque(batch.shift - instance.shift) + batch.mean);
         v += var_share.z * (variance(batch) * params.batch_scale);
-        fits = fits && is_finite(variance(batch));
         whole += variance(batch);
     }
-    // A share of what is infinite may be nothing of it.
-    return statistics_around(opaque(instance.shift), mean, select(whole, v, fits));
+    return statistics_around(opaque(instance.shift), mean, select(whole, v, is_finite(whole)));
 }
