@@ -37,7 +37,7 @@ fn forward_columns(builtins: Builtins) {
                     squares += mul(from_mean, from_mean);
                 }
             }
-            squares -= mul(rest, rest) * n;
+            squares -= finite_each(mul(rest, rest) * n);
             let share = n / (count + n);
             let delta = own - mean;
             m2 += squares + mul(opaque_each(delta * (count * share)), delta); // 0 before there is a count, whatever delta

@@ -41,8 +41,10 @@ fn merge_tile(own: Moments, held: ptr<function, array<Unit, UNITS>>, first: u32,
             squares += mul(from_mean, from_mean);
         }
     }
-    // What rounding takes from the mean adds its square to each; all values are further from the mean than that.
-    return merge(own, Moments(n, mean.x, mean.y, total(squares) - n * (mean.y * mean.y)));
+    // What rounding takes from the mean adds its square to each; all values are further from the mean than that, and if it
+    // is infinite, so are theirs.
+    let extra = n * (mean.y * mean.y);
+    return merge(own, Moments(n, mean.x, mean.y, total(squares) - select(0.0, extra, is_finite(extra))));
 }
 
 // Squares that f32 has no room for leave an infinite m2, which will be an output of `bias`; but it is NaN if an element is no
