@@ -9,14 +9,19 @@ fn known_for(row: u32) -> Known {
     return coefficients_for(row);
 }
 
+// What comes through the statistics: so much of x - shift, and so much besides.
+fn through_statistics(c: Known) -> vec2<f32> {
+    let factor = c.scale * c.scale * c.of_x;
+    return vec2(factor, c.scale * c.constant - c.mean * factor);
+}
+
 fn result_unit(at: u32, c: Known, base: u32, i: u32) -> Values {
     let own = mul(unpack(load_dy(at)), weights_of(c.scale, base, i));
     if !THROUGH {
         return own;
     }
-    let factor = c.scale * c.scale * c.of_x;
-    let constant = c.scale * c.constant - c.mean * factor;
-    return own + (mul(from_shift(unpack(load(at)), splat(c.shift)), splat(factor)) + splat(constant));
+    let through = through_statistics(c);
+    return own + (mul(from_shift(unpack(load(at)), splat(c.shift)), splat(through.x)) + splat(through.y));
 }
 
 // Of element k of the unit.
@@ -25,9 +30,8 @@ fn result(at: u32, k: u32, c: Known, base: u32, i: u32) -> f32 {
     if !THROUGH {
         return own;
     }
-    let factor = c.scale * c.scale * c.of_x;
-    let constant = c.scale * c.constant - c.mean * factor;
-    return own + (opaque(scalar(unpack(load(at)), k) - c.shift) * factor + constant);
+    let through = through_statistics(c);
+    return own + (opaque(scalar(unpack(load(at)), k) - c.shift) * through.x + through.y);
 }
 
 @compute @workgroup_size(WORKGROUP)

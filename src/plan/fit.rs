@@ -33,7 +33,7 @@ pub(super) struct Size {
 pub(super) const PER_ROW: u32 = 0;
 const PER_UNIT: u32 = 1;
 pub(super) const PER_ELEMENT: u32 = 2;
-const MIXED: u32 = 3;
+pub(super) const MIXED: u32 = 3;
 
 impl Planner<'_> {
     /// The uniform's part that only depends on the layer and the geometry.
@@ -139,15 +139,6 @@ impl Planner<'_> {
             _ if inner.is_multiple_of(element.width as usize) => PER_UNIT,
             _ if inner == 1 => PER_ELEMENT,
             _ => MIXED,
-        }
-    }
-
-    /// Loop iterations to find the weights of a unit.
-    pub(super) fn looked_up(&self, rows: Rows, element: Element) -> usize {
-        match self.affine(rows, element) {
-            MIXED => element.width as usize,
-            PER_ELEMENT if !self.quads(rows, element) => element.width as usize,
-            _ => 0,
         }
     }
 

@@ -1,6 +1,8 @@
 //! How often an invocation loops: drivers that run on the CPU end loops after so many iterations.
 
 use super::Step;
+use super::fit::{MIXED, PER_ELEMENT};
+use super::planner::{BY_ROW, BY_UNIT};
 use crate::kernel::{Element, Keep, Kernel, Parameters, RowsFrom, StatisticsFrom, Team};
 
 impl Step {
@@ -96,11 +98,8 @@ impl Step {
 
     /// To find the parameters of a unit, of one kind.
     fn looked_up(&self, parameters: Parameters) -> u64 {
-        match (self.constant("AFFINE"), self.kernel.element()) {
-            (Some(2), Some(element)) => neighbours(parameters, element),
-            (Some(3), Some(element)) => u64::from(element.width),
-            _ => 0,
-        }
+        let element = self.kernel.element();
+        self.constant("AFFINE").zip(element).map_or(0, |(affine, element)| looked_up(affine, parameters, element))
     }
 
     /// Entries that an invocation loops over, of items of these many.
@@ -124,8 +123,8 @@ impl Step {
         let units = u64::from(stretch.div_ceil(self.lanes()));
         let width = self.kernel.element().map_or(1, |element| u64::from(element.width));
         match self.constant("LOOKUP") {
-            Some(0) => lookup + units * (1 + parameters),
-            Some(1) => units * (1 + parameters + lookup),
+            Some(BY_ROW) => lookup + units * (1 + parameters),
+            Some(BY_UNIT) => units * (1 + parameters + lookup),
             _ => {
                 let rows = u64::from(stretch) * width / u64::from(params.row_len.max(1)) + 2;
                 units * (1 + width) + lookup.saturating_mul(rows.min(units * width))
@@ -139,6 +138,15 @@ fn chained(merges: u64) -> u64 {
     merges.max(1) + merges.div_ceil(Kernel::CHAIN).max(1)
 }
 
+/// To find the parameters of a unit, of one kind.
+pub(super) fn looked_up(affine: u32, parameters: Parameters, element: Element) -> u64 {
+    match affine {
+        PER_ELEMENT => neighbours(parameters, element),
+        MIXED => u64::from(element.width),
+        _ => 0,
+    }
+}
+
 /// To gather the parameters of a unit's neighbours, of one kind: one by one unless they are read in fours.
 fn neighbours(parameters: Parameters, element: Element) -> u64 {
     match parameters {
@@ -147,7 +155,7 @@ fn neighbours(parameters: Parameters, element: Element) -> u64 {
     }
 }
 
-/// Of each tile of a kernel that leaves one result per segment.
+/// Of each tile of a kernel that reads rows in tiles.
 pub(super) fn iterations_of_tile(kernel: Kernel) -> u64 {
     match kernel {
         Kernel::BackwardSums { units, element, parameters, .. } => {

@@ -1,7 +1,7 @@
 //! The steps of each norm: one kernel for everything where a row fits a team, else moments, combine and apply.
 
 use super::fit::{Rows, index};
-use super::iterations::iterations_of_tile;
+use super::iterations::{iterations_of_tile, looked_up};
 use super::{Caps, MAX_ITERATIONS, Pass, Plan, Route, Scratch, Step, Strategy};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
@@ -19,6 +19,12 @@ const SCATTERED_BYTES: u64 = 4 << 20;
 const PLANE_SPATIAL: usize = 64;
 /// A GPU wants many workgroups: with fewer than this, long rows are cut into segments.
 pub(super) const BUSY_GPU: usize = 1024;
+
+// shaders/part/each_unit.wgsl
+pub(super) const BY_ROW: u32 = 0;
+pub(super) const BY_UNIT: u32 = 1;
+const BY_ELEMENT: u32 = 2;
+
 pub(super) struct Planner<'a> {
     pub spec: &'a NormSpec,
     pub geometry: &'a Geometry,
@@ -94,8 +100,9 @@ impl Planner<'_> {
                 let few = geometry.rows * units <= FEW_UNITS;
                 let alone = units <= 64 || geometry.rows >= BUSY_SOFTWARE / 4 || few;
                 // A unit is read in tiles by four loops, and written with a weight and a bias.
-                let iterations = 6 + 2 * self.looked_up(self.rows(), element);
-                let most = MAX_ITERATIONS as usize * 3 / 4 / iterations;
+                let (rows, parameters) = (self.rows(), self.parameters(self.quads(self.rows(), element)));
+                let iterations = 6 + 2 * looked_up(self.affine(rows, element), parameters, element);
+                let most = MAX_ITERATIONS as usize * 3 / 4 / iterations as usize;
                 if forced {
                     most
                 } else if alone {
@@ -324,9 +331,6 @@ impl Planner<'_> {
         extra: &[(&'static str, u32)],
         kernel: impl Fn(Team, Element, Parameters) -> Kernel,
     ) -> Result<Vec<Step>> {
-        const BY_ROW: u32 = 0;
-        const BY_UNIT: u32 = 1;
-        const BY_ELEMENT: u32 = 2;
         let (element, within) = match self.widest(rows.len) {
             Some(element) => (element, true),
             None => (Element { dtype: self.dtype, width: 2 }, false),

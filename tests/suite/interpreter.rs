@@ -10,11 +10,14 @@ use std::rc::Rc;
 use gpunorm::kernel::Kernel;
 use gpunorm::plan::Step;
 use naga::{
-    AddressSpace, ArraySize, BinaryOperator, Block, BuiltIn, Expression, Function, Handle, Literal, LocalVariable,
-    MathFunction, Module, ScalarKind, Statement, Type, TypeInner, UnaryOperator,
+    AddressSpace, ArraySize, Block, BuiltIn, Expression, Function, Handle, LocalVariable, MathFunction, Module,
+    ScalarKind, Statement, Type, TypeInner, UnaryOperator,
 };
 
 use super::shaders;
+use values::{Pointer, Root, Value, binary, blank, constant, joined, vector};
+
+mod values;
 
 /// Bytes that an invocation addresses.
 #[derive(Debug, Clone, Copy)]
@@ -64,34 +67,6 @@ impl Shaders {
     }
 }
 
-#[derive(Debug, Clone, PartialEq)]
-enum Value {
-    Unknown,
-    Number(u32),
-    /// One of two numbers, this one or a smaller one: what data decides may bound a loop, which then runs as far as it can.
-    AtMost(u32),
-    Bool(bool),
-    Tuple(Vec<Value>),
-    Pointer(Pointer),
-}
-
-#[derive(Debug, Clone, PartialEq)]
-struct Pointer {
-    root: Root,
-    path: Vec<u32>,
-    offset: u64,
-    /// None of a vector's component.
-    ty: Option<Handle<Type>>,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-enum Root {
-    Local { frame: usize, place: usize },
-    Uniform,
-    Storage(u32),
-    Workgroup,
-}
-
 enum Flow {
     On,
     Break,
@@ -138,21 +113,6 @@ impl Shader {
         let mut run = Run { shader: self, locals: vec![], iterations: 0, visit };
         run.call(function, arguments);
         run.iterations
-    }
-}
-
-fn vector(numbers: [u32; 3]) -> Value {
-    Value::Tuple(numbers.map(Value::Number).to_vec())
-}
-
-/// What is the same on both sides.
-fn joined(a: Value, b: Value) -> Value {
-    match (a, b) {
-        (a, b) if a == b => a,
-        (Value::Tuple(a), Value::Tuple(b)) if a.len() == b.len() => {
-            Value::Tuple(a.into_iter().zip(b).map(|(a, b)| joined(a, b)).collect())
-        }
-        _ => Value::Unknown,
     }
 }
 
@@ -507,56 +467,5 @@ impl<'a> Run<'a> {
             }
             _ => Value::Unknown,
         }
-    }
-}
-
-fn blank(parts: &[Value]) -> Value {
-    let part = |part: &Value| if let Value::Tuple(parts) = part { blank(parts) } else { Value::Unknown };
-    Value::Tuple(parts.iter().map(part).collect())
-}
-
-fn constant(literal: Literal) -> Value {
-    match literal {
-        Literal::U32(value) => Value::Number(value),
-        Literal::Bool(value) => Value::Bool(value),
-        Literal::F32(_) => Value::Unknown,
-        other => panic!("{other:?}"),
-    }
-}
-
-fn binary(op: BinaryOperator, left: Value, right: Value) -> Value {
-    use BinaryOperator::*;
-    match (left, right) {
-        (Value::Number(a), Value::Number(b)) => match op {
-            Add => Value::Number(a.wrapping_add(b)),
-            Subtract => Value::Number(a.wrapping_sub(b)),
-            Multiply => Value::Number(a.wrapping_mul(b)),
-            Divide => Value::Number(a.checked_div(b).expect("a division by 0")),
-            Modulo => Value::Number(a.checked_rem(b).expect("a division by 0")),
-            Equal => Value::Bool(a == b),
-            NotEqual => Value::Bool(a != b),
-            Less => Value::Bool(a < b),
-            LessEqual => Value::Bool(a <= b),
-            Greater => Value::Bool(a > b),
-            GreaterEqual => Value::Bool(a >= b),
-            And => Value::Number(a & b),
-            ExclusiveOr => Value::Number(a ^ b),
-            InclusiveOr => Value::Number(a | b),
-            ShiftLeft => Value::Number(a << b),
-            ShiftRight => Value::Number(a >> b),
-            LogicalAnd | LogicalOr => panic!("{op:?} of numbers"),
-        },
-        (Value::Number(a), Value::AtMost(b)) if op == Less => Value::Bool(a < b),
-        (Value::Bool(a), Value::Bool(b)) => Value::Bool(match op {
-            And | LogicalAnd => a && b,
-            InclusiveOr | LogicalOr => a || b,
-            Equal => a == b,
-            NotEqual => a != b,
-            _ => panic!("{op:?} of truths"),
-        }),
-        (Value::Tuple(a), Value::Tuple(b)) => {
-            Value::Tuple(a.into_iter().zip(b).map(|(a, b)| binary(op, a, b)).collect())
-        }
-        _ => Value::Unknown,
     }
 }
