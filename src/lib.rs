@@ -15,32 +15,21 @@
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
-pub mod caps;
+mod device;
 mod dtype;
-mod encode;
 mod error;
-pub mod geometry;
-mod gpu;
 pub mod kernel;
-mod memory;
-mod norm;
-mod pipeline;
+mod layer;
 pub mod plan;
-mod prepared;
-mod profile;
 pub mod reference;
 mod spec;
-mod state;
-mod state_dict;
-mod tensor;
 
+pub use device::{Gpu, Tensor};
 pub use dtype::DType;
 pub use error::{Error, Result};
-pub use gpu::Gpu;
-pub use norm::{GpuNorm, Gradients, Saved};
-pub use plan::{Plan, Strategy};
+pub use layer::{GpuNorm, Gradients, Saved, StateDict};
+pub use plan::{Plan, Strategy, caps};
 pub use spec::{
     BatchNorm, GroupNorm, InstanceNorm, LayerNorm, Mode, NormSpec, RmsNorm, SwitchableNorm, Variance, Weighting,
+    geometry,
 };
-pub use state_dict::StateDict;
-pub use tensor::Tensor;

@@ -1,4 +1,4 @@
-// The one uniform: every size, stride and number that a kernel needs. Its twin is `Params` in src/kernel.rs.
+// The one uniform: every size, stride and number that a kernel needs. Its twin is `Params` in src/kernel/mod.rs.
 struct Params {
     rows: u32,              // rows of this dispatch
     first: u32,             // number of its first row in the whole tensor

@@ -5,8 +5,8 @@ use std::ops::Range;
 use super::planner::{BUSY_GPU, BUSY_SOFTWARE, Planner};
 use super::{MAX_ITERATIONS, Step, Strategy};
 use crate::error::{Error, Result};
-use crate::geometry::{ParameterIndex, Source};
 use crate::kernel::{Element, Kernel, Parameters, Params, Team};
+use crate::spec::geometry::{ParameterIndex, Source};
 use crate::spec::{Momentum, NormSpec, Variance};
 
 /// A tensor is bound in at most this many slices; with real bindings, of 128 MiB and more, no buffer has as many.

@@ -5,9 +5,9 @@ use super::iterations::{iterations_of_tile, looked_up};
 use super::{Caps, MAX_ITERATIONS, Pass, Plan, Route, Scratch, Step, Strategy};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::geometry::{Geometry, ParameterIndex, Source};
 use crate::kernel::{Element, Kernel, Parameters, Params, Save, StatisticsFrom, Team};
 use crate::spec::NormSpec;
+use crate::spec::geometry::{Geometry, ParameterIndex, Source};
 
 /// A software adapter has a few cores of a few lanes: this many invocations keep them busy.
 pub(super) const BUSY_SOFTWARE: usize = 512;

@@ -4,8 +4,8 @@ use super::fit::index;
 use super::planner::{Planner, forward_apply};
 use super::{Plan, Route, Scratch};
 use crate::error::{Error, Result};
-use crate::geometry::Source;
 use crate::kernel::{Kernel, Params, Settle, StatisticsFrom};
+use crate::spec::geometry::Source;
 use crate::spec::{SwitchableNorm, Weighting};
 
 impl Planner<'_> {

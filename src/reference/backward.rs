@@ -6,7 +6,7 @@ use super::switchable::{Mixture, Over};
 use super::{Moments, State, average, inverse_std, largest, parameter, per_row, row, running, sum, view};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::geometry::Geometry;
+use crate::spec::geometry::Geometry;
 use crate::spec::{Mode, NormSpec, SwitchableNorm, Variance, Weighting};
 
 /// A gradient, and what the rounding errors of one that is computed in f32 are relative to.

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use wgpu::{BufferDescriptor, BufferUsages, ErrorFilter, PollType};
 
-use super::Gpu;
+use super::gpu::Gpu;
 use crate::error::{Error, Result};
 
 impl Gpu {

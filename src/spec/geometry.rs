@@ -1,8 +1,8 @@
 //! What a layer means for one input shape: which elements share statistics, and which parameter belongs to which
 //! element. The only place that knows axes.
 
+use super::{BatchNorm, GroupNorm, InstanceNorm, LayerNorm, Mode, NormSpec, RmsNorm, SwitchableNorm, Variance};
 use crate::error::{Error, Result};
-use crate::spec::{BatchNorm, GroupNorm, InstanceNorm, LayerNorm, Mode, NormSpec, RmsNorm, SwitchableNorm, Variance};
 
 /// An input seen as `[samples, channels, spatial]` and its rows: the sets of elements that share one statistic.
 /// Layer and RMS norm see `[outer, 1, normalized]`.

@@ -1,8 +1,8 @@
 //! Bytes from the GPU back to the program.
 
-use super::Gpu;
+use super::gpu::Gpu;
+use super::memory::PoolOf;
 use crate::error::Result;
-use crate::memory::PoolOf;
 
 /// Bytes of a buffer to read back.
 pub(crate) struct Part<'a> {

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use wgpu::{ComputePassTimestampWrites, Features, QuerySetDescriptor, QueryType};
 
+use super::buffers::Purpose;
+use super::gpu::Gpu;
+use super::readback::Part;
 use crate::error::Result;
-use crate::gpu::{Gpu, Part, Purpose};
 
 /// What errors say is done.
 pub(crate) const PROFILING: &str = "profiling";

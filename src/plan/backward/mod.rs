@@ -5,9 +5,9 @@ use super::fit::{PER_ELEMENT, PER_ROW, Rows, index};
 use super::planner::Planner;
 use super::{Pass, Plan, Scratch, Step};
 use crate::error::Result;
-use crate::geometry::Source;
 use crate::kernel::{Binding, Element, Kernel, Parameters, Params, StatisticsFrom};
 use crate::spec::NormSpec;
+use crate::spec::geometry::Source;
 
 mod rows;
 

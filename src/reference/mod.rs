@@ -10,7 +10,7 @@ use ndarray::{Array2, Array3, ArrayD, Axis, CowArray, Ix3};
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::geometry::Geometry;
+use crate::spec::geometry::Geometry;
 use crate::spec::{COUNTER, Mode, Momentum, NormSpec, Weighting};
 
 mod backward;

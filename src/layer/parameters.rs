@@ -1,9 +1,9 @@
 //! The parameters and running statistics that a layer uses, as live tensors.
 
-use super::GpuNorm;
+use super::norm::GpuNorm;
+use crate::device::Tensor;
 use crate::error::Result;
 use crate::kernel::Binding;
-use crate::tensor::Tensor;
 
 impl GpuNorm {
     /// The weight that forwards use, live: what is written into it counts from the next forward on.

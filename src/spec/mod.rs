@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 
 mod channels;
+pub mod geometry;
 mod switchable;
 mod trailing;
 

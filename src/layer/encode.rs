@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use wgpu::{BindGroupEntry, BindingResource, BufferBinding};
 
+use super::prepared::Ready;
+use crate::device::Gpu;
+use crate::device::Tensor;
+use crate::device::Timestamps;
 use crate::error::{Error, Result};
-use crate::gpu::Gpu;
 use crate::kernel::Binding;
 use crate::plan::{Plan, Scratch, Step};
-use crate::prepared::Ready;
-use crate::profile::Timestamps;
-use crate::tensor::Tensor;
 
 /// The tensors that steps may bind besides their own uniform and scratch.
 pub(crate) struct Resources<'a> {

@@ -5,15 +5,15 @@ use std::sync::{Arc, Mutex};
 
 use wgpu::{BindGroupLayoutEntry, BindingType, BufferBindingType, ShaderStages};
 
+use super::gpu::Gpu;
+use super::memory::lock;
+use super::tensor::bytes_of;
 use crate::dtype::DType;
 use crate::error::Result;
-use crate::geometry::Geometry;
-use crate::gpu::Gpu;
 use crate::kernel::{Binding, Kernel, Team};
-use crate::memory::lock;
 use crate::plan::{Plan, Step, Strategy};
+use crate::spec::geometry::Geometry;
 use crate::spec::{Mode, NormSpec};
-use crate::tensor::bytes_of;
 
 /// A pipeline and the layout of its one bind group.
 #[derive(Debug)]

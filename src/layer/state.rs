@@ -3,13 +3,13 @@
 use ndarray::{ArrayD, IxDyn};
 use wgpu::BufferUsages;
 
+use super::state_dict::StateDict;
+use crate::device::Tensor;
+use crate::device::{Gpu, Part, Purpose};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::gpu::{Gpu, Part, Purpose};
 use crate::kernel::Binding;
 use crate::spec::{COUNTER, NormSpec, Weighting};
-use crate::state_dict::StateDict;
-use crate::tensor::Tensor;
 
 /// One named array of a layer.
 #[derive(Debug)]

@@ -5,26 +5,27 @@ use std::time::Duration;
 
 use ndarray::{Array, ArrayD, ArrayRef, Dimension};
 
+use super::aliasing;
+use super::encode::{Resources, prepare, record};
+use super::prepared::{Prepared, Ready};
+use super::state::State;
+use super::state_dict::StateDict;
+use crate::device::COMPILING;
+use crate::device::Gpu;
+use crate::device::{PROFILING, Timestamps};
+use crate::device::{Tensor, bytes_of};
 use crate::dtype::DType;
-use crate::encode::{Resources, prepare, record};
 use crate::error::{Error, Result};
-use crate::geometry::Geometry;
-use crate::gpu::Gpu;
 use crate::kernel::Binding;
-use crate::pipeline::COMPILING;
 use crate::plan::{Pass, Plan, Strategy};
-use crate::prepared::{Prepared, Ready};
-use crate::profile::{PROFILING, Timestamps};
+use crate::spec::geometry::Geometry;
 use crate::spec::{Mode, NormSpec};
-use crate::state::State;
-use crate::state_dict::StateDict;
-use crate::tensor::{Tensor, bytes_of};
 
 const FORWARD: Pass = Pass::Forward { saves: false };
 
 // What errors say is done.
-const RUNNING_FORWARD: &str = "running a forward";
-const RUNNING_BACKWARD: &str = "running a backward";
+pub(super) const RUNNING_FORWARD: &str = "running a forward";
+pub(super) const RUNNING_BACKWARD: &str = "running a backward";
 
 /// A normalization layer on a GPU, with its parameters and running statistics. It starts in training mode, as torch's
 /// modules do.
@@ -33,25 +34,25 @@ const RUNNING_BACKWARD: &str = "running a backward";
 /// which the queue received their work.
 #[derive(Debug)]
 pub struct GpuNorm {
-    gpu: Gpu,
-    spec: NormSpec,
-    mode: Mode,
-    strategy: Strategy,
-    state: State,
-    prepared: Arc<Prepared>,
+    pub(super) gpu: Gpu,
+    pub(super) spec: NormSpec,
+    pub(super) mode: Mode,
+    pub(super) strategy: Strategy,
+    pub(super) state: State,
+    pub(super) prepared: Arc<Prepared>,
     /// What saved forwards are known by.
-    identity: Arc<()>,
+    pub(super) identity: Arc<()>,
 }
 
 /// A pass and what it runs on.
 #[derive(Clone, Copy)]
-struct Call<'a> {
-    mode: Mode,
-    pass: Pass,
+pub(super) struct Call<'a> {
+    pub(super) mode: Mode,
+    pub(super) pass: Pass,
     /// Of the input's shape.
-    sliced: &'a [(Binding, &'a Tensor)],
+    pub(super) sliced: &'a [(Binding, &'a Tensor)],
     /// What is bound whole, before the layer's own.
-    kept: &'a [(Binding, Tensor)],
+    pub(super) kept: &'a [(Binding, Tensor)],
 }
 
 /// A forward that is recorded and not yet submitted.
@@ -192,13 +193,13 @@ impl GpuNorm {
     }
 
     /// Of an input that a tensor can be.
-    fn geometry(&self, shape: &[usize], dtype: DType) -> Result<Geometry> {
+    pub(super) fn geometry(&self, shape: &[usize], dtype: DType) -> Result<Geometry> {
         let geometry = Geometry::new(&self.spec, self.mode, shape)?;
         bytes_of(&self.gpu, shape, dtype)?;
         Ok(geometry)
     }
 
-    fn plan_pass(&self, geometry: &Geometry, dtype: DType, pass: Pass) -> Result<Plan> {
+    pub(super) fn plan_pass(&self, geometry: &Geometry, dtype: DType, pass: Pass) -> Result<Plan> {
         Plan::new(&self.spec, geometry, dtype, self.gpu.caps(), self.strategy, pass)
     }
 
@@ -212,7 +213,7 @@ impl GpuNorm {
         self.profile_of(&self.prepare(x, y)?)
     }
 
-    fn profile_of(&self, ready: &[Ready]) -> Result<Option<Vec<(&'static str, Duration)>>> {
+    pub(super) fn profile_of(&self, ready: &[Ready]) -> Result<Option<Vec<(&'static str, Duration)>>> {
         let Some(timestamps) = Timestamps::new(&self.gpu, ready.len())? else { return Ok(None) };
         let mut encoder = self.gpu.encoder(PROFILING)?;
         record(&mut encoder, ready, Some(&timestamps));
@@ -228,7 +229,7 @@ impl GpuNorm {
     }
 
     /// The dispatches of a call. What was checked and prepared before is found again.
-    fn prepare_call(&self, call: Call, plan: impl FnOnce() -> Result<Plan>) -> Result<Arc<[Ready]>> {
+    pub(super) fn prepare_call(&self, call: Call, plan: impl FnOnce() -> Result<Plan>) -> Result<Arc<[Ready]>> {
         let Call { mode, pass, sliced, kept } = call;
         let tensors = sliced.iter().map(|&(_, tensor)| tensor).chain(kept.iter().map(|(_, tensor)| tensor));
         if let Some(ready) = self.prepared.get(mode, pass, tensors.clone()) {
@@ -248,11 +249,11 @@ impl GpuNorm {
         Ok(ready)
     }
 
-    fn check_gpu(&self, tensor: &Tensor, what: &'static str) -> Result<()> {
+    pub(super) fn check_gpu(&self, tensor: &Tensor, what: &'static str) -> Result<()> {
         if tensor.gpu().is(&self.gpu) { Ok(()) } else { Err(Error::OtherDevice { what }) }
     }
 
-    fn checked_plan(&self, x: &Tensor, y: &Tensor, pass: Pass) -> Result<(Geometry, Plan)> {
+    pub(super) fn checked_plan(&self, x: &Tensor, y: &Tensor, pass: Pass) -> Result<(Geometry, Plan)> {
         self.check_gpu(x, "the input")?;
         self.check_gpu(y, "the output")?;
         let geometry = Geometry::new(&self.spec, self.mode, x.shape())?;
@@ -305,12 +306,3 @@ impl GpuNorm {
         self.state.read(&self.gpu, prefix).await
     }
 }
-
-mod aliasing;
-mod parameters;
-mod training;
-
-#[cfg(test)]
-mod tests;
-
-pub use training::{Gradients, Saved};

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use wgpu::{BufferDescriptor, BufferUsages};
 
-use super::Gpu;
+use super::gpu::Gpu;
+use super::memory::{Lease, Memory, Pool, PoolOf, lock};
 use crate::error::{Error, Result};
 use crate::kernel::{Binding, Params};
-use crate::memory::{Lease, Memory, Pool, PoolOf, lock};
 
 /// Uniforms kept for steps that may come again.
 const CACHED_UNIFORMS: usize = 4096;

@@ -3,18 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Call, GpuNorm, RUNNING_BACKWARD, RUNNING_FORWARD};
+use super::encode::record;
+use super::norm::{Call, GpuNorm, RUNNING_BACKWARD, RUNNING_FORWARD};
+use super::prepared::Ready;
+use crate::device::COMPILING;
+use crate::device::PROFILING;
+use crate::device::Tensor;
 use crate::dtype::DType;
-use crate::encode::record;
 use crate::error::{Error, Result};
-use crate::geometry::{Geometry, Source};
 use crate::kernel::Binding;
-use crate::pipeline::COMPILING;
 use crate::plan::{Pass, Plan};
-use crate::prepared::Ready;
-use crate::profile::PROFILING;
+use crate::spec::geometry::{Geometry, Source};
 use crate::spec::{Mode, NormSpec};
-use crate::tensor::Tensor;
 
 /// What a backward needs of its forward: the input, its statistics, and copies of the weight and of running statistics
 /// that were used, as they were. Whatever happens to the layer later, the gradients are those of that forward; or of the

@@ -6,20 +6,21 @@
 use std::fmt;
 use std::ops::Range;
 
-use crate::caps::Caps;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::geometry::Geometry;
 use crate::kernel::{Binding, Kernel, Params, Team};
 use crate::spec::NormSpec;
+use crate::spec::geometry::Geometry;
 
 mod backward;
+pub mod caps;
 mod columns;
 mod fit;
 mod iterations;
 mod planner;
 mod switchable;
 
+use caps::Caps;
 use planner::Planner;
 
 /// Lavapipe silently ends loops after 65,535 iterations of one invocation in all; no step comes near that.

@@ -5,43 +5,36 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use wgpu::{DeviceLostReason, Features};
 
-use crate::caps::Caps;
+use super::adapter;
+use super::memory::Pool;
+use super::pipeline::Pipelines;
 use crate::error::{Error, Result};
 use crate::kernel::Binding;
-use crate::memory::Pool;
-use crate::pipeline::Pipelines;
-
-mod adapter;
-mod buffers;
-mod calls;
-mod readback;
-
-pub(crate) use buffers::{Purpose, buffer_size};
-pub(crate) use readback::Part;
+use crate::plan::caps::Caps;
 
 /// A GPU to normalize on. Cheap to clone: clones share the device, its pipelines and its uniforms.
 #[derive(Clone, Debug)]
 pub struct Gpu {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
 #[derive(Debug)]
-struct Inner {
-    device: wgpu::Device,
-    queue: wgpu::Queue,
-    caps: Caps,
-    pipelines: Arc<Pipelines>,
+pub(super) struct Inner {
+    pub(super) device: wgpu::Device,
+    pub(super) queue: wgpu::Queue,
+    pub(super) caps: Caps,
+    pub(super) pipelines: Arc<Pipelines>,
     /// Whoever has prepared a step with one of these holds it.
-    uniforms: Mutex<HashMap<Vec<u8>, Arc<wgpu::Buffer>>>,
+    pub(super) uniforms: Mutex<HashMap<Vec<u8>, Arc<wgpu::Buffer>>>,
     /// What steps hand to one another, held likewise. All forwards share it: the queue runs them one after the other,
     /// and each writes before it reads.
-    scratch: Mutex<HashMap<Binding, Arc<wgpu::Buffer>>>,
+    pub(super) scratch: Mutex<HashMap<Binding, Arc<wgpu::Buffer>>>,
     /// Why the device is gone, once it is; of the app's device only the app is told.
-    lost: Option<Arc<OnceLock<String>>>,
-    tensors: Pool,
-    readbacks: Pool,
+    pub(super) lost: Option<Arc<OnceLock<String>>>,
+    pub(super) tensors: Pool,
+    pub(super) readbacks: Pool,
     /// What tells devices apart: wgpu's own comparison takes those of two instances for the same.
-    identity: Arc<()>,
+    pub(super) identity: Arc<()>,
 }
 
 impl Gpu {

@@ -1,9 +1,9 @@
 //! Which tensors of a pass may not be in one buffer.
 
+use crate::device::Tensor;
 use crate::error::{Error, Result};
 use crate::kernel::Binding;
 use crate::plan::Plan;
-use crate::tensor::Tensor;
 
 /// Fails where a tensor that the pass writes is in the buffer of another one. wgpu refuses that within a dispatch, at
 /// whatever offsets; between two dispatches one would read what the other has just overwritten.

@@ -4,8 +4,8 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, Weak};
 
-use crate::gpu::Gpu;
-use crate::prepared::Prepared;
+use super::gpu::Gpu;
+use crate::layer::prepared::Prepared;
 
 /// A buffer and who has bind groups of it.
 #[derive(Debug)]

@@ -2,12 +2,12 @@
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use crate::device::Pipeline;
+use crate::device::Tensor;
+use crate::device::lock;
 use crate::dtype::DType;
-use crate::memory::lock;
-use crate::pipeline::Pipeline;
 use crate::plan::Pass;
 use crate::spec::Mode;
-use crate::tensor::Tensor;
 
 /// Passes that a layer remembers. More than these in turn are prepared anew each.
 const REMEMBERED: usize = 256;

@@ -6,10 +6,12 @@ use half::{bf16, f16};
 use ndarray::{ArrayD, ArrayRef, Dimension, IxDyn};
 use wgpu::BufferUsages;
 
+use super::buffers::{Purpose, buffer_size};
+use super::gpu::Gpu;
+use super::memory::{Lease, Memory, PoolOf};
+use super::readback::Part;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::gpu::{Gpu, Part, Purpose, buffer_size};
-use crate::memory::{Lease, Memory, PoolOf};
 
 /// A dense, row-major array in a GPU buffer. Clones share the memory.
 #[derive(Clone, Debug)]

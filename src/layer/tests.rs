@@ -1,12 +1,12 @@
 use ndarray::{Array2, ArrayD};
 
+use super::norm::GpuNorm;
+use crate::device::Gpu;
+use crate::device::PoolOf;
+use crate::device::Tensor;
 use crate::dtype::DType;
 use crate::error::Error;
-use crate::gpu::Gpu;
-use crate::memory::PoolOf;
-use crate::norm::GpuNorm;
 use crate::spec::{BatchNorm, LayerNorm, NormSpec, SwitchableNorm};
-use crate::tensor::Tensor;
 
 fn free(gpu: &Gpu, of: PoolOf) -> usize {
     gpu.pool(of).len()
