@@ -10,10 +10,7 @@ use super::encode::{Resources, prepare, record};
 use super::prepared::{Prepared, Ready};
 use super::state::State;
 use super::state_dict::StateDict;
-use crate::device::COMPILING;
-use crate::device::Gpu;
-use crate::device::{PROFILING, Timestamps};
-use crate::device::{Tensor, bytes_of};
+use crate::device::{Gpu, PROFILING, Tensor, Timestamps, bytes_of};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::kernel::Binding;
@@ -65,7 +62,7 @@ struct Started<'a> {
 
 impl Started<'_> {
     fn submit(self) -> Result<Tensor> {
-        self.output.gpu().submit(self.encoder, RUNNING_FORWARD)?;
+        self.output.gpu().checked().submit(self.encoder, RUNNING_FORWARD)?;
         Ok(self.output)
     }
 
@@ -146,7 +143,7 @@ impl GpuNorm {
         self.check_gpu(input, "the input")?;
         let output = Tensor::uninitialized(&self.gpu, input.shape(), input.dtype())?;
         let ready = self.prepare(input, &output)?;
-        let mut encoder = self.gpu.encoder(RUNNING_FORWARD)?;
+        let mut encoder = self.gpu.checked().encoder(RUNNING_FORWARD)?;
         record(&mut encoder, &ready, None);
         Ok(Started { encoder, output, _input: input })
     }
@@ -170,16 +167,6 @@ impl GpuNorm {
         Ok(())
     }
 
-    /// Compiles what a forward of a tensor of this shape and type needs in the current mode, so that the first one is as
-    /// fast as the next.
-    ///
-    /// # Errors
-    /// Those of [`encode_forward`](Self::encode_forward).
-    pub fn warm_up(&self, shape: &[usize], dtype: DType) -> Result<()> {
-        self.gpu.alive(COMPILING)?;
-        self.gpu.pipelines().compile(&self.gpu, &self.plan_as(shape, dtype)?)
-    }
-
     /// What a forward of an f32 input of this shape runs in the current mode, and why.
     ///
     /// # Errors
@@ -188,7 +175,7 @@ impl GpuNorm {
         self.plan_as(shape, DType::F32)
     }
 
-    fn plan_as(&self, shape: &[usize], dtype: DType) -> Result<Plan> {
+    pub(super) fn plan_as(&self, shape: &[usize], dtype: DType) -> Result<Plan> {
         self.plan_pass(&self.geometry(shape, dtype)?, dtype, FORWARD)
     }
 
@@ -209,13 +196,13 @@ impl GpuNorm {
     /// # Errors
     /// Those of [`encode_forward`](Self::encode_forward).
     pub fn profile(&self, x: &Tensor, y: &Tensor) -> Result<Option<Vec<(&'static str, Duration)>>> {
-        self.gpu.alive(PROFILING)?;
+        self.gpu.checked().alive(PROFILING)?;
         self.profile_of(&self.prepare(x, y)?)
     }
 
     pub(super) fn profile_of(&self, ready: &[Ready]) -> Result<Option<Vec<(&'static str, Duration)>>> {
         let Some(timestamps) = Timestamps::new(&self.gpu, ready.len())? else { return Ok(None) };
-        let mut encoder = self.gpu.encoder(PROFILING)?;
+        let mut encoder = self.gpu.checked().encoder(PROFILING)?;
         record(&mut encoder, ready, Some(&timestamps));
         let times = timestamps.finish(&self.gpu, encoder)?;
         Ok(Some(ready.iter().map(|step| step.name).zip(times).collect()))

@@ -1,10 +1,8 @@
 //! What a layer has prepared for tensors that it has seen: to record a pass over them again, nothing is made anew.
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
-use crate::device::Pipeline;
-use crate::device::Tensor;
-use crate::device::lock;
+use crate::device::{BufferUser, Pipeline, Tensor, lock};
 use crate::dtype::DType;
 use crate::plan::Pass;
 use crate::spec::Mode;
@@ -83,18 +81,13 @@ impl Prepared {
         tensors: impl Iterator<Item = &'a Tensor> + Clone,
         ready: Arc<[Ready]>,
     ) {
-        let user = Arc::downgrade(self);
+        let user: Weak<dyn BufferUser> = Arc::<Self>::downgrade(self);
         tensors.clone().for_each(|tensor| tensor.memory().used_by(&user));
         let mut entries = self.entries();
         if entries.len() >= REMEMBERED {
             entries.remove(0);
         }
         entries.push((Key::new(mode, pass, tensors), ready));
-    }
-
-    /// Drops what uses this memory.
-    pub fn forget(&self, id: u64) {
-        self.entries().retain(|(key, _)| key.tensors.iter().all(|tensor| tensor.place.0 != id));
     }
 
     #[cfg(test)]
@@ -108,5 +101,11 @@ impl Prepared {
 
     fn entries(&self) -> MutexGuard<'_, Vec<(Key, Arc<[Ready]>)>> {
         lock(&self.entries)
+    }
+}
+
+impl BufferUser for Prepared {
+    fn forget(&self, id: u64) {
+        self.entries().retain(|(key, _)| key.tensors.iter().all(|tensor| tensor.place.0 != id));
     }
 }

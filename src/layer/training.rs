@@ -6,9 +6,7 @@ use std::time::Duration;
 use super::encode::record;
 use super::norm::{Call, GpuNorm, RUNNING_BACKWARD, RUNNING_FORWARD};
 use super::prepared::Ready;
-use crate::device::COMPILING;
-use crate::device::PROFILING;
-use crate::device::Tensor;
+use crate::device::{PROFILING, Tensor};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::kernel::Binding;
@@ -127,7 +125,7 @@ impl Gradients {
     }
 }
 
-const SAVING: Pass = Pass::Forward { saves: true };
+pub(super) const SAVING: Pass = Pass::Forward { saves: true };
 
 impl GpuNorm {
     /// As [`forward_tensor`](Self::forward_tensor), and what [`backward`](Self::backward) needs. `x` must not be written
@@ -138,9 +136,9 @@ impl GpuNorm {
     pub fn forward_saved(&self, x: &Tensor) -> Result<(Tensor, Saved)> {
         self.check_gpu(x, "the input")?;
         let y = Tensor::uninitialized(&self.gpu, x.shape(), x.dtype())?;
-        let mut encoder = self.gpu.encoder(RUNNING_FORWARD)?;
+        let mut encoder = self.gpu.checked().encoder(RUNNING_FORWARD)?;
         let saved = self.record_saved(&mut encoder, x, &y)?;
-        self.gpu.submit(encoder, RUNNING_FORWARD)?;
+        self.gpu.checked().submit(encoder, RUNNING_FORWARD)?;
         Ok((y, saved))
     }
 
@@ -236,9 +234,9 @@ impl GpuNorm {
         let new = |tensor: &Tensor| Tensor::uninitialized(&self.gpu, tensor.shape(), tensor.dtype());
         let gradients = self.gradients_by(saved, new)?;
         let ready = self.prepare_backward(dy, saved, &gradients)?;
-        let mut encoder = self.gpu.encoder(RUNNING_BACKWARD)?;
+        let mut encoder = self.gpu.checked().encoder(RUNNING_BACKWARD)?;
         self.record_backward(&mut encoder, &ready, &gradients);
-        self.gpu.submit(encoder, RUNNING_BACKWARD)?;
+        self.gpu.checked().submit(encoder, RUNNING_BACKWARD)?;
         Ok(gradients)
     }
 
@@ -277,7 +275,7 @@ impl GpuNorm {
         gradients: &Gradients,
     ) -> Result<Option<Vec<(&'static str, Duration)>>> {
         self.check_saved(saved)?;
-        self.gpu.alive(PROFILING)?;
+        self.gpu.checked().alive(PROFILING)?;
         self.profile_of(&self.prepare_backward(dy, saved, gradients)?)
     }
 
@@ -353,20 +351,6 @@ impl GpuNorm {
             }
         }
         record(encoder, ready, None);
-    }
-
-    /// Compiles what [`forward_saved`](Self::forward_saved) and [`backward`](Self::backward) of a tensor of this shape and
-    /// type need in the current mode, so that the first step is as fast as the next.
-    ///
-    /// # Errors
-    /// Those of [`encode_forward`](Self::encode_forward).
-    pub fn warm_up_backward(&self, shape: &[usize], dtype: DType) -> Result<()> {
-        self.gpu.alive(COMPILING)?;
-        let geometry = self.geometry(shape, dtype)?;
-        let forward = self.plan_pass(&geometry, dtype, SAVING)?;
-        let backward = Pass::Backward { parts: forward.parts(&self.spec), accumulate: false };
-        let backward = self.plan_pass(&geometry, dtype, backward)?;
-        [forward, backward].iter().try_for_each(|plan| self.gpu.pipelines().compile(&self.gpu, plan))
     }
 
     /// What a backward of a forward like `saved` runs, and why.

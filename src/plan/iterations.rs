@@ -1,8 +1,7 @@
 //! How often an invocation loops: drivers that run on the CPU end loops after so many iterations.
 
-use super::Step;
-use super::fit::{MIXED, PER_ELEMENT};
-use super::planner::{BY_ROW, BY_UNIT};
+use super::params::{BY_ROW, BY_UNIT, MIXED, PER_ELEMENT};
+use super::steps::Step;
 use crate::kernel::{Element, Keep, Kernel, Parameters, RowsFrom, StatisticsFrom, Team};
 
 impl Step {

@@ -2,12 +2,12 @@
 
 use std::ops::Range;
 
-use super::Walk;
+use super::sums::Walk;
 use crate::error::{Error, Result};
 use crate::kernel::{Element, Keep, Kernel, Parameters, Params, RowsFrom, StatisticsFrom, Team};
-use crate::plan::fit::{Rows, Size, index};
-use crate::plan::planner::{BUSY_GPU, BUSY_SOFTWARE, Planner};
-use crate::plan::{MAX_ITERATIONS, Pass, Plan, Route, SUM_BYTES, Scratch, Step};
+use crate::plan::fit::Size;
+use crate::plan::planner::{BUSY_GPU, BUSY_SOFTWARE, Planner, Rows, index};
+use crate::plan::steps::{MAX_ITERATIONS, Pass, Plan, Route, SUM_BYTES, Scratch, Step};
 use crate::spec::NormSpec;
 
 /// Lanes that keep a GPU's memory busy, each with a row's part of x and dy on its way.
