@@ -96,7 +96,7 @@ impl Buffers {
         });
         match made {
             Ok(Some(buffer)) => Ok(buffer),
-            Ok(None) => Err(self.device.lost(making)),
+            Ok(None) => Err(self.device.lost_error(making)),
             Err(Error::OutOfMemory { during, .. }) => Err(Error::OutOfMemory { during, bytes: Some(size) }),
             Err(error) => Err(error),
         }
@@ -131,12 +131,12 @@ impl Buffers {
     }
 
     /// Memory of a tensor.
-    pub fn tensor(&self, bytes: u64, fill: Option<&[u8]>) -> Result<Lease> {
+    pub fn lease_tensor(&self, bytes: u64, fill: Option<&[u8]>) -> Result<Lease> {
         self.lease(&self.tensors, Purpose::TENSOR, bytes, fill)
     }
 
     /// Memory that can be mapped for reading.
-    pub fn readback(&self, bytes: u64) -> Result<Lease> {
+    pub fn lease_readback(&self, bytes: u64) -> Result<Lease> {
         self.lease(&self.readbacks, Purpose::READBACK, bytes, None)
     }
 
@@ -169,7 +169,7 @@ impl Buffers {
             view.slice(..bytes.len()).copy_from_slice(bytes);
             Some(())
         })?;
-        written.ok_or_else(|| self.device.lost(during))
+        written.ok_or_else(|| self.device.lost_error(during))
     }
 
     /// Frees what is kept for later and nobody uses.

@@ -40,10 +40,10 @@ impl CheckedDevice {
     pub fn call<T>(&self, during: &'static str, what: impl FnOnce(&wgpu::Device) -> T) -> Result<T> {
         match self.scoped(what) {
             (value, None) => Ok(value),
-            (_, Some(error)) => Err(match typed(error, during) {
+            (_, Some(error)) => Err(match typed_error(error, during) {
                 memory @ Error::OutOfMemory { .. } => memory,
                 // What was made of a device that is gone is refused in many words.
-                refused => self.alive(during).err().unwrap_or(refused),
+                refused => self.check_alive(during).err().unwrap_or(refused),
             }),
         }
     }
@@ -63,19 +63,19 @@ impl CheckedDevice {
 
     /// Fails once the device is gone. wgpu tells so late, by a callback that is the app's on the app's device, so it is
     /// tried: a lost device cannot map a new buffer.
-    pub fn alive(&self, during: &'static str) -> Result<()> {
+    pub fn check_alive(&self, during: &'static str) -> Result<()> {
         let usage = BufferUsages::COPY_DST;
         let descriptor = BufferDescriptor { label: None, size: 4, usage, mapped_at_creation: true };
         match self.scoped(|device| device.create_buffer(&descriptor).get_mapped_range_mut(..).is_ok()) {
             // A device without memory is not gone: what needs some will say so.
             (true, _) | (_, Some(wgpu::Error::OutOfMemory { .. })) => Ok(()),
-            (false, None) => Err(self.lost(during)),
-            (false, Some(error)) => Err(typed(error, during)),
+            (false, None) => Err(self.lost_error(during)),
+            (false, Some(error)) => Err(typed_error(error, during)),
         }
     }
 
     /// Why a mapping failed, when it did: the device is gone.
-    pub fn lost(&self, during: &'static str) -> Error {
+    pub fn lost_error(&self, during: &'static str) -> Error {
         // wgpu calls back when it is polled.
         self.wait();
         let reason = match &self.lost {
@@ -99,13 +99,13 @@ impl CheckedDevice {
 
     /// Submits what is recorded, unless the device is gone.
     pub fn submit(&self, encoder: wgpu::CommandEncoder, during: &'static str) -> Result<()> {
-        self.alive(during)?;
+        self.check_alive(during)?;
         self.call(during, |_| self.queue.submit([encoder.finish()])).map(drop)
     }
 }
 
 /// This crate's word for an error of wgpu's.
-fn typed(error: wgpu::Error, during: &'static str) -> Error {
+fn typed_error(error: wgpu::Error, during: &'static str) -> Error {
     let message = match error {
         wgpu::Error::OutOfMemory { .. } => return Error::OutOfMemory { during, bytes: None },
         wgpu::Error::Validation { description, .. } | wgpu::Error::Internal { description, .. } => description,
@@ -129,15 +129,15 @@ mod tests {
             |text: &str| (text.into(), format!("Validation Error\n\nCaused by:\n  In a call\n    {text}\n"));
         let validation = |text| {
             let (source, description) = described(text);
-            typed(wgpu::Error::Validation { source, description }, during)
+            typed_error(wgpu::Error::Validation { source, description }, during)
         };
-        let memory = typed(wgpu::Error::OutOfMemory { source: "no more".into() }, during);
+        let memory = typed_error(wgpu::Error::OutOfMemory { source: "no more".into() }, during);
         assert_eq!(memory, Error::OutOfMemory { during, bytes: None });
         for reason in ["Buffer with 'a' label has been destroyed", "Buffer with '' label is still mapped"] {
             assert_eq!(validation(reason), Error::BufferUnusable { during, reason: reason.into() });
         }
         let (source, message) = described("linking failed");
-        let internal = typed(wgpu::Error::Internal { source, description: message.clone() }, during);
+        let internal = typed_error(wgpu::Error::Internal { source, description: message.clone() }, during);
         assert_eq!(internal, Error::Wgpu { during, message });
         assert!(matches!(validation("wrong"), Error::Wgpu { message, .. } if message.contains("wrong")));
     }

@@ -27,7 +27,7 @@ impl Memory {
     }
 
     /// `user` is told to forget this buffer when nobody else has it.
-    pub fn used_by(&self, user: &Weak<dyn BufferUser>) {
+    pub fn add_user(&self, user: &Weak<dyn BufferUser>) {
         let mut users = lock(&self.users);
         if !users.iter().any(|known| known.ptr_eq(user)) {
             users.retain(|known| known.strong_count() > 0);

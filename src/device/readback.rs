@@ -27,8 +27,8 @@ impl Buffers {
         during: &'static str,
         take: impl FnOnce(&[&[u8]]) -> T,
     ) -> Result<T> {
-        self.device.alive(during)?;
-        let lease = self.readback(parts.iter().map(Part::padded).sum())?;
+        self.device.check_alive(during)?;
+        let lease = self.lease_readback(parts.iter().map(Part::padded).sum())?;
         let staging = &lease.memory().buffer;
         let (sender, receiver) = futures_intrusive::channel::shared::oneshot_channel();
         self.device.call(during, |_| {
@@ -43,13 +43,13 @@ impl Buffers {
             self.device.queue.submit([encoder.finish()]);
         })?;
         if !self.device.wait() {
-            return Err(self.device.lost(during));
+            return Err(self.device.lost_error(during));
         }
         match receiver.receive().await {
             Some(Ok(())) => {}
-            _ => return Err(self.device.lost(during)),
+            _ => return Err(self.device.lost_error(during)),
         }
-        let Ok(mapped) = staging.get_mapped_range(..) else { return Err(self.device.lost(during)) };
+        let Ok(mapped) = staging.get_mapped_range(..) else { return Err(self.device.lost_error(during)) };
         let mut rest = &mapped[..];
         let mut read = |part: &Part| {
             let (bytes, after) = rest.split_at(part.padded() as usize);

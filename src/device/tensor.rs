@@ -102,7 +102,7 @@ impl Tensor {
         }
         // wgpu tells of a foreign buffer only when it is used: an empty copy does.
         let during = "wrapping a buffer";
-        gpu.checked().alive(during)?;
+        gpu.checked().check_alive(during)?;
         let target = gpu.buffers().buffer(Purpose::PROBE, 4, None)?;
         let mut encoder = gpu.checked().encoder(during)?;
         let used = gpu.checked().call(during, |_| {
@@ -118,7 +118,7 @@ impl Tensor {
     }
 
     fn lease(gpu: &Gpu, shape: &[usize], dtype: DType, fill: Option<&[u8]>) -> Result<Tensor> {
-        let lease = gpu.buffers().tensor(bytes_of(gpu, shape, dtype)?, fill)?;
+        let lease = gpu.buffers().lease_tensor(bytes_of(gpu, shape, dtype)?, fill)?;
         lease.set_reusable(true);
         Ok(Tensor { gpu: gpu.clone(), lease: Arc::new(lease), offset: 0, shape: shape.to_vec(), dtype })
     }
@@ -145,12 +145,12 @@ impl Tensor {
 
     /// The buffer behind the tensor.
     pub fn buffer(&self) -> &wgpu::Buffer {
-        self.show();
+        self.forbid_reuse();
         &self.memory().buffer
     }
 
     /// The app may now have recorded work with the tensor: its memory goes to no other one.
-    pub(crate) fn show(&self) {
+    pub(crate) fn forbid_reuse(&self) {
         self.lease.set_reusable(false);
     }
 
@@ -188,7 +188,7 @@ impl Tensor {
     }
 
     /// Which memory, and where in it.
-    pub(crate) fn place(&self) -> (u64, u64) {
+    pub(crate) fn location(&self) -> (u64, u64) {
         (self.memory().id, self.offset)
     }
 

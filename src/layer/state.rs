@@ -52,7 +52,7 @@ impl Entry {
 impl State {
     /// torch's initial values.
     pub fn new(gpu: &Gpu, spec: &NormSpec) -> Result<State> {
-        gpu.checked().alive("making a layer")?;
+        gpu.checked().check_alive("making a layer")?;
         let shape = spec.parameter_shape();
         let mut wanted = vec![];
         if spec.has_weight() {
@@ -87,7 +87,7 @@ impl State {
                 }
                 let tensor = Tensor::from_array(gpu, &ArrayD::from_elem(shape, initial))?;
                 // Whoever asks for it may record work with it at any time.
-                tensor.show();
+                tensor.forbid_reuse();
                 Ok(Entry { name, binding, initial, tensor })
             })
             .collect::<Result<Vec<_>>>()?;
@@ -110,7 +110,7 @@ impl State {
         let entry = entry.ok_or(Error::NoParameter { name })?;
         tensor.check(gpu, name, entry.tensor.shape(), DType::F32)?;
         tensor.check_usage(BufferUsages::COPY_DST)?;
-        tensor.show();
+        tensor.forbid_reuse();
         entry.tensor = tensor.clone();
         Ok(())
     }
@@ -195,7 +195,7 @@ impl State {
 
 /// Puts these bytes into these arrays, into all or into none: by copies of one submission.
 fn write(gpu: &Gpu, writes: &[(&Entry, Vec<u8>)], during: &'static str) -> Result<()> {
-    gpu.checked().alive(during)?;
+    gpu.checked().check_alive(during)?;
     let mut encoder = gpu.checked().encoder(during)?;
     for (entry, bytes) in writes {
         let (tensor, size) = (&entry.tensor, bytes.len() as u64);

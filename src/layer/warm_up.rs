@@ -17,7 +17,7 @@ impl Gpu {
     /// For a layer that takes none of the shapes, what the last of them has against it;
     /// [`TooLarge`](crate::Error::TooLarge), [`DeviceLost`](crate::Error::DeviceLost).
     pub fn warm_up(&self, specs: &[NormSpec], shapes: &[&[usize]]) -> Result<()> {
-        self.checked().alive(COMPILING)?;
+        self.checked().check_alive(COMPILING)?;
         for spec in specs {
             let mut refused = None;
             let mut taken = false;
@@ -49,7 +49,7 @@ impl GpuNorm {
     /// # Errors
     /// Those of [`encode_forward`](Self::encode_forward).
     pub fn warm_up(&self, shape: &[usize], dtype: DType) -> Result<()> {
-        self.gpu.checked().alive(COMPILING)?;
+        self.gpu.checked().check_alive(COMPILING)?;
         self.gpu.pipelines().compile(&self.plan_as(shape, dtype)?)
     }
 
@@ -59,7 +59,7 @@ impl GpuNorm {
     /// # Errors
     /// Those of [`encode_forward`](Self::encode_forward).
     pub fn warm_up_backward(&self, shape: &[usize], dtype: DType) -> Result<()> {
-        self.gpu.checked().alive(COMPILING)?;
+        self.gpu.checked().check_alive(COMPILING)?;
         let geometry = self.geometry(shape, dtype)?;
         let forward = self.plan_pass(&geometry, dtype, SAVING)?;
         let backward = Pass::Backward { parts: forward.parts(&self.spec), accumulate: false };

@@ -15,7 +15,7 @@ impl Planner<'_> {
         constants: &[(&'static str, u32)],
         kernel: impl Fn(Team, Element, u32) -> Kernel,
     ) -> Result<(Vec<Step>, usize)> {
-        let element = self.widest(rows.len).unwrap_or(Element { dtype: self.dtype, width: 1 });
+        let element = self.widest_element(rows.len).unwrap_or(Element { dtype: self.dtype, width: 1 });
         let units = rows.len / element.width as usize;
         let team = self.row_team(units);
         let held = self.units_per_lane(team, units);
@@ -61,7 +61,7 @@ impl Planner<'_> {
         extra: &[(&'static str, u32)],
         kernel: impl Fn(Team, Element, Parameters) -> Kernel,
     ) -> Result<Vec<Step>> {
-        let (element, within) = match self.widest(rows.len) {
+        let (element, within) = match self.widest_element(rows.len) {
             Some(element) => (element, true),
             None => (Element { dtype: self.dtype, width: 2 }, false),
         };

@@ -36,7 +36,7 @@ impl Planner<'_> {
     }
 
     /// The widest element that no row of `len` splits and that can be written.
-    pub(super) fn widest(&self, len: usize) -> Option<Element> {
+    pub(super) fn widest_element(&self, len: usize) -> Option<Element> {
         let widths = Element::widths(self.dtype);
         let fits = |&&width: &&u32| len.is_multiple_of(width as usize) && width as usize * self.dtype.size() >= 4;
         widths.iter().find(fits).map(|&width| Element { dtype: self.dtype, width })
@@ -125,14 +125,14 @@ impl Planner<'_> {
 
     /// Who sums a row of so many units: a few are not worth a workgroup.
     pub(super) fn row_team(&self, units: usize) -> Team {
-        match self.team() {
+        match self.chosen_team() {
             Team::Workgroup if units <= SHORT_ROW && self.strategy == Strategy::default() => Team::Invocation,
             team => team,
         }
     }
 
     /// Who sums where nothing is forced. Barriers are what costs a software adapter.
-    pub(super) fn team(&self) -> Team {
+    pub(super) fn chosen_team(&self) -> Team {
         self.strategy.team.unwrap_or(match self.caps.subgroup {
             _ if self.caps.software => Team::Invocation,
             Some(_) => Team::Subgroup,
@@ -141,7 +141,7 @@ impl Planner<'_> {
     }
 
     /// The team for a loop over `count` entries of `parts` each: alone where that is short.
-    pub(super) fn gather_team(&self, count: usize, parts: usize) -> (Team, Size) {
+    pub(super) fn reduction_team(&self, count: usize, parts: usize) -> (Team, Size) {
         let alone = if self.caps.software { 4096 } else { 8 };
         let wide = if self.caps.subgroup.is_some() && !self.caps.software { Team::Subgroup } else { Team::Workgroup };
         let wanted = self.strategy.team.unwrap_or(if count * parts <= alone { Team::Invocation } else { wide });
@@ -159,7 +159,7 @@ impl Planner<'_> {
         parts: usize,
     ) -> (Team, Size, [(&'static str, u32); 2]) {
         let most = kinds.iter().filter(|(count, _)| *count > 0).map(|&(_, entries)| entries).max().unwrap_or(0);
-        let (team, size) = match (self.gather_team(most, parts), self.caps.subgroup) {
+        let (team, size) = match (self.reduction_team(most, parts), self.caps.subgroup) {
             // Teams without barriers, which every item would pay for.
             ((Team::Workgroup, _), Some(lanes))
                 if self.caps.software

@@ -54,7 +54,7 @@ impl Planner<'_> {
     }
 
     /// The rows of an apply, and how many of them in turn share statistics.
-    pub(super) fn applied(&self) -> (Rows, usize) {
+    pub(super) fn apply_rows(&self) -> (Rows, usize) {
         match self.spec {
             // A group's channels have a parameter each: applied by channel, it is one for a whole row.
             NormSpec::Group(norm) if self.geometry.spatial >= PLANE_SPATIAL => {

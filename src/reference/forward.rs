@@ -96,7 +96,7 @@ pub fn forward(spec: &NormSpec, mode: Mode, state: &mut State, x: &ArrayD<f64>) 
     let statistics = match (spec, running(state, mode, samples, channels)) {
         (NormSpec::Switchable(norm), running) => {
             let mixture = Mixture::new(norm, state, running, &input);
-            state.move_towards(f, &mixture.batch().moments, |moments| moments.var);
+            state.update_running(f, &mixture.batch().moments, |moments| moments.var);
             let mixed = mixture.mixed();
             reach = Some(mixture.reach(&input, &mixed, &inverse_std(spec, &mixed)));
             mixed
@@ -105,7 +105,7 @@ pub fn forward(spec: &NormSpec, mode: Mode, state: &mut State, x: &ArrayD<f64>) 
         (NormSpec::Rms(_), None) => per_row(&input, row, Moments::around_zero),
         (_, None) => {
             let statistics = per_row(&input, row, Moments::of);
-            state.move_towards(f, &statistics, Moments::unbiased);
+            state.update_running(f, &statistics, Moments::unbiased);
             statistics
         }
     };

@@ -94,7 +94,12 @@ impl State {
 
     /// `running = (1 − f)·running + f·batch`, literally: a NaN in either stays, whatever `f` is. The batch's statistics
     /// are the average over the samples of each instance's, which batch norm has the same in all samples.
-    pub(super) fn move_towards(&mut self, f: Option<f64>, statistics: &Array2<Moments>, var: impl Fn(&Moments) -> f64) {
+    pub(super) fn update_running(
+        &mut self,
+        f: Option<f64>,
+        statistics: &Array2<Moments>,
+        var: impl Fn(&Moments) -> f64,
+    ) {
         let (Some(f), Some(running_mean), Some(running_var)) = (f, &mut self.running_mean, &mut self.running_var)
         else {
             return;

@@ -60,7 +60,7 @@ impl Planner<'_> {
             scratch.coefficients = geometry.rows as u64;
         }
         if !steps.iter().any(|step| writes_dx(step.kernel)) {
-            let (rows, run) = self.applied();
+            let (rows, run) = self.apply_rows();
             let period = if self.running() { channels } else { geometry.rows };
             steps.extend(self.backward_apply(rows, (run, period), self.running())?);
         }

@@ -15,7 +15,7 @@ impl Planner<'_> {
     pub(super) fn row_shape(&self) -> Result<(Team, u32, Element), String> {
         let geometry = self.geometry;
         let run = geometry.row_len / geometry.runs;
-        let element = self.widest(run).ok_or("16-bit rows of odd length share words")?;
+        let element = self.widest_element(run).ok_or("16-bit rows of odd length share words")?;
         let units = geometry.row_len / element.width as usize;
         if geometry.runs > 1 && self.tensor_bytes() > self.binding_limit() {
             return Err("the tensor exceeds a binding and its rows are scattered".into());

@@ -24,7 +24,7 @@ impl Planner<'_> {
         });
         let moments = (rows.count * segments) as u64;
         let scratch = Scratch { moments, statistics: geometry.rows as u64, ..Scratch::default() };
-        let (rows, run) = self.applied();
+        let (rows, run) = self.apply_rows();
         let stored = forward_apply(StatisticsFrom::Stored);
         steps.extend(self.apply(rows, (run, geometry.rows), &[], stored)?);
         Ok(Plan { steps, scratch, why: format!("{why}: partial moments, combine, apply") })
@@ -51,7 +51,7 @@ impl Planner<'_> {
             run_stride: index(run_stride, "partial statistics")?,
             ..self.params()
         };
-        let (team, size) = self.gather_team(units, 1);
+        let (team, size) = self.reduction_team(units, 1);
         let mut constants = if track { self.cumulative() } else { vec![] };
         constants.push(("CONTIGUOUS", u32::from(run == units)));
         self.sized_step(self.combine_kernel(team, track), params, constants, 0..0, size)
@@ -60,7 +60,7 @@ impl Planner<'_> {
     /// Instance norm's running statistics, from `parts` partial moments per instance.
     pub(super) fn track_instances(&self, parts: usize) -> Result<Step> {
         let geometry = self.geometry;
-        let (team, size) = self.gather_team(geometry.samples, parts);
+        let (team, size) = self.reduction_team(geometry.samples, parts);
         let params = Params { rows: index(geometry.channels, "channels")?, ..self.instance_params(parts)? };
         let constants = vec![("ONE_PART", u32::from(parts == 1))];
         self.sized_step(Kernel::ForwardInstances { team }, params, constants, 0..0, size)
