@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use half::{bf16, f16};
+
 /// The element type of a [`Tensor`](crate::Tensor). Sums are taken in f32 whatever it is, and results are
 /// rounded to it once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -33,4 +35,29 @@ impl fmt::Display for DType {
             DType::BF16 => "bf16",
         })
     }
+}
+
+/// A Rust type that is an element type of tensors: `f32`, [`half::f16`] and [`half::bf16`].
+pub trait Scalar: bytemuck::Pod + sealed::Sealed {
+    /// Its element type.
+    const DTYPE: DType;
+}
+
+impl Scalar for f32 {
+    const DTYPE: DType = DType::F32;
+}
+
+impl Scalar for f16 {
+    const DTYPE: DType = DType::F16;
+}
+
+impl Scalar for bf16 {
+    const DTYPE: DType = DType::BF16;
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for f32 {}
+    impl Sealed for half::f16 {}
+    impl Sealed for half::bf16 {}
 }

@@ -51,6 +51,9 @@ pub enum Error {
     /// A tensor's shape is not the one that the call needs.
     #[error("{what}: expected shape {expected:?}, got {found:?}")]
     Shape { what: &'static str, expected: Vec<usize>, found: Vec<usize> },
+    /// A tensor's elements cannot be seen in this shape: it has more of them, or fewer.
+    #[error("a tensor of shape {from:?} cannot be viewed as {to:?}")]
+    View { from: Vec<usize>, to: Vec<usize> },
     /// A tensor's element type is not the one that the call needs.
     #[error("{what}: expected {expected} elements, got {found}")]
     ElementType { what: &'static str, expected: DType, found: DType },

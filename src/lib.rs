@@ -28,7 +28,7 @@ pub mod reference;
 mod spec;
 
 pub use device::{Gpu, Tensor};
-pub use dtype::DType;
+pub use dtype::{DType, Scalar};
 pub use error::{Error, Result};
 pub use layer::{GpuNorm, Gradients, Saved, StateDict};
 pub use plan::{Plan, Strategy, caps};

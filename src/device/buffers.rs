@@ -33,7 +33,7 @@ impl Purpose {
     );
     const READBACK: Purpose =
         Purpose::new("gpunorm readback", "reading back", BufferUsages::COPY_DST.union(BufferUsages::MAP_READ));
-    const UNIFORM: Purpose = Purpose::new("gpunorm params", "making a pass's uniforms", BufferUsages::UNIFORM);
+    pub const UNIFORM: Purpose = Purpose::new("gpunorm params", "making a pass's uniforms", BufferUsages::UNIFORM);
     const SCRATCH: Purpose = Purpose::new("gpunorm scratch", "making a pass's scratch", BufferUsages::STORAGE);
     /// From which copies are made.
     pub const STAGING: Purpose =
@@ -41,6 +41,8 @@ impl Purpose {
     /// Where timestamps go.
     pub const PROFILE: Purpose =
         Purpose::new("gpunorm profile", "profiling", BufferUsages::QUERY_RESOLVE.union(BufferUsages::COPY_SRC));
+    /// From which half a word is taken.
+    pub const HALF_WORD: Purpose = Purpose::new("gpunorm half word", "writing a tensor", BufferUsages::STORAGE);
     /// To which nothing is copied, to see whether it could be.
     pub const PROBE: Purpose = Purpose::new("gpunorm probe", "wrapping a buffer", BufferUsages::COPY_DST);
 }
@@ -152,7 +154,7 @@ impl Buffers {
         if let Some(memory) = pool.take(buffer_size(bytes)) {
             let lease = Lease::new(memory, Some(pool.clone()));
             if let Some(fill) = fill.filter(|fill| !fill.is_empty()) {
-                self.write(&lease.memory().buffer, fill, purpose.making)?;
+                self.write(&lease.memory().buffer, 0, fill, purpose.making)?;
             }
             return Ok(lease);
         }
@@ -161,11 +163,11 @@ impl Buffers {
         Ok(Lease::new(Memory::new(buffer), Some(pool.clone())))
     }
 
-    /// Before all work that is submitted from now on.
-    fn write(&self, buffer: &wgpu::Buffer, bytes: &[u8], during: &'static str) -> Result<()> {
+    /// Writes bytes and, up to the end of their last word, zeros, before all work that is submitted from now on.
+    pub fn write(&self, buffer: &wgpu::Buffer, offset: u64, bytes: &[u8], during: &'static str) -> Result<()> {
         let padded = (bytes.len() as u64).next_multiple_of(4);
         let written = self.device.call(during, |_| {
-            let mut view = self.device.queue.write_buffer_with(buffer, 0, wgpu::BufferSize::new(padded)?)?;
+            let mut view = self.device.queue.write_buffer_with(buffer, offset, wgpu::BufferSize::new(padded)?)?;
             view.slice(..bytes.len()).copy_from_slice(bytes);
             Some(())
         })?;

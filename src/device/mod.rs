@@ -4,11 +4,13 @@ mod adapter;
 mod buffers;
 mod checked;
 mod gpu;
+mod half_word;
 mod memory;
 mod pipeline;
 mod profile;
 mod readback;
 mod tensor;
+mod transfer;
 
 pub(crate) use buffers::Purpose;
 pub use gpu::Gpu;

@@ -47,13 +47,14 @@ impl<T> Slot<T> {
 pub(crate) struct Pipelines {
     device: CheckedDevice,
     slots: Mutex<HashMap<Key, Arc<Slot<Pipeline>>>>,
+    half_word: Slot<Pipeline>,
     checks: bool,
 }
 
 impl Pipelines {
     /// `checks` are the run-time checks of wgpu's shaders.
     pub fn new(device: CheckedDevice, checks: bool) -> Pipelines {
-        Pipelines { device, slots: Mutex::default(), checks }
+        Pipelines { device, slots: Mutex::default(), half_word: Slot::empty(), checks }
     }
 
     #[cfg(test)]
@@ -66,6 +67,19 @@ impl Pipelines {
         plan.steps.iter().try_for_each(|step| self.get(step).map(drop))
     }
 
+    /// That of shaders/device/half_word.wgsl.
+    pub fn half_word(&self) -> Result<Arc<Pipeline>> {
+        let source = include_str!("../../shaders/device/half_word.wgsl");
+        let module = |device: &wgpu::Device| {
+            let source = wgpu::ShaderSource::Wgsl(source.into());
+            device.create_shader_module(wgpu::ShaderModuleDescriptor { label: Some("half_word"), source })
+        };
+        let storage = |read_only| BufferBindingType::Storage { read_only };
+        let types = [storage(true), storage(false), BufferBindingType::Uniform];
+        let entries: Vec<_> = (0..).zip(types).map(|(binding, ty)| layout_entry(binding, ty)).collect();
+        self.half_word.get_or_make(|| build(&self.device, "half_word", &entries, &[], module))
+    }
+
     /// The pipeline of `step`; compiles it if nobody has. The map is not locked meanwhile, so other kernels go on.
     pub fn get(&self, step: &Step) -> Result<Arc<Pipeline>> {
         let key = (step.kernel, step.constants.clone());
@@ -76,12 +90,22 @@ impl Pipelines {
 
 fn compile(device: &CheckedDevice, step: &Step, checks: bool) -> Result<Pipeline> {
     let kernel = step.kernel;
-    let label = Some(kernel.name());
-    let entries: Vec<_> = kernel.bindings().into_iter().map(entry).collect();
+    let entries: Vec<_> = kernel.bindings().into_iter().map(|(binding, writes)| entry(binding, writes)).collect();
     let constants: Vec<_> = step.constants.iter().map(|&(name, value)| (name, f64::from(value))).collect();
+    build(device, kernel.name(), &entries, &constants, |device| module(device, kernel, checks))
+}
+
+fn build(
+    device: &CheckedDevice,
+    name: &'static str,
+    entries: &[BindGroupLayoutEntry],
+    constants: &[(&str, f64)],
+    module: impl FnOnce(&wgpu::Device) -> wgpu::ShaderModule,
+) -> Result<Pipeline> {
+    let label = Some(name);
     device.call(COMPILING, |device| {
-        let module = module(device, kernel, checks);
-        let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label, entries: &entries });
+        let module = module(device);
+        let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label, entries });
         let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
             label,
             bind_group_layouts: &[Some(&layout)],
@@ -93,7 +117,7 @@ fn compile(device: &CheckedDevice, step: &Step, checks: bool) -> Result<Pipeline
             module: &module,
             entry_point: label,
             compilation_options: wgpu::PipelineCompilationOptions {
-                constants: &constants,
+                constants,
                 // Shared memory is written before it is read.
                 zero_initialize_workgroup_memory: false,
             },
@@ -129,13 +153,19 @@ fn directives(kernel: Kernel) -> &'static str {
     }
 }
 
-fn entry((binding, writes): (Binding, bool)) -> BindGroupLayoutEntry {
-    let ty = match binding {
-        Binding::Params => BufferBindingType::Uniform,
-        _ => BufferBindingType::Storage { read_only: !writes },
-    };
+fn entry(binding: Binding, writes: bool) -> BindGroupLayoutEntry {
+    layout_entry(
+        binding as u32,
+        match binding {
+            Binding::Params => BufferBindingType::Uniform,
+            _ => BufferBindingType::Storage { read_only: !writes },
+        },
+    )
+}
+
+fn layout_entry(binding: u32, ty: BufferBindingType) -> BindGroupLayoutEntry {
     BindGroupLayoutEntry {
-        binding: binding as u32,
+        binding,
         visibility: ShaderStages::COMPUTE,
         ty: BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None },
         count: None,

@@ -2,14 +2,11 @@
 
 use std::sync::Arc;
 
-use half::{bf16, f16};
-use ndarray::{ArrayD, ArrayRef, Dimension, IxDyn};
 use wgpu::BufferUsages;
 
 use super::buffers::{Purpose, buffer_size};
 use super::gpu::Gpu;
 use super::memory::{Lease, Memory};
-use super::readback::Part;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 
@@ -27,43 +24,6 @@ pub struct Tensor {
 const USAGE: BufferUsages = BufferUsages::STORAGE.union(BufferUsages::COPY_SRC);
 
 impl Tensor {
-    /// Uploads an array of any layout as f32.
-    ///
-    /// # Errors
-    /// [`Error::TooLarge`], [`Error::OutOfMemory`], [`Error::DeviceLost`].
-    pub fn from_array<D: Dimension>(gpu: &Gpu, array: &ArrayRef<f32, D>) -> Result<Tensor> {
-        Tensor::from_array_as(gpu, array, DType::F32)
-    }
-
-    /// Uploads an array, its elements rounded to `dtype` (to nearest, ties to even).
-    ///
-    /// # Errors
-    /// As [`from_array`](Self::from_array).
-    pub fn from_array_as<D: Dimension>(gpu: &Gpu, array: &ArrayRef<f32, D>, dtype: DType) -> Result<Tensor> {
-        bytes_of(gpu, array.shape(), dtype)?;
-        let in_order;
-        let values = match array.as_slice() {
-            Some(values) => values,
-            None => {
-                in_order = array.iter().copied().collect::<Vec<_>>();
-                &in_order
-            }
-        };
-        let narrow: Vec<u16>;
-        let bytes = match dtype {
-            DType::F32 => bytemuck::cast_slice(values),
-            DType::F16 => {
-                narrow = values.iter().map(|&value| f16::from_f32(value).to_bits()).collect();
-                bytemuck::cast_slice(&narrow)
-            }
-            DType::BF16 => {
-                narrow = values.iter().map(|&value| bf16::from_f32(value).to_bits()).collect();
-                bytemuck::cast_slice(&narrow)
-            }
-        };
-        Tensor::lease(gpu, array.shape(), dtype, Some(bytes))
-    }
-
     /// A tensor of zeros.
     ///
     /// # Errors
@@ -117,10 +77,35 @@ impl Tensor {
         Ok(Tensor { gpu: gpu.clone(), lease, offset, shape: shape.to_vec(), dtype })
     }
 
-    fn lease(gpu: &Gpu, shape: &[usize], dtype: DType, fill: Option<&[u8]>) -> Result<Tensor> {
+    pub(super) fn lease(gpu: &Gpu, shape: &[usize], dtype: DType, fill: Option<&[u8]>) -> Result<Tensor> {
         let lease = gpu.buffers().lease_tensor(bytes_of(gpu, shape, dtype)?, fill)?;
         lease.set_reusable(true);
         Ok(Tensor { gpu: gpu.clone(), lease: Arc::new(lease), offset: 0, shape: shape.to_vec(), dtype })
+    }
+
+    /// The same memory seen in another shape of as many elements.
+    ///
+    /// # Errors
+    /// [`Error::View`]; [`Error::TooLarge`] for a shape that no tensor can have.
+    pub fn reshape(&self, shape: &[usize]) -> Result<Tensor> {
+        if bytes_of(&self.gpu, shape, self.dtype)? != self.byte_len() {
+            return Err(Error::View { from: self.shape.clone(), to: shape.to_vec() });
+        }
+        Ok(Tensor { shape: shape.to_vec(), ..self.clone() })
+    }
+
+    /// The first `rows` of the outermost dimension, in the same memory: for batches of varying size in one buffer.
+    ///
+    /// # Errors
+    /// [`Error::View`] where there are fewer.
+    pub fn first_rows(&self, rows: usize) -> Result<Tensor> {
+        match self.shape.split_first() {
+            Some((&all, rest)) if rows <= all => Ok(Tensor { shape: [&[rows], rest].concat(), ..self.clone() }),
+            _ => {
+                let rest = self.shape.get(1..).unwrap_or_default();
+                Err(Error::View { from: self.shape.clone(), to: [&[rows], rest].concat() })
+            }
+        }
     }
 
     /// Sizes of the dimensions, outermost first.
@@ -178,13 +163,13 @@ impl Tensor {
 
     /// Records a copy of its bytes into a tensor of the same shape and type.
     pub(crate) fn record_copy(&self, encoder: &mut wgpu::CommandEncoder, to: &Tensor) {
-        let bytes = self.bytes().next_multiple_of(4);
+        let bytes = self.byte_len().next_multiple_of(4);
         encoder.copy_buffer_to_buffer(&self.memory().buffer, self.offset, &to.memory().buffer, to.offset, bytes);
     }
 
-    /// Records zeros in all of its bytes.
+    /// Records zeros in its whole words.
     pub(crate) fn record_clear(&self, encoder: &mut wgpu::CommandEncoder) {
-        encoder.clear_buffer(&self.memory().buffer, self.offset, Some(self.bytes().next_multiple_of(4)));
+        encoder.clear_buffer(&self.memory().buffer, self.offset, Some(self.byte_len() / 4 * 4));
     }
 
     /// Which memory, and where in it.
@@ -208,45 +193,9 @@ impl Tensor {
         self.memory().buffer == other.memory().buffer
     }
 
-    pub(crate) fn bytes(&self) -> u64 {
+    /// The bytes of all elements.
+    pub fn byte_len(&self) -> u64 {
         (self.len() * self.dtype.size()) as u64
-    }
-
-    /// Waits for the work before it and copies the tensor back, widened to f32. Blocks; in a browser use
-    /// [`read`](Self::read).
-    ///
-    /// # Errors
-    /// [`Error::DeviceLost`], [`Error::OutOfMemory`], [`Error::BufferUnusable`].
-    pub fn to_array(&self) -> Result<ArrayD<f32>> {
-        pollster::block_on(self.read())
-    }
-
-    /// As [`to_array`](Self::to_array), for async code. Outside browsers the wait for the device happens inside the
-    /// first poll, since somebody has to drive it.
-    ///
-    /// # Errors
-    /// As [`to_array`](Self::to_array).
-    pub async fn read(&self) -> Result<ArrayD<f32>> {
-        let during = "reading a tensor";
-        self.read_after(self.gpu.checked().encoder(during)?, during).await
-    }
-
-    /// As [`read`](Self::read), after the work of `encoder`, in one submission.
-    pub(crate) async fn read_after(&self, encoder: wgpu::CommandEncoder, during: &'static str) -> Result<ArrayD<f32>> {
-        let parts = [Part { buffer: &self.memory().buffer, offset: self.offset, bytes: self.bytes() }];
-        let dtype = self.dtype;
-        let values = self.gpu.buffers().read(encoder, &parts, during, |parts| match dtype {
-            DType::F32 => floats(parts[0]),
-            DType::F16 => widen(parts[0], |bits| f16::from_bits(bits).to_f32()),
-            DType::BF16 => widen(parts[0], |bits| bf16::from_bits(bits).to_f32()),
-        });
-        let values = values.await?;
-        let found = vec![values.len()];
-        ArrayD::from_shape_vec(IxDyn(&self.shape), values).map_err(|_| Error::Shape {
-            what: "readback",
-            expected: self.shape.clone(),
-            found,
-        })
     }
 }
 
@@ -256,15 +205,6 @@ fn check_usage(buffer: &wgpu::Buffer, needed: BufferUsages) -> Result<()> {
         return Ok(());
     }
     Err(Error::BufferUsage { needed: format!("{needed:?}"), found: format!("{found:?}") })
-}
-
-/// Mapped memory is aligned, and then this is one copy.
-fn floats(bytes: &[u8]) -> Vec<f32> {
-    bytemuck::try_cast_slice(bytes).map_or_else(|_| bytemuck::pod_collect_to_vec(bytes), <[f32]>::to_vec)
-}
-
-fn widen(bytes: &[u8], decode: impl Fn(u16) -> f32) -> Vec<f32> {
-    bytes.chunks_exact(2).map(|pair| decode(u16::from_le_bytes([pair[0], pair[1]]))).collect()
 }
 
 /// Bytes of a tensor of this shape; an error where they exceed a buffer.

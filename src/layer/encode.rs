@@ -82,7 +82,7 @@ fn tensor_for<'a>(
                 let message = format!("{} binds {binding:?}, which this layer lacks", step.kernel.name());
                 Error::Wgpu { during, message }
             })?;
-            (tensor, 0..tensor.bytes().next_multiple_of(4).max(4))
+            (tensor, 0..tensor.byte_len().next_multiple_of(4).max(4))
         }
     };
     Ok((&tensor.memory().buffer, tensor.offset() + bytes.start..tensor.offset() + bytes.end))

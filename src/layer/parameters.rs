@@ -74,6 +74,48 @@ impl GpuNorm {
         self.replace("var_weight", var_weight)
     }
 
+    /// Likewise the running mean: from now on forwards in training move this tensor.
+    ///
+    /// # Errors
+    /// As [`set_weight`](Self::set_weight).
+    pub fn set_running_mean(&mut self, running_mean: &Tensor) -> Result<()> {
+        self.replace("running_mean", running_mean)
+    }
+
+    /// Likewise the running variance.
+    ///
+    /// # Errors
+    /// As [`set_weight`](Self::set_weight).
+    pub fn set_running_var(&mut self, running_var: &Tensor) -> Result<()> {
+        self.replace("running_var", running_var)
+    }
+
+    /// The batches behind the running statistics, where the layer has them. Waits for the work before it; in a browser
+    /// use [`read_num_batches_tracked`](Self::read_num_batches_tracked).
+    ///
+    /// # Errors
+    /// [`DeviceLost`](crate::Error::DeviceLost), [`OutOfMemory`](crate::Error::OutOfMemory).
+    pub fn num_batches_tracked(&self) -> Result<Option<u32>> {
+        pollster::block_on(self.read_num_batches_tracked())
+    }
+
+    /// As [`num_batches_tracked`](Self::num_batches_tracked), without blocking in a browser.
+    ///
+    /// # Errors
+    /// As [`num_batches_tracked`](Self::num_batches_tracked).
+    pub async fn read_num_batches_tracked(&self) -> Result<Option<u32>> {
+        self.state.read_counter(&self.gpu).await
+    }
+
+    /// Sets the batches behind the running statistics.
+    ///
+    /// # Errors
+    /// [`NoParameter`](crate::Error::NoParameter) where the layer has no running statistics;
+    /// [`OutOfMemory`](crate::Error::OutOfMemory), [`DeviceLost`](crate::Error::DeviceLost).
+    pub fn set_num_batches_tracked(&mut self, batches: u32) -> Result<()> {
+        self.state.set_counter(&self.gpu, batches)
+    }
+
     fn replace(&mut self, name: &'static str, tensor: &Tensor) -> Result<()> {
         self.state.replace(&self.gpu, name, tensor)?;
         self.prepared.clear();

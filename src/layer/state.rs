@@ -44,6 +44,11 @@ impl Entry {
         Part { buffer: &self.tensor.memory().buffer, offset: self.tensor.offset(), bytes: 4 * count as u64 }
     }
 
+    /// Of the counter, which has one count per channel.
+    fn counts(&self, count: u32) -> Vec<u8> {
+        bytemuck::cast_slice(&vec![count; self.len()]).to_vec()
+    }
+
     fn initial(&self) -> Vec<u8> {
         bytemuck::cast_slice(&vec![self.initial; self.len()]).to_vec()
     }
@@ -139,8 +144,7 @@ impl State {
                 return Err(Error::KeyShape { key, expected: expected.to_vec(), found: value.shape().to_vec() });
             }
             let bytes = if entry.is_counter() {
-                let count = counter(key, value)?;
-                bytemuck::cast_slice(&vec![count; entry.len()]).to_vec()
+                entry.counts(whole(key, value)?)
             } else {
                 bytemuck::cast_slice(&value.iter().copied().collect::<Vec<f32>>()).to_vec()
             };
@@ -154,6 +158,23 @@ impl State {
             return Err(Error::UnexpectedKeys { keys });
         }
         write(gpu, &writes, "loading a state dict")
+    }
+
+    fn counter(&self) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.is_counter())
+    }
+
+    pub async fn read_counter(&self, gpu: &Gpu) -> Result<Option<u32>> {
+        let Some(entry) = self.counter() else { return Ok(None) };
+        let during = "reading the number of batches";
+        let encoder = gpu.checked().encoder(during)?;
+        let count = |parts: &[&[u8]]| bytemuck::pod_read_unaligned(parts[0]);
+        gpu.buffers().read(encoder, &[entry.part()], during, count).await.map(Some)
+    }
+
+    pub fn set_counter(&self, gpu: &Gpu, count: u32) -> Result<()> {
+        let entry = self.counter().ok_or(Error::NoParameter { name: COUNTER })?;
+        write(gpu, &[(entry, entry.counts(count))], "setting the number of batches")
     }
 
     fn same_shape(&self, expected: &[usize], found: &[usize]) -> bool {
@@ -205,7 +226,8 @@ fn write(gpu: &Gpu, writes: &[(&Entry, Vec<u8>)], during: &'static str) -> Resul
     gpu.checked().submit(encoder, during)
 }
 
-fn counter(key: String, value: &ArrayD<f32>) -> Result<u32> {
+/// The count that is saved as `value`.
+fn whole(key: String, value: &ArrayD<f32>) -> Result<u32> {
     let value = value.iter().next().copied().map_or(0.0, f64::from);
     if value.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&value) {
         Ok(value as u32)

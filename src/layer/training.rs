@@ -44,7 +44,7 @@ impl Saved {
 
     /// Whether a forward by `plan` leaves the same.
     fn matches_plan(&self, plan: &Plan, spec: &NormSpec) -> bool {
-        let same = |(binding, tensor): &(Binding, Tensor)| tensor.bytes() == plan.scratch.bytes(*binding);
+        let same = |(binding, tensor): &(Binding, Tensor)| tensor.byte_len() == plan.scratch.bytes(*binding);
         self.parts == plan.parts(spec) && self.scratch.iter().all(same)
     }
 }
@@ -90,6 +90,39 @@ impl Gradients {
         self
     }
 
+    /// Sets all of them to 0, after the work that was submitted before.
+    ///
+    /// # Errors
+    /// As [`encode_zero`](Self::encode_zero).
+    pub fn zero(&self) -> Result<()> {
+        let checked = self.input.gpu().checked();
+        let mut encoder = checked.encoder(ZEROING)?;
+        self.record_zeros(&mut encoder)?;
+        checked.submit(encoder, ZEROING)
+    }
+
+    /// Records zeros in all of them.
+    ///
+    /// # Errors
+    /// [`Error::BufferUsage`] where a wrapped buffer lacks `COPY_DST`; [`Error::OutOfMemory`], [`Error::DeviceLost`]. On
+    /// an error nothing is recorded.
+    pub fn encode_zero(&self, encoder: &mut wgpu::CommandEncoder) -> Result<()> {
+        self.record_zeros(encoder)?;
+        self.tensors().for_each(Tensor::forbid_reuse);
+        Ok(())
+    }
+
+    fn record_zeros(&self, encoder: &mut wgpu::CommandEncoder) -> Result<()> {
+        self.input.gpu().checked().check_alive(ZEROING)?;
+        self.tensors().try_for_each(|tensor| tensor.check_usage(wgpu::BufferUsages::COPY_DST))?;
+        // Only the input's, which is first, can fail: the others have whole words.
+        self.tensors().try_for_each(|tensor| tensor.record_zeros(encoder, ZEROING))
+    }
+
+    fn tensors(&self) -> impl Iterator<Item = &Tensor> {
+        self.named().into_iter().filter_map(|(_, tensor)| tensor)
+    }
+
     /// All of them, by what they are of.
     pub fn named(&self) -> [(&'static str, Option<&Tensor>); 5] {
         [
@@ -124,6 +157,9 @@ impl Gradients {
         ]
     }
 }
+
+/// What errors say is done.
+const ZEROING: &str = "zeroing gradients";
 
 pub(super) const SAVING: Pass = Pass::Forward { saves: true };
 
@@ -258,7 +294,7 @@ impl GpuNorm {
         self.check_saved(saved)?;
         let dispatches = self.prepare_backward(dy, saved, gradients)?;
         saved.forbid_reuse(dy);
-        gradients.named().into_iter().filter_map(|(_, tensor)| tensor).for_each(Tensor::forbid_reuse);
+        gradients.tensors().for_each(Tensor::forbid_reuse);
         self.record_backward(encoder, &dispatches, gradients);
         Ok(())
     }

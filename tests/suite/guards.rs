@@ -20,13 +20,13 @@ fn pattern(index: usize) -> u32 {
 }
 
 /// A tensor in the midst of a buffer that is filled with [`pattern`].
-struct Guarded {
-    tensor: Tensor,
+pub struct Guarded {
+    pub tensor: Tensor,
     first: usize,
 }
 
 impl Guarded {
-    fn new(gpu: &Gpu, shape: &[usize], dtype: DType) -> Guarded {
+    pub fn new(gpu: &Gpu, shape: &[usize], dtype: DType) -> Guarded {
         let first = GUARD.max(gpu.caps().alignment as usize / 4);
         let words = (shape.iter().product::<usize>() * dtype.size()).div_ceil(4);
         let descriptor = wgpu::BufferDescriptor {
@@ -42,7 +42,7 @@ impl Guarded {
     }
 
     /// The bytes of the tensor; fails if others have changed.
-    fn bytes(&self, gpu: &Gpu) -> Result<Vec<u8>, String> {
+    pub fn bytes(&self, gpu: &Gpu) -> Result<Vec<u8>, String> {
         let words = self.tensor.buffer().size() as usize / 4;
         let whole = Tensor::wrap(gpu, self.tensor.buffer().clone(), 0, &[words], DType::F32).unwrap();
         let found: Vec<u32> = whole.to_array().unwrap().iter().map(|value| value.to_bits()).collect();

@@ -31,3 +31,4 @@ mod tensors;
 mod threads;
 mod torch;
 mod training;
+mod transfer;
