@@ -2,6 +2,7 @@
 
 mod aliasing;
 mod encode;
+mod gradients;
 mod norm;
 mod parameters;
 mod prepared;
@@ -13,6 +14,7 @@ mod warm_up;
 #[cfg(test)]
 mod tests;
 
+pub use gradients::Gradients;
 pub use norm::GpuNorm;
 pub use state_dict::StateDict;
-pub use training::{Gradients, Saved};
+pub use training::Saved;
