@@ -45,7 +45,7 @@ fn app() -> Result<(), Box<dyn Error>> {
     let x = Tensor::wrap(&gpu, activations.clone(), 0, &SHAPE, DType::F32)?;
     let y = Tensor::wrap(&gpu, normalized.clone(), 0, &SHAPE, DType::F32)?;
     println!("{} ({:?})", gpu.adapter_info().name, gpu.adapter_info().backend);
-    print!("{} of {SHAPE:?}: {}", norm.spec().name(), norm.plan(&SHAPE)?);
+    print!("{} of {SHAPE:?}: {}", norm.spec().name(), norm.plan(&SHAPE, gpunorm::DType::F32)?);
 
     // One encoder: the app's pass, the norm, the app's pass, the app's copy.
     let mut encoder = device.create_command_encoder(&Default::default());

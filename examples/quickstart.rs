@@ -130,7 +130,7 @@ fn measure(norm: &GpuNorm, x: &ArrayD<f32>, runs: usize) -> Result<[Measured; 2]
         || norm.profile(&input, &output),
         |encoder| norm.encode_forward(encoder, &input, &output),
     )?;
-    let dispatches = norm.plan(x.shape())?.steps.len();
+    let dispatches = norm.plan(x.shape(), gpunorm::DType::F32)?.steps.len();
     let forward = Measured { pass: "forward", worst, dispatches, gpu, timestamps, oracle: forward_oracle };
 
     let oracle = || reference::backward(norm.spec(), norm.mode(), &before, &x_wide, &dy_wide);

@@ -44,7 +44,7 @@ impl<'a> Forward<'a> {
 
 impl Pass for Forward<'_> {
     fn plan(&self) -> gpunorm::Result<Plan> {
-        self.norm.plan(&self.case.shape)
+        self.norm.plan(&self.case.shape, gpunorm::DType::F32)
     }
 
     /// Reads x and writes y.

@@ -1,10 +1,12 @@
 //! The layer that users call: what it holds, how it runs.
 
 mod aliasing;
+mod call;
 mod encode;
 mod gradients;
 mod norm;
 mod parameters;
+mod pass;
 mod prepared;
 mod state;
 mod state_dict;
@@ -14,6 +16,7 @@ mod warm_up;
 #[cfg(test)]
 mod tests;
 
+pub use call::Call;
 pub use gradients::Gradients;
 pub use norm::GpuNorm;
 pub use state_dict::StateDict;

@@ -99,6 +99,15 @@ impl State {
         Ok(State { entries, lenient: matches!(spec, NormSpec::Switchable(_)) })
     }
 
+    /// Copies of all arrays, as they are after the work that was submitted before.
+    pub fn try_clone(&self, gpu: &Gpu, spec: &NormSpec) -> Result<State> {
+        let clone = State::new(gpu, spec)?;
+        for (from, to) in self.entries.iter().zip(&clone.entries) {
+            to.tensor.copy_from(&from.tensor)?;
+        }
+        Ok(clone)
+    }
+
     /// The live array.
     pub fn tensor(&self, binding: Binding) -> Option<&Tensor> {
         self.entries.iter().find(|entry| entry.binding == binding).map(|entry| &entry.tensor)

@@ -1,10 +1,10 @@
-use ndarray::{Array2, ArrayD};
+use ndarray::Array2;
 
 use super::norm::GpuNorm;
 use crate::device::{Gpu, Tensor};
 use crate::dtype::DType;
 use crate::error::Error;
-use crate::spec::{BatchNorm, LayerNorm, NormSpec, SwitchableNorm};
+use crate::spec::{BatchNorm, LayerNorm, Mode, NormSpec, SwitchableNorm};
 
 /// A loop of forwards lives in the memory of its first turns.
 #[test]
@@ -60,42 +60,34 @@ fn a_saved_forward_does_not_keep_its_layer() {
     assert_eq!(other.zero_gradients(&saved).unwrap_err(), Error::OtherLayer);
 }
 
-/// After a warm-up nothing is left to compile, in either mode.
+/// After a warm-up nothing is left to compile, in its mode and element type.
 #[test]
 fn warm_up_compiles_ahead() {
     let gpu = Gpu::new().unwrap();
     let specs: [NormSpec; 2] = [BatchNorm::new(6).into(), SwitchableNorm::new(6).into()];
     let shapes: [&[usize]; 2] = [&[4, 6, 32], &[40, 6, 8, 8]];
-    gpu.warm_up(&specs, &shapes).unwrap();
-    let compiled = gpu.pipelines().len();
-    assert!(compiled > 3);
-    for (spec, shape) in specs.iter().flat_map(|spec| shapes.map(|shape| (spec, shape))) {
-        let mut norm = GpuNorm::new(&gpu, spec.clone()).unwrap();
-        let x = ArrayD::<f32>::zeros(shape);
-        norm.forward(&x).unwrap();
-        norm.eval();
-        norm.forward(&x).unwrap();
-    }
-    assert_eq!(gpu.pipelines().len(), compiled);
-
-    let norm = GpuNorm::new(&gpu, specs[0].clone()).unwrap();
-    norm.warm_up(shapes[0], DType::F16).unwrap();
-    let more = gpu.pipelines().len();
-    assert!(more > compiled);
-    norm.forward_tensor(&Tensor::zeros(&gpu, shapes[0], DType::F16).unwrap()).unwrap();
-    assert_eq!(gpu.pipelines().len(), more);
-
-    // And for training.
-    for (spec, shape) in specs.iter().flat_map(|spec| shapes.map(|shape| (spec, shape))) {
-        let norm = GpuNorm::new(&gpu, spec.clone()).unwrap();
-        norm.warm_up_backward(shape, DType::F32).unwrap();
-        let compiled = gpu.pipelines().len();
-        let x = Tensor::zeros(&gpu, shape, DType::F32).unwrap();
-        let (y, saved) = norm.forward_saved(&x).unwrap();
-        norm.backward(&y, &saved).unwrap();
-        assert_eq!(gpu.pipelines().len(), compiled);
+    let mut compiled = 0;
+    for (mode, dtype) in [(Mode::Evaluation, DType::F16), (Mode::Training, DType::F16), (Mode::Training, DType::F32)] {
+        gpu.warm_up(&specs, &shapes, dtype, mode).unwrap();
+        assert!(gpu.pipelines().len() > compiled + 3, "{mode:?}, {dtype}");
+        compiled = gpu.pipelines().len();
+        for (spec, shape) in specs.iter().flat_map(|spec| shapes.map(|shape| (spec, shape))) {
+            let norm = GpuNorm::new(&gpu, spec.clone()).unwrap();
+            norm.set_mode(mode);
+            let x = Tensor::zeros(&gpu, shape, dtype).unwrap();
+            norm.forward_tensor(&x).unwrap();
+            if mode == Mode::Training {
+                let (y, saved) = norm.forward_saved(&x).unwrap();
+                let gradients = norm.backward(&y, &saved).unwrap().accumulate(true);
+                let mut encoder = gpu.device().create_command_encoder(&Default::default());
+                norm.encode_backward(&mut encoder, &y, &saved, &gradients).unwrap();
+            }
+        }
+        assert_eq!(gpu.pipelines().len(), compiled, "{mode:?}, {dtype}");
     }
 
-    let told = gpu.warm_up(&[BatchNorm::new(6).into(), LayerNorm::new([7]).into()], &shapes).unwrap_err();
+    let told = gpu
+        .warm_up(&[BatchNorm::new(6).into(), LayerNorm::new([7]).into()], &shapes, DType::F32, Mode::Training)
+        .unwrap_err();
     assert!(matches!(told, Error::NormalizedShape { .. }), "{told}");
 }

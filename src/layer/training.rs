@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::call::Call;
 use super::encode::record;
 use super::gradients::Gradients;
-use super::norm::{Call, GpuNorm, RUNNING_BACKWARD, RUNNING_FORWARD};
+use super::norm::GpuNorm;
+use super::pass::{BoundPass, RUNNING_BACKWARD, RUNNING_FORWARD};
 use super::prepared::Dispatch;
 use crate::device::{PROFILING, Tensor};
 use crate::dtype::DType;
@@ -52,6 +54,53 @@ impl Saved {
 
 pub(super) const SAVING: Pass = Pass::Forward { saves: true };
 
+impl Call<'_> {
+    /// As [`GpuNorm::forward_saved`].
+    ///
+    /// # Errors
+    /// As [`GpuNorm::forward_saved`].
+    pub fn forward_saved(&self, x: &Tensor) -> Result<(Tensor, Saved)> {
+        self.norm.check_gpu(x, "the input")?;
+        let y = Tensor::uninitialized(&self.norm.gpu, x.shape(), x.dtype())?;
+        let mut encoder = self.norm.gpu.checked().encoder(RUNNING_FORWARD)?;
+        let saved = self.record_saved(&mut encoder, x, &y)?;
+        self.norm.gpu.checked().submit(encoder, RUNNING_FORWARD)?;
+        Ok((y, saved))
+    }
+
+    /// As [`GpuNorm::encode_forward_saved`].
+    ///
+    /// # Errors
+    /// As [`GpuNorm::encode_forward_saved`].
+    pub fn encode_forward_saved(&self, encoder: &mut wgpu::CommandEncoder, x: &Tensor, y: &Tensor) -> Result<Saved> {
+        let saved = self.record_saved(encoder, x, y)?;
+        saved.forbid_reuse(y);
+        Ok(saved)
+    }
+
+    fn record_saved(&self, encoder: &mut wgpu::CommandEncoder, x: &Tensor, y: &Tensor) -> Result<Saved> {
+        let (geometry, plan) = self.checked_plan(x, y, SAVING)?;
+        let scratch = |&binding: &Binding| {
+            let floats = usize::try_from(plan.scratch.bytes(binding) / 4).unwrap_or(usize::MAX);
+            Ok((binding, Tensor::uninitialized(&self.norm.gpu, &[floats], DType::F32)?))
+        };
+        let scratch = self.norm.saved_scratch(&geometry).iter().map(scratch).collect::<Result<_>>()?;
+        let mut used = vec![Binding::Weight];
+        if geometry.source == Source::Running && !matches!(self.norm.spec, NormSpec::Switchable(_)) {
+            used.extend([Binding::RunningMean, Binding::RunningVar]);
+        }
+        let live = used.into_iter().filter_map(|binding| Some((binding, self.norm.state.tensor(binding)?)));
+        let copy = |(binding, live): (_, &Tensor)| {
+            Ok((binding, Tensor::uninitialized(&self.norm.gpu, live.shape(), live.dtype())?))
+        };
+        let copies = live.map(copy).collect::<Result<_>>()?;
+        let (layer, mode, parts, x) = (self.norm.identity.clone(), self.mode, plan.parts(&self.norm.spec), x.clone());
+        let saved = Saved { layer, mode, geometry, parts, x, scratch, copies };
+        self.norm.record_forward(encoder, y, &saved, || Ok(plan))?;
+        Ok(saved)
+    }
+}
+
 impl GpuNorm {
     /// As [`forward_tensor`](Self::forward_tensor), and what [`backward`](Self::backward) needs. `x` must not be written
     /// before the backward has run.
@@ -59,12 +108,7 @@ impl GpuNorm {
     /// # Errors
     /// As [`forward_tensor`](Self::forward_tensor).
     pub fn forward_saved(&self, x: &Tensor) -> Result<(Tensor, Saved)> {
-        self.check_gpu(x, "the input")?;
-        let y = Tensor::uninitialized(&self.gpu, x.shape(), x.dtype())?;
-        let mut encoder = self.gpu.checked().encoder(RUNNING_FORWARD)?;
-        let saved = self.record_saved(&mut encoder, x, &y)?;
-        self.gpu.checked().submit(encoder, RUNNING_FORWARD)?;
-        Ok((y, saved))
+        self.call().forward_saved(x)
     }
 
     /// As [`encode_forward`](Self::encode_forward), and what [`encode_backward`](Self::encode_backward) needs, which may be
@@ -73,9 +117,7 @@ impl GpuNorm {
     /// # Errors
     /// As [`encode_forward`](Self::encode_forward).
     pub fn encode_forward_saved(&self, encoder: &mut wgpu::CommandEncoder, x: &Tensor, y: &Tensor) -> Result<Saved> {
-        let saved = self.record_saved(encoder, x, y)?;
-        saved.forbid_reuse(y);
-        Ok(saved)
+        self.call().encode_forward_saved(encoder, x, y)
     }
 
     /// Records the forward of `saved` once more: from what is in its input then, by what the parameters are then, into
@@ -100,28 +142,6 @@ impl GpuNorm {
         Ok(())
     }
 
-    fn record_saved(&self, encoder: &mut wgpu::CommandEncoder, x: &Tensor, y: &Tensor) -> Result<Saved> {
-        let (geometry, plan) = self.checked_plan(x, y, SAVING)?;
-        let scratch = |&binding: &Binding| {
-            let floats = usize::try_from(plan.scratch.bytes(binding) / 4).unwrap_or(usize::MAX);
-            Ok((binding, Tensor::uninitialized(&self.gpu, &[floats], DType::F32)?))
-        };
-        let scratch = self.saved_scratch(&geometry).iter().map(scratch).collect::<Result<_>>()?;
-        let mut used = vec![Binding::Weight];
-        if geometry.source == Source::Running && !matches!(self.spec, NormSpec::Switchable(_)) {
-            used.extend([Binding::RunningMean, Binding::RunningVar]);
-        }
-        let live = used.into_iter().filter_map(|binding| Some((binding, self.state.tensor(binding)?)));
-        let copy = |(binding, live): (_, &Tensor)| {
-            Ok((binding, Tensor::uninitialized(&self.gpu, live.shape(), live.dtype())?))
-        };
-        let copies = live.map(copy).collect::<Result<_>>()?;
-        let (layer, mode, parts, x) = (self.identity.clone(), self.mode, plan.parts(&self.spec), x.clone());
-        let saved = Saved { layer, mode, geometry, parts, x, scratch, copies };
-        self.record_forward(encoder, y, &saved, || Ok(plan))?;
-        Ok(saved)
-    }
-
     fn record_forward(
         &self,
         encoder: &mut wgpu::CommandEncoder,
@@ -130,8 +150,8 @@ impl GpuNorm {
         plan: impl FnOnce() -> Result<Plan>,
     ) -> Result<()> {
         let sliced = [(Binding::X, &saved.x), (Binding::Y, y)];
-        let call = Call { mode: saved.mode, pass: SAVING, sliced: &sliced, kept: &saved.scratch };
-        let dispatches = self.prepare_call(call, plan)?;
+        let bound = BoundPass { mode: saved.mode, pass: SAVING, sliced: &sliced, kept: &saved.scratch };
+        let dispatches = self.prepare_pass(bound, plan)?;
         // Nothing can fail from here on.
         for (binding, copy) in &saved.copies {
             self.state.tensor(*binding).iter().for_each(|live| live.record_copy(encoder, copy));
@@ -244,8 +264,8 @@ impl GpuNorm {
         let sliced = [(Binding::X, &saved.x), (Binding::Dy, dy), (Binding::Dx, &gradients.input)];
         let given = parameters.iter().filter_map(|given| Some((given.gradient, given.tensor.clone()?)));
         let kept: Vec<_> = saved.kept().cloned().chain(given).collect();
-        let call = Call { mode: saved.mode, pass, sliced: &sliced, kept: &kept };
-        self.prepare_call(call, || {
+        let bound = BoundPass { mode: saved.mode, pass, sliced: &sliced, kept: &kept };
+        self.prepare_pass(bound, || {
             self.check_backward(dy, saved, gradients)?;
             self.plan_pass(&saved.geometry, saved.x.dtype(), pass)
         })

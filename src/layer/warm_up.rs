@@ -1,6 +1,5 @@
-//! Compiling ahead, so that the first pass is as fast as the next.
+//! Compiling ahead.
 
-use super::norm::GpuNorm;
 use super::training::SAVING;
 use crate::device::{COMPILING, Gpu, bytes_of};
 use crate::dtype::DType;
@@ -10,28 +9,29 @@ use crate::spec::geometry::Geometry;
 use crate::spec::{Mode, NormSpec};
 
 impl Gpu {
-    /// Compiles ahead what forwards of f32 inputs need, in training and in evaluation: each layer for each of `shapes`
-    /// that it takes. For other element types there is [`GpuNorm::warm_up`].
+    /// Compiles ahead what layers of these `specs` need for inputs of this element type: each for each of `shapes` that it
+    /// takes. For [`Mode::Evaluation`] forwards; for [`Mode::Training`] forwards, saved ones, and backwards, those that add to
+    /// gradients too. What was compiled before, for any shape, is not compiled again.
+    ///
+    /// The first call for new tensors still binds them, and some drivers finish compiling only
+    /// when a kernel first runs.
     ///
     /// # Errors
     /// For a layer that takes none of the shapes, what the last of them has against it;
     /// [`TooLarge`](crate::Error::TooLarge), [`DeviceLost`](crate::Error::DeviceLost).
-    pub fn warm_up(&self, specs: &[NormSpec], shapes: &[&[usize]]) -> Result<()> {
+    pub fn warm_up(&self, specs: &[NormSpec], shapes: &[&[usize]], dtype: DType, mode: Mode) -> Result<()> {
         self.checked().check_alive(COMPILING)?;
         for spec in specs {
             let mut refused = None;
             let mut taken = false;
             for shape in shapes {
-                for mode in [Mode::Training, Mode::Evaluation] {
-                    match Geometry::new(spec, mode, shape) {
-                        Ok(geometry) => {
-                            taken = true;
-                            bytes_of(self, shape, DType::F32)?;
-                            let plan = Plan::forward(spec, &geometry, DType::F32, self.caps(), Strategy::default())?;
-                            self.pipelines().compile(&plan)?;
-                        }
-                        Err(error) => refused = Some(error),
+                match Geometry::new(spec, mode, shape) {
+                    Ok(geometry) => {
+                        taken = true;
+                        bytes_of(self, shape, dtype)?;
+                        self.compile(spec, &geometry, dtype, mode)?;
                     }
+                    Err(error) => refused = Some(error),
                 }
             }
             if let Some(error) = refused.filter(|_| !taken) {
@@ -40,30 +40,20 @@ impl Gpu {
         }
         Ok(())
     }
-}
 
-impl GpuNorm {
-    /// Compiles what a forward of a tensor of this shape and type needs in the current mode, so that the first one is as
-    /// fast as the next.
-    ///
-    /// # Errors
-    /// Those of [`encode_forward`](Self::encode_forward).
-    pub fn warm_up(&self, shape: &[usize], dtype: DType) -> Result<()> {
-        self.gpu.checked().check_alive(COMPILING)?;
-        self.gpu.pipelines().compile(&self.plan_as(shape, dtype)?)
-    }
-
-    /// Compiles what [`forward_saved`](Self::forward_saved) and [`backward`](Self::backward) of a tensor of this shape and
-    /// type need in the current mode, so that the first step is as fast as the next.
-    ///
-    /// # Errors
-    /// Those of [`encode_forward`](Self::encode_forward).
-    pub fn warm_up_backward(&self, shape: &[usize], dtype: DType) -> Result<()> {
-        self.gpu.checked().check_alive(COMPILING)?;
-        let geometry = self.geometry(shape, dtype)?;
-        let forward = self.plan_pass(&geometry, dtype, SAVING)?;
-        let backward = Pass::Backward { parts: forward.parts(&self.spec), accumulate: false };
-        let backward = self.plan_pass(&geometry, dtype, backward)?;
-        [forward, backward].iter().try_for_each(|plan| self.gpu.pipelines().compile(plan))
+    fn compile(&self, spec: &NormSpec, geometry: &Geometry, dtype: DType, mode: Mode) -> Result<()> {
+        let compile = |pass| {
+            let plan = Plan::new(spec, geometry, dtype, self.caps(), Strategy::default(), pass)?;
+            self.pipelines().compile(&plan)?;
+            Ok(plan)
+        };
+        compile(Pass::Forward { saves: false })?;
+        if mode == Mode::Training {
+            let parts = compile(SAVING)?.parts(spec);
+            for accumulate in [false, true] {
+                compile(Pass::Backward { parts, accumulate })?;
+            }
+        }
+        Ok(())
     }
 }

@@ -159,7 +159,8 @@ fn a_profile_has_every_step() {
         let norm = GpuNorm::new(gpu, SwitchableNorm::new(6)).unwrap();
         let x = Tensor::from_array(gpu, &data::values("normal", &[3, 6, 50], 1)).unwrap();
         let y = Tensor::zeros(gpu, x.shape(), DType::F32).unwrap();
-        let steps: Vec<_> = norm.plan(x.shape()).unwrap().steps.iter().map(|step| step.kernel.name()).collect();
+        let steps: Vec<_> =
+            norm.plan(x.shape(), DType::F32).unwrap().steps.iter().map(|step| step.kernel.name()).collect();
         let profile = norm.profile(&x, &y).unwrap();
         assert_eq!(profile.is_some(), gpu.device().features().contains(Features::TIMESTAMP_QUERY), "{name}");
         if let Some(times) = profile {
@@ -204,7 +205,7 @@ fn a_lost_device_says_why_and_when() {
                 ("making a layer", GpuNorm::new(&gpu, BatchNorm::new(6)).map(drop)),
                 ("making a tensor", Tensor::zeros(&gpu, &[3], DType::F32).map(drop)),
                 ("wrapping a buffer", Tensor::wrap(&gpu, y.buffer().clone(), 0, &[3], DType::F32).map(drop)),
-                ("compiling kernels", norm.warm_up(&[4, 6], DType::F32)),
+                ("compiling kernels", gpu.warm_up(&[BatchNorm::new(6).into()], &[&[4, 6]], DType::F32, Mode::Training)),
             ] {
                 let told = format!("the device was lost: {reason} (while {during})");
                 assert_eq!(call.unwrap_err().to_string(), told, "{name}");
@@ -223,12 +224,15 @@ fn plans_of_tensors_that_no_buffer_holds() {
         for shape in [[1 << 10, 1, (1 << 8) + 1], [1, 1, (1 << 18) + 1]] {
             let refused = Tensor::zeros(gpu, &shape, DType::F32).unwrap_err();
             assert!(matches!(refused, Error::TooLarge { what: "a tensor", .. }));
-            assert_eq!(norm.plan(&shape).map(drop), Err(refused.clone()), "{name}");
-            assert_eq!(norm.warm_up(&shape, DType::F32), Err(refused.clone()), "{name}");
-            assert_eq!(norm.warm_up_backward(&shape, DType::F32), Err(refused.clone()), "{name}");
-            assert_eq!(gpu.warm_up(&spec, &[&shape]), Err(refused), "{name}");
+            assert_eq!(norm.plan(&shape, DType::F32).map(drop), Err(refused.clone()), "{name}");
+            for mode in [Mode::Training, Mode::Evaluation] {
+                assert_eq!(gpu.warm_up(&spec, &[&shape], DType::F32, mode), Err(refused.clone()), "{name}");
+            }
         }
-        assert!(norm.plan(&[1, 1, 1 << 18]).is_ok() && norm.warm_up(&[1, 1, 1 << 18], DType::F32).is_ok());
+        assert!(
+            norm.plan(&[1, 1, 1 << 18], DType::F32).is_ok()
+                && gpu.warm_up(&spec, &[&[1, 1, 1 << 18]], DType::F32, Mode::Evaluation).is_ok()
+        );
     }
 }
 
@@ -255,7 +259,7 @@ fn program() -> Result<(), Box<dyn StdError>> {
     sn.encode_forward(&mut encoder, &resident, &out)?;
     gpu.queue().submit([encoder.finish()]);
     let back: ArrayD<f32> = out.to_array()?;
-    println!("{}", sn.plan(resident.shape())?);
+    println!("{}", sn.plan(resident.shape(), resident.dtype())?);
 
     // What it computed.
     let (mean, largest) = (y.mean().unwrap_or(f32::NAN), y.iter().fold(0.0f32, |most, value| most.max(value.abs())));

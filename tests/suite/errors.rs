@@ -104,7 +104,7 @@ fn refuse(spec: &NormSpec, mode: Mode, shape: &[usize], told: &str) {
             norm.eval();
         }
         let before = norm.state_dict("").unwrap();
-        let refused = norm.plan(shape).map(|plan| plan.to_string()).expect_err(told);
+        let refused = norm.plan(shape, DType::F32).map(|plan| plan.to_string()).expect_err(told);
         assert_eq!(refused.to_string(), told, "{name}");
         assert_eq!(Geometry::new(spec, mode, shape).unwrap_err(), refused);
         let small = shape.iter().try_fold(1usize, |all, &size| all.checked_mul(size)).is_some_and(|all| all < 1 << 20);
@@ -232,7 +232,7 @@ fn strategies_that_cannot_run() {
     let plan = |gpu: &Gpu, spec: NormSpec, strategy| {
         let mut norm = GpuNorm::new(gpu, spec).unwrap();
         norm.set_strategy(strategy);
-        norm.plan(&[4, 6, 50]).map(drop)
+        norm.plan(&[4, 6, 50], DType::F32).map(drop)
     };
     let without = gpu.with_caps(Caps { subgroup: None, ..*gpu.caps() });
     let told = "the forced strategy cannot run: this device has no subgroups of one size";
@@ -266,6 +266,7 @@ fn everything_can_be_printed() {
     let gpu = adapters::first();
     let norm = GpuNorm::new(gpu, BatchNorm::new(6)).unwrap();
     let tensor = Tensor::zeros(gpu, &[2, 6], DType::F32).unwrap();
-    let printed = [print(gpu), print(&norm), print(&tensor), print(&norm.plan(&[2, 6]).unwrap()), print(gpu.caps())];
+    let printed =
+        [print(gpu), print(&norm), print(&tensor), print(&norm.plan(&[2, 6], DType::F32).unwrap()), print(gpu.caps())];
     assert!(printed.iter().all(|text| !text.is_empty()));
 }

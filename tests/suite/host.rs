@@ -53,7 +53,7 @@ fn allocations(gpu: &Gpu, work: &dyn Fn(&mut CommandEncoder)) -> usize {
 /// The same passes with pipelines and bind groups that were made before, by nothing but wgpu.
 fn by_hand(gpu: &Gpu, norm: &GpuNorm, shape: &[usize]) -> Box<dyn Fn(&mut CommandEncoder)> {
     let device = gpu.device();
-    let steps: Vec<_> = norm.plan(shape).unwrap().steps;
+    let steps: Vec<_> = norm.plan(shape, DType::F32).unwrap().steps;
     let passes: Vec<_> = steps
         .iter()
         .map(|step| {
@@ -119,7 +119,7 @@ fn recording_again_allocates_nothing() {
         for (spec, shape, strategy, dispatches) in &cases {
             let mut norm = GpuNorm::new(gpu, spec.clone()).unwrap();
             norm.set_strategy(*strategy);
-            assert_eq!(norm.plan(shape).unwrap().steps.len(), *dispatches);
+            assert_eq!(norm.plan(shape, DType::F32).unwrap().steps.len(), *dispatches);
             let [x, y] = [0, 1].map(|_| Tensor::zeros(gpu, shape, DType::F32).unwrap());
             let ours = allocations(gpu, &|encoder| norm.encode_forward(encoder, &x, &y).unwrap());
             let least = allocations(gpu, &*by_hand(gpu, &norm, shape));

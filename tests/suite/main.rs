@@ -18,6 +18,7 @@ mod interpreter;
 mod layering;
 mod memory;
 mod mixing;
+mod modes;
 mod numbers;
 mod overflow;
 mod plans;

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use gpunorm::{DType, Error, Gpu, GpuNorm, LayerNorm, SwitchableNorm, Tensor};
+use gpunorm::{DType, Error, Gpu, GpuNorm, LayerNorm, Mode, SwitchableNorm, Tensor};
 use wgpu::{Instance, InstanceDescriptor, PollType};
 
 use super::{adapters, data, devices};
@@ -98,7 +98,8 @@ fn out_of_memory() {
     // Everything that runs later has run once. Its scratch is 16 bytes for each element.
     let wide = GpuNorm::new(gpu, SwitchableNorm::new(4)).unwrap();
     let [x, y] = [0, 1].map(|_| Tensor::zeros(gpu, &[2 << 20, 4, 1], DType::F32).unwrap());
-    wide.warm_up(x.shape(), DType::F32).unwrap();
+    wide.set_mode(Mode::Evaluation);
+    gpu.warm_up(&[SwitchableNorm::new(4).into()], &[x.shape()], DType::F32, Mode::Evaluation).unwrap();
     GpuNorm::new(gpu, LayerNorm::new([64])).unwrap().forward(&data::values("normal", &[4, 64], 1)).unwrap();
 
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap();

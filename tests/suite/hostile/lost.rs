@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use gpunorm::{
-    BatchNorm, DType, Error, Gpu, GpuNorm, Gradients, LayerNorm, NormSpec, Strategy, SwitchableNorm, Tensor,
+    BatchNorm, DType, Error, Gpu, GpuNorm, Gradients, LayerNorm, Mode, NormSpec, Strategy, SwitchableNorm, Tensor,
 };
 use pollster::block_on;
 use wgpu::Limits;
@@ -58,16 +58,18 @@ fn every_call(adapter: &wgpu::Adapter, gpu: &Gpu) -> Vec<(&'static str, Gave)> {
         ("Gpu::adapter_info", fine(|| gpu.adapter_info())),
         ("Gpu::caps", fine(|| gpu.caps())),
         ("Gpu::empty_cache", fine(|| gpu.empty_cache())),
-        ("Gpu::warm_up", lost(gpu.warm_up(&[BatchNorm::new(6).into()], &[&[9, 6, 77]]))),
+        ("Gpu::warm_up", lost(gpu.warm_up(&[BatchNorm::new(6).into()], &[&[9, 6, 77]], DType::BF16, Mode::Training))),
         ("GpuNorm::new", lost(GpuNorm::new(gpu, LayerNorm::new([8])))),
         ("GpuNorm::spec", fine(|| norm.spec())),
         ("GpuNorm::gpu", fine(|| norm.gpu())),
         ("GpuNorm::mode", fine(|| norm.mode())),
+        ("GpuNorm::set_mode", fine(|| norm.set_mode(Mode::Training))),
+        ("GpuNorm::try_clone", lost(norm.try_clone())),
+        ("GpuNorm::call", lost(norm.call().mode(Mode::Evaluation).forward_tensor(&x))),
         ("GpuNorm::forward", lost(norm.forward(&array))),
         ("GpuNorm::forward_tensor", lost(norm.forward_tensor(&x))),
         ("GpuNorm::encode_forward", lost(norm.encode_forward(&mut encoder, &x, &fresh))),
-        ("GpuNorm::warm_up", lost(norm.warm_up(&[9, 6, 77], DType::BF16))),
-        ("GpuNorm::plan", fine(|| norm.plan(&shape).unwrap())),
+        ("GpuNorm::plan", fine(|| norm.plan(&shape, DType::F32).unwrap())),
         ("GpuNorm::profile", lost(norm.profile(&x, &fresh))),
         ("GpuNorm::forward_saved", lost(norm.forward_saved(&x))),
         ("GpuNorm::encode_forward_saved", lost(norm.encode_forward_saved(&mut encoder, &x, &fresh))),
@@ -76,7 +78,6 @@ fn every_call(adapter: &wgpu::Adapter, gpu: &Gpu) -> Vec<(&'static str, Gave)> {
         ("GpuNorm::encode_backward", lost(norm.encode_backward(&mut encoder, &another, &saved, &gradients))),
         ("GpuNorm::profile_backward", lost(norm.profile_backward(&another, &saved, &gradients))),
         ("GpuNorm::zero_gradients", lost(norm.zero_gradients(&saved))),
-        ("GpuNorm::warm_up_backward", lost(norm.warm_up_backward(&[9, 6, 77], DType::BF16))),
         ("GpuNorm::plan_backward", fine(|| norm.plan_backward(&saved).unwrap())),
         ("GpuNorm::state_dict", lost(norm.state_dict(""))),
         ("GpuNorm::read_state_dict", lost(block_on(norm.read_state_dict("")))),

@@ -1,0 +1,197 @@
+//! Forwards: of arrays, of tensors, into an app's encoder.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ndarray::{Array, ArrayD, ArrayRef, Dimension};
+
+use super::encode::record;
+use super::norm::GpuNorm;
+use super::pass::{BoundPass, RUNNING_FORWARD};
+use super::prepared::Dispatch;
+use crate::device::{PROFILING, Tensor, bytes_of};
+use crate::dtype::DType;
+use crate::error::{Error, Result};
+use crate::kernel::Binding;
+use crate::plan::{Pass, Plan};
+use crate::spec::Mode;
+use crate::spec::geometry::Geometry;
+
+const FORWARD: Pass = Pass::Forward { saves: false };
+
+/// A call of a layer that is still to be made, in a mode of its own: nothing else can change it, and it changes no other.
+///
+/// ```
+/// # use gpunorm::{BatchNorm, Gpu, GpuNorm, Mode, Tensor};
+/// # fn evaluated(norm: &GpuNorm, x: &Tensor) -> gpunorm::Result<Tensor> {
+/// norm.call().mode(Mode::Evaluation).forward_tensor(x)
+/// # }
+/// ```
+#[derive(Debug, Clone, Copy)]
+#[must_use = "a call does nothing before one of its methods runs, records or plans it"]
+pub struct Call<'a> {
+    pub(super) norm: &'a GpuNorm,
+    pub(super) mode: Mode,
+}
+
+/// A forward that is recorded and not yet submitted.
+struct RecordedForward<'a> {
+    encoder: wgpu::CommandEncoder,
+    output: Tensor,
+    /// Dropped before the submission, its memory would be another tensor's.
+    _input: &'a Tensor,
+}
+
+impl RecordedForward<'_> {
+    fn submit(self) -> Result<Tensor> {
+        self.output.gpu().checked().submit(self.encoder, RUNNING_FORWARD)?;
+        Ok(self.output)
+    }
+
+    fn submit_and_read(self) -> Result<ArrayD<f32>> {
+        pollster::block_on(self.output.read_after(self.encoder, RUNNING_FORWARD))
+    }
+}
+
+impl GpuNorm {
+    /// A call in the mode that the layer is in now.
+    pub fn call(&self) -> Call<'_> {
+        Call { norm: self, mode: self.mode() }
+    }
+
+    /// The normalized array, of the same shape. Uploads, runs and reads the result back in one submission, and waits
+    /// for it; in a browser, and to keep data on the GPU, use [`forward_tensor`](Self::forward_tensor).
+    ///
+    /// # Errors
+    /// Those of [`encode_forward`](Self::encode_forward), and [`Error::OutOfMemory`].
+    pub fn forward<D: Dimension>(&self, x: &ArrayRef<f32, D>) -> Result<Array<f32, D>> {
+        self.call().forward(x)
+    }
+
+    /// The normalized tensor, of the same shape and element type. One submission, no wait, no readback. Where a tensor
+    /// of its size was dropped before, it gets that one's memory.
+    ///
+    /// # Errors
+    /// Those of [`encode_forward`](Self::encode_forward), and [`Error::OutOfMemory`].
+    pub fn forward_tensor(&self, x: &Tensor) -> Result<Tensor> {
+        self.call().forward_tensor(x)
+    }
+
+    /// Records a forward from `x` into `y` and nothing else: it runs when the app submits the encoder, and only then
+    /// do running statistics move. `x` may have any rank that the layer takes, `y` has its shape and element type.
+    ///
+    /// The first call for a pair of tensors compiles and binds what it needs; later ones make nothing anew. They do not
+    /// notice a lost device either: submitting does.
+    ///
+    /// # Errors
+    /// The shape: [`Error::Rank`], [`Error::Channels`], [`Error::NormalizedShape`], [`Error::OneValue`],
+    /// [`Error::EmptyInput`], [`Error::EpsSign`]. The tensors: [`Error::OtherDevice`], [`Error::Shape`],
+    /// [`Error::ElementType`], [`Error::Aliasing`], [`Error::BufferUnusable`]. The device: [`Error::TooLarge`],
+    /// [`Error::OutOfMemory`], [`Error::DeviceLost`]. On an error nothing is recorded.
+    pub fn encode_forward(&self, encoder: &mut wgpu::CommandEncoder, x: &Tensor, y: &Tensor) -> Result<()> {
+        self.call().encode_forward(encoder, x, y)
+    }
+
+    /// What a forward of an input of this shape and element type runs in the current mode, and why.
+    ///
+    /// # Errors
+    /// Those of [`encode_forward`](Self::encode_forward) that a shape can have.
+    pub fn plan(&self, shape: &[usize], dtype: DType) -> Result<Plan> {
+        self.call().plan(shape, dtype)
+    }
+
+    /// Runs a forward, which in training moves the running statistics, and gives the GPU time of each step, by kernel. Runs
+    /// nothing and gives `None` where the device has no timestamps or there is nothing to dispatch.
+    ///
+    /// # Errors
+    /// Those of [`encode_forward`](Self::encode_forward).
+    pub fn profile(&self, x: &Tensor, y: &Tensor) -> Result<Option<Vec<(&'static str, Duration)>>> {
+        self.call().profile(x, y)
+    }
+}
+
+impl Call<'_> {
+    /// The same in this mode.
+    pub fn mode(self, mode: Mode) -> Self {
+        Self { mode, ..self }
+    }
+
+    /// As [`GpuNorm::forward`].
+    ///
+    /// # Errors
+    /// As [`GpuNorm::forward`].
+    pub fn forward<D: Dimension>(&self, x: &ArrayRef<f32, D>) -> Result<Array<f32, D>> {
+        Geometry::new(&self.norm.spec, self.mode, x.shape())?;
+        let input = Tensor::from_array(&self.norm.gpu, x)?;
+        let y = self.start(&input)?.submit_and_read()?;
+        let (expected, found) = (x.shape().to_vec(), y.shape().to_vec());
+        y.into_dimensionality().map_err(|_| Error::Shape { what: "the output", expected, found })
+    }
+
+    /// As [`GpuNorm::forward_tensor`].
+    ///
+    /// # Errors
+    /// As [`GpuNorm::forward_tensor`].
+    pub fn forward_tensor(&self, x: &Tensor) -> Result<Tensor> {
+        self.start(x)?.submit()
+    }
+
+    /// As [`GpuNorm::encode_forward`].
+    ///
+    /// # Errors
+    /// As [`GpuNorm::encode_forward`].
+    pub fn encode_forward(&self, encoder: &mut wgpu::CommandEncoder, x: &Tensor, y: &Tensor) -> Result<()> {
+        let dispatches = self.prepare(x, y)?;
+        x.forbid_reuse();
+        y.forbid_reuse();
+        record(encoder, &dispatches, None);
+        Ok(())
+    }
+
+    /// As [`GpuNorm::plan`].
+    ///
+    /// # Errors
+    /// As [`GpuNorm::plan`].
+    pub fn plan(&self, shape: &[usize], dtype: DType) -> Result<Plan> {
+        let geometry = Geometry::new(&self.norm.spec, self.mode, shape)?;
+        bytes_of(&self.norm.gpu, shape, dtype)?;
+        self.norm.plan_pass(&geometry, dtype, FORWARD)
+    }
+
+    /// As [`GpuNorm::profile`].
+    ///
+    /// # Errors
+    /// As [`GpuNorm::profile`].
+    pub fn profile(&self, x: &Tensor, y: &Tensor) -> Result<Option<Vec<(&'static str, Duration)>>> {
+        self.norm.gpu.checked().check_alive(PROFILING)?;
+        self.norm.profile_of(&self.prepare(x, y)?)
+    }
+
+    /// A forward of `x` into a new tensor, not yet submitted.
+    fn start<'a>(&self, input: &'a Tensor) -> Result<RecordedForward<'a>> {
+        let gpu = &self.norm.gpu;
+        self.norm.check_gpu(input, "the input")?;
+        let output = Tensor::uninitialized(gpu, input.shape(), input.dtype())?;
+        let dispatches = self.prepare(input, &output)?;
+        let mut encoder = gpu.checked().encoder(RUNNING_FORWARD)?;
+        record(&mut encoder, &dispatches, None);
+        Ok(RecordedForward { encoder, output, _input: input })
+    }
+
+    /// The dispatches of a forward from `x` to `y`.
+    fn prepare(&self, x: &Tensor, y: &Tensor) -> Result<Arc<[Dispatch]>> {
+        let sliced = [(Binding::X, x), (Binding::Y, y)];
+        let bound = BoundPass { mode: self.mode, pass: FORWARD, sliced: &sliced, kept: &[] };
+        self.norm.prepare_pass(bound, || Ok(self.checked_plan(x, y, FORWARD)?.1))
+    }
+
+    pub(super) fn checked_plan(&self, x: &Tensor, y: &Tensor, pass: Pass) -> Result<(Geometry, Plan)> {
+        let norm = self.norm;
+        norm.check_gpu(x, "the input")?;
+        norm.check_gpu(y, "the output")?;
+        let geometry = Geometry::new(&norm.spec, self.mode, x.shape())?;
+        let plan = norm.plan_pass(&geometry, x.dtype(), pass)?;
+        y.check(&norm.gpu, "the output", x.shape(), x.dtype())?;
+        Ok((geometry, plan))
+    }
+}

@@ -1,0 +1,74 @@
+//! What all passes of a layer share: planning, preparing and profiling them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::aliasing;
+use super::encode::{Resources, prepare, record};
+use super::norm::GpuNorm;
+use super::prepared::Dispatch;
+use crate::device::{PROFILING, Tensor, Timestamps};
+use crate::dtype::DType;
+use crate::error::{Error, Result};
+use crate::kernel::Binding;
+use crate::plan::{Pass, Plan};
+use crate::spec::Mode;
+use crate::spec::geometry::Geometry;
+
+// What errors say is done.
+pub(super) const RUNNING_FORWARD: &str = "running a forward";
+pub(super) const RUNNING_BACKWARD: &str = "running a backward";
+
+/// A pass and what it runs on.
+#[derive(Clone, Copy)]
+pub(super) struct BoundPass<'a> {
+    pub(super) mode: Mode,
+    pub(super) pass: Pass,
+    /// Of the input's shape.
+    pub(super) sliced: &'a [(Binding, &'a Tensor)],
+    /// What is bound whole, before the layer's own.
+    pub(super) kept: &'a [(Binding, Tensor)],
+}
+
+impl GpuNorm {
+    pub(super) fn plan_pass(&self, geometry: &Geometry, dtype: DType, pass: Pass) -> Result<Plan> {
+        Plan::new(&self.spec, geometry, dtype, self.gpu.caps(), self.strategy, pass)
+    }
+
+    pub(super) fn profile_of(&self, dispatches: &[Dispatch]) -> Result<Option<Vec<(&'static str, Duration)>>> {
+        let Some(timestamps) = Timestamps::new(&self.gpu, dispatches.len())? else { return Ok(None) };
+        let mut encoder = self.gpu.checked().encoder(PROFILING)?;
+        record(&mut encoder, dispatches, Some(&timestamps));
+        let times = timestamps.finish(&self.gpu, encoder)?;
+        Ok(Some(dispatches.iter().map(|step| step.name).zip(times).collect()))
+    }
+
+    /// The dispatches of a pass. What was checked and prepared before is found again.
+    pub(super) fn prepare_pass(
+        &self,
+        bound: BoundPass,
+        plan: impl FnOnce() -> Result<Plan>,
+    ) -> Result<Arc<[Dispatch]>> {
+        let BoundPass { mode, pass, sliced, kept } = bound;
+        let tensors = sliced.iter().map(|&(_, tensor)| tensor).chain(kept.iter().map(|(_, tensor)| tensor));
+        if let Some(dispatches) = self.prepared.get(mode, pass, tensors.clone()) {
+            return Ok(dispatches);
+        }
+        let own = |binding| kept.iter().find(|(kept, _)| *kept == binding).map(|(_, tensor)| tensor);
+        let whole = |binding| own(binding).or_else(|| self.state.tensor(binding));
+        let plan = plan()?;
+        let during = match pass {
+            Pass::Forward { .. } => RUNNING_FORWARD,
+            Pass::Backward { .. } => RUNNING_BACKWARD,
+        };
+        let tensors_of = sliced.iter().copied().chain(kept.iter().map(|(binding, tensor)| (*binding, tensor)));
+        aliasing::check(&plan, &tensors_of.chain(self.state.tensors()).collect::<Vec<_>>())?;
+        let dispatches = prepare(&self.gpu, &plan, &Resources { sliced, whole: &whole }, during)?;
+        self.prepared.put(mode, pass, tensors, dispatches.clone());
+        Ok(dispatches)
+    }
+
+    pub(super) fn check_gpu(&self, tensor: &Tensor, what: &'static str) -> Result<()> {
+        if tensor.gpu().is(&self.gpu) { Ok(()) } else { Err(Error::OtherDevice { what }) }
+    }
+}
