@@ -2,6 +2,7 @@
 
 mod aliasing;
 mod call;
+mod checkpoint;
 mod encode;
 mod gradients;
 mod norm;
@@ -10,6 +11,7 @@ mod pass;
 mod prepared;
 mod state;
 mod state_dict;
+mod state_value;
 mod training;
 mod warm_up;
 
@@ -20,4 +22,5 @@ pub use call::Call;
 pub use gradients::Gradients;
 pub use norm::GpuNorm;
 pub use state_dict::StateDict;
+pub use state_value::StateValue;
 pub use training::Saved;

@@ -111,8 +111,8 @@ impl GpuNorm {
         self.state.reset(&self.gpu, false)
     }
 
-    /// Loads parameters and running statistics from the keys that begin with `prefix`, which must be the layer's and
-    /// of its shapes; only `num_batches_tracked` may be missing, and is then kept. Switchable norm also takes the
+    /// Loads parameters and running statistics from the keys of the module `prefix` (`bn1` or `bn1.`; all keys for ""),
+    /// which must be the layer's and of its shapes; only `num_batches_tracked` may be missing, and is then kept. Switchable norm also takes the
     /// shapes of the authors' checkpoints, with extra dimensions of 1.
     ///
     /// # Errors
@@ -122,7 +122,7 @@ impl GpuNorm {
         self.state.load(&self.gpu, state, prefix)
     }
 
-    /// Parameters and running statistics under torch's names behind `prefix`. Waits for the work before it; in a
+    /// Parameters and running statistics under torch's names, as those of the module `prefix` (`bn1` or `bn1.`). Waits for the work before it; in a
     /// browser use [`read_state_dict`](Self::read_state_dict).
     ///
     /// # Errors

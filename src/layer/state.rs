@@ -3,7 +3,7 @@
 use ndarray::{ArrayD, IxDyn};
 use wgpu::BufferUsages;
 
-use super::state_dict::StateDict;
+use super::state_dict::{StateDict, module};
 use crate::device::{Gpu, Part, Purpose, Tensor};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
@@ -139,14 +139,19 @@ impl State {
 
     /// Takes every array from `state`, or none.
     pub fn load(&self, gpu: &Gpu, state: &StateDict, prefix: &str) -> Result<()> {
+        let prefix = module(prefix);
         let mut writes: Vec<(&Entry, Vec<u8>)> = vec![];
         for entry in &self.entries {
             let key = format!("{prefix}{}", entry.name);
-            let Some(value) = state.get(&key) else {
+            let Some(value) = state.value(&key) else {
                 if entry.is_counter() {
                     continue;
                 }
                 return Err(Error::MissingKey { key });
+            };
+            let Some(value) = value.array() else {
+                let reason = format!("{key} has elements of type {}", value.type_name());
+                return Err(Error::Safetensors { reason });
             };
             let expected: &[usize] = if entry.is_counter() { &[] } else { entry.tensor.shape() };
             if !self.same_shape(expected, value.shape()) {
@@ -160,7 +165,7 @@ impl State {
             writes.push((entry, bytes));
         }
         let known = |key: &str| self.entries.iter().any(|entry| entry.name == key);
-        let unexpected = |key: &str| key.strip_prefix(prefix).is_some_and(|name| !known(name));
+        let unexpected = |key: &str| key.strip_prefix(&*prefix).is_some_and(|name| !known(name));
         let keys: Vec<String> =
             state.iter().map(|(key, _)| key).filter(|key| unexpected(key)).map(str::to_owned).collect();
         if !keys.is_empty() {
@@ -196,6 +201,7 @@ impl State {
         if self.entries.is_empty() {
             return Ok(StateDict::new());
         }
+        let prefix = module(prefix);
         let parts: Vec<Part> = self.entries.iter().map(Entry::part).collect();
         let during = "reading a state dict";
         let encoder = gpu.checked().encoder(during)?;

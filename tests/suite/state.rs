@@ -210,7 +210,7 @@ fn reset_restores_what_a_new_layer_has() {
         norm.reset_running_stats().unwrap();
         for (key, value) in norm.state_dict("").unwrap().iter() {
             let running = ["running_mean", "running_var", "num_batches_tracked"].contains(&key);
-            assert_eq!(value, (if running { &fresh } else { &moved }).get(key).unwrap(), "{spec:?}, {key}");
+            assert_eq!(Some(value), (if running { &fresh } else { &moved }).value(key), "{spec:?}, {key}");
         }
         norm.reset_parameters().unwrap();
         assert_eq!(norm.state_dict("").unwrap(), fresh, "{spec:?}");

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use gpunorm::{BatchNorm, Error, GpuNorm, LayerNorm, NormSpec, RmsNorm, StateDict, SwitchableNorm};
+use gpunorm::{BatchNorm, DType, Error, GpuNorm, LayerNorm, NormSpec, RmsNorm, StateDict, SwitchableNorm};
 use half::{bf16, f16};
 use ndarray::{ArrayD, IxDyn, arr1};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
@@ -71,9 +71,100 @@ fn other_element_types_become_f32() {
         assert_eq!(state.get(key), Some(&arr1(&[0.5, -2.0, third]).into_dyn()), "{key}");
     }
     assert_eq!(state.get("i64"), Some(&arr1(&[3.0, -1.0, 16_777_216.0]).into_dyn()));
-    let views = [("w", TensorView::new(Dtype::U8, vec![1], &[1]).unwrap())];
-    let refused = StateDict::from_safetensors(&safetensors::serialize(views, None).unwrap()).unwrap_err();
-    assert_eq!(refused.to_string(), "safetensors: w has elements of type U8");
+}
+
+/// Masks and positions lie in checkpoints too: they are nobody's business but their own layer's.
+#[test]
+fn other_types_stay_as_they_came() {
+    let halves: Vec<u8> = (0..6u16).flat_map(|bits| (bits | 0x3c00).to_le_bytes()).collect();
+    let views = [
+        ("ln.weight", TensorView::new(Dtype::F16, vec![3], &halves[..6]).unwrap()),
+        ("ln.bias", TensorView::new(Dtype::BF16, vec![3], &halves[6..]).unwrap()),
+        ("mask", TensorView::new(Dtype::BOOL, vec![2, 2], &[1, 0, 0, 1]).unwrap()),
+    ];
+    let bytes = safetensors::serialize(views, None).unwrap();
+    let state = StateDict::from_safetensors(&bytes).unwrap();
+    let types = ["ln.weight", "ln.bias", "mask"].map(|key| state.value(key).unwrap().dtype());
+    assert_eq!(types, [Some(DType::F16), Some(DType::BF16), None]);
+    assert!(state.get("mask").is_none() && state.get("ln.bias").is_some());
+    let mut norm = GpuNorm::new(adapters::first(), LayerNorm::new([3])).unwrap();
+    norm.load_state_dict(&state, "ln").unwrap();
+    assert_eq!(norm.state_dict("ln").unwrap().get("ln.weight"), state.get("ln.weight"));
+    // What is written is what came, but for what was asked to be of another type.
+    assert_eq!(state.to_safetensors().unwrap(), bytes);
+    let wide = StateDict::from_safetensors(&state.to_dtype(DType::F32).to_safetensors().unwrap()).unwrap();
+    let types = ["ln.weight", "ln.bias", "mask"].map(|key| wide.value(key).unwrap().dtype());
+    assert_eq!((types, &wide), ([Some(DType::F32), Some(DType::F32), None], &state));
+    let narrow = norm.state_dict("").unwrap().to_dtype(DType::BF16);
+    let back = StateDict::from_safetensors(&narrow.to_safetensors().unwrap()).unwrap();
+    assert_eq!((back.value("bias").unwrap().dtype(), back.get("bias")), (Some(DType::BF16), state.get("ln.bias")));
+
+    let mut masked = norm.state_dict("").unwrap();
+    masked.insert("weight", state.value("mask").unwrap().clone());
+    let told = "safetensors: weight has elements of type BOOL";
+    assert_eq!(norm.load_state_dict(&masked, "").unwrap_err().to_string(), told);
+}
+
+#[test]
+fn state_dicts_are_collections() {
+    let array = |value: f32| arr1(&[value]).into_dyn();
+    let mut state: StateDict = [("a.weight", array(1.0)), ("b.weight", array(2.0))].into_iter().collect();
+    state.extend([("b.weight", array(3.0))]);
+    let other: StateDict = state.clone().into_iter().map(|(key, value)| (format!("net.{key}"), value)).collect();
+    state.extend(other);
+    let keys: Vec<_> = state.iter().map(|(key, value)| (key, value.array().unwrap()[[0]])).collect();
+    assert_eq!(keys, [("a.weight", 1.0), ("b.weight", 3.0), ("net.a.weight", 1.0), ("net.b.weight", 3.0)]);
+}
+
+/// A module's name with its dot and without; files of several parts with their index.
+#[test]
+fn modules_are_loaded_from_whole_and_sharded_files() {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("shards_{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let module = |name: &str, value: f32| -> StateDict {
+        ["weight", "bias"]
+            .map(|key| (format!("{name}.{key}"), ArrayD::from_elem(IxDyn(&[3]), value)))
+            .into_iter()
+            .collect()
+    };
+    let (first, second, third) = (module("layers.1", 1.0), module("layers.10", 10.0), module("norm", 2.0));
+    let mut begun = first.clone();
+    let split = begun.remove("layers.1.bias").unwrap();
+    let mut rest: StateDict = second.into_iter().chain(third).collect();
+    rest.insert("layers.1.bias", split);
+    let index: Vec<String> = [("one", &begun), ("two", &rest)]
+        .into_iter()
+        .flat_map(|(file, state)| state.iter().map(move |(key, _)| format!("\"{key}\": \"{file}.safetensors\"")))
+        .collect();
+    begun.save(folder.join("one.safetensors")).unwrap();
+    rest.save(folder.join("two.safetensors")).unwrap();
+    let write_index = |entries: String| {
+        let path = folder.join("model.safetensors.index.json");
+        std::fs::write(&path, format!("{{\"metadata\": {{}}, \"weight_map\": {{{entries}}}}}")).unwrap();
+        path
+    };
+    let path = write_index(index.join(", "));
+    let whole: StateDict = begun.into_iter().chain(rest).collect();
+    assert_eq!(StateDict::load(&path).unwrap(), whole);
+    let file = folder.join("whole.safetensors");
+    whole.save(&file).unwrap();
+    for path in [&path, &file] {
+        for prefix in ["layers.1", "layers.1."] {
+            let loaded = StateDict::load_module(path, prefix).unwrap();
+            assert_eq!(loaded, first, "{prefix} of {}", path.display());
+            let mut norm = GpuNorm::new(adapters::first(), LayerNorm::new([3])).unwrap();
+            norm.load_state_dict(&loaded, prefix).unwrap();
+            norm.load_state_dict(&whole, prefix).unwrap();
+            assert_eq!(norm.state_dict(prefix).unwrap(), first);
+        }
+    }
+    let refused = |entries: &str| StateDict::load(write_index(entries.to_owned())).unwrap_err().to_string();
+    let told = "safetensors: the index names the file \"../one.safetensors\", which is not beside it";
+    assert_eq!(refused("\"a\": \"../one.safetensors\""), told);
+    let told = "safetensors: the index promises a, which is in none of its files";
+    assert_eq!(refused("\"a\": \"one.safetensors\""), told);
+    assert!(refused("\"a\": 3").starts_with("safetensors: weight_map: invalid type"), "{}", refused("\"a\": 3"));
+    std::fs::remove_dir_all(&folder).unwrap();
 }
 
 #[test]
@@ -103,7 +194,7 @@ fn a_state_dict_that_does_not_fit_loads_nothing() {
     let other = {
         let mut other = StateDict::new();
         for (key, value) in before.iter() {
-            other.insert(format!("sn.{key}"), value.mapv(|value| value + 1.0));
+            other.insert(format!("sn.{key}"), value.array().unwrap().mapv(|value| value + 1.0));
         }
         other
     };

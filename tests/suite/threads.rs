@@ -159,7 +159,13 @@ fn the_same_input_gives_the_same_bits() {
                     norm.set_strategy(strategy);
                     let y = norm.forward_tensor(&Tensor::from_array_as(gpu, &x, dtype)?)?.to_array()?;
                     let state = norm.state_dict("")?;
-                    Ok((bits(&y), state.iter().map(|(key, array)| (key.to_owned(), bits(array))).collect::<Vec<_>>()))
+                    Ok((
+                        bits(&y),
+                        state
+                            .iter()
+                            .map(|(key, value)| (key.to_owned(), bits(value.array().unwrap())))
+                            .collect::<Vec<_>>(),
+                    ))
                 };
                 let first = match run() {
                     Err(Error::Strategy { .. }) => continue,
