@@ -7,6 +7,7 @@ use wgpu::{BufferDescriptor, BufferUsages};
 
 use super::checked::CheckedDevice;
 use super::memory::{Lease, Memory, Pool, lock};
+use super::wrapped::Wrapped;
 use crate::error::{Error, Result};
 use crate::kernel::{Binding, Params};
 
@@ -60,12 +61,13 @@ pub(crate) struct Buffers {
     scratch: Mutex<HashMap<Binding, Arc<wgpu::Buffer>>>,
     tensors: Arc<Pool>,
     readbacks: Arc<Pool>,
+    wrapped: Mutex<Wrapped>,
 }
 
 impl Buffers {
     pub fn new(device: CheckedDevice, limit: u64) -> Buffers {
-        let (uniforms, scratch, tensors, readbacks) = Default::default();
-        Buffers { device, limit, uniforms, scratch, tensors, readbacks }
+        let (uniforms, scratch, tensors, readbacks, wrapped) = Default::default();
+        Buffers { device, limit, uniforms, scratch, tensors, readbacks, wrapped }
     }
 
     /// A buffer of at least `bytes`, rounded up to whole 16-byte units, begun with `fill` if given. Where there is no
@@ -142,6 +144,19 @@ impl Buffers {
         self.lease(&self.readbacks, Purpose::READBACK, bytes, None)
     }
 
+    /// The memory of a buffer of the app's, which `check` looks at if it is not known.
+    pub fn wrap(&self, buffer: wgpu::Buffer, check: impl FnOnce(&wgpu::Buffer) -> Result<()>) -> Result<Arc<Lease>> {
+        // What is too old is dropped after the lock: it tells its users, who have locks of their own.
+        let (found, _old) = lock(&self.wrapped).find(&buffer);
+        if let Some(lease) = found {
+            return Ok(lease);
+        }
+        check(&buffer)?;
+        let lease = Arc::new(Lease::new(Memory::new(buffer), None));
+        lock(&self.wrapped).put(&lease);
+        Ok(lease)
+    }
+
     /// How many of tensors and of readbacks are kept and not in use.
     #[cfg(test)]
     pub fn free(&self) -> (usize, usize) {
@@ -177,6 +192,8 @@ impl Buffers {
     /// Frees what is kept for later and nobody uses.
     pub fn empty_cache(&self) {
         // Tensors first: passes over them are forgotten, and with those goes what they used.
+        let unused = lock(&self.wrapped).empty();
+        drop(unused);
         self.tensors.empty();
         self.readbacks.empty();
         lock(&self.scratch).retain(|_, buffer| Arc::strong_count(buffer) > 1);

@@ -11,6 +11,7 @@ mod profile;
 mod readback;
 mod tensor;
 mod transfer;
+mod wrapped;
 
 pub(crate) use buffers::Purpose;
 pub use gpu::Gpu;

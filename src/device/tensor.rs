@@ -47,6 +47,9 @@ impl Tensor {
     /// multiple of the device's `min_storage_buffer_offset_alignment`. A buffer of another `wgpu::Instance` cannot be told
     /// from one of this: wgpu itself mistakes it or panics.
     ///
+    /// A buffer that is wrapped again, such as every frame, costs next to nothing and finds what layers have prepared for it.
+    /// For that the `Gpu` holds it until 64 other wraps came by without it, or [`empty_cache`](Gpu::empty_cache).
+    ///
     /// # Errors
     /// [`Error::BufferUsage`], [`Error::BufferTooSmall`], [`Error::BufferAlignment`], [`Error::OtherDevice`],
     /// [`Error::BufferUnusable`], [`Error::TooLarge`], [`Error::OutOfMemory`], [`Error::DeviceLost`].
@@ -60,20 +63,7 @@ impl Tensor {
         if offset.checked_add(needed).is_none_or(|end| end > size) {
             return Err(Error::BufferTooSmall { shape: shape.to_vec(), needed, offset, size });
         }
-        // wgpu tells of a foreign buffer only when it is used: an empty copy does.
-        let during = "wrapping a buffer";
-        gpu.checked().check_alive(during)?;
-        let target = gpu.buffers().buffer(Purpose::PROBE, 4, None)?;
-        let mut encoder = gpu.checked().encoder(during)?;
-        let used = gpu.checked().call(during, |_| {
-            encoder.copy_buffer_to_buffer(&buffer, 0, &target, 0, 0);
-            encoder.finish()
-        });
-        match used {
-            Err(Error::Wgpu { .. }) => return Err(Error::OtherDevice { what: "the wrapped buffer" }),
-            used => drop(used?),
-        }
-        let lease = Arc::new(Lease::new(Memory::new(buffer), None));
+        let lease = gpu.buffers().wrap(buffer, |buffer| probe(gpu, buffer))?;
         Ok(Tensor { gpu: gpu.clone(), lease, offset, shape: shape.to_vec(), dtype })
     }
 
@@ -196,6 +186,22 @@ impl Tensor {
     /// The bytes of all elements.
     pub fn byte_len(&self) -> u64 {
         (self.len() * self.dtype.size()) as u64
+    }
+}
+
+/// wgpu tells of a foreign buffer only when it is used: an empty copy does.
+fn probe(gpu: &Gpu, buffer: &wgpu::Buffer) -> Result<()> {
+    let during = "wrapping a buffer";
+    gpu.checked().check_alive(during)?;
+    let target = gpu.buffers().buffer(Purpose::PROBE, 4, None)?;
+    let mut encoder = gpu.checked().encoder(during)?;
+    let used = gpu.checked().call(during, |_| {
+        encoder.copy_buffer_to_buffer(buffer, 0, &target, 0, 0);
+        encoder.finish()
+    });
+    match used {
+        Err(Error::Wgpu { .. }) => Err(Error::OtherDevice { what: "the wrapped buffer" }),
+        used => used.map(drop),
     }
 }
 

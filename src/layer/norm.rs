@@ -55,6 +55,7 @@ impl GpuNorm {
         let state = self.state.try_clone(&self.gpu, &self.spec)?;
         let norm = GpuNorm::of(self.gpu.clone(), self.spec.clone(), state);
         norm.set_mode(self.mode());
+        norm.set_remembered_passes(self.remembered_passes());
         Ok(GpuNorm { strategy: self.strategy, ..norm })
     }
 
@@ -93,6 +94,17 @@ impl GpuNorm {
     pub fn set_strategy(&mut self, strategy: Strategy) {
         self.strategy = strategy;
         self.prepared.clear();
+    }
+
+    /// How many passes over other tensors, forwards and backwards, the layer remembers what it has prepared for: 256 at first.
+    pub fn remembered_passes(&self) -> usize {
+        self.prepared.most()
+    }
+
+    /// Sets [`remembered_passes`](Self::remembered_passes). More passes than that in turn are each bound anew, which costs
+    /// tens of microseconds; each that is remembered holds bind groups, and the app's buffers that are in them.
+    pub fn set_remembered_passes(&self, passes: usize) {
+        self.prepared.set_most(passes);
     }
 
     /// Weight 1, bias 0, switchable norm's weights equal; and [`reset_running_stats`](Self::reset_running_stats).

@@ -7,7 +7,7 @@ use crate::dtype::DType;
 use crate::plan::Pass;
 use crate::spec::Mode;
 
-/// Passes that a layer remembers. More than these in turn are prepared anew each.
+/// Passes that a layer remembers, unless it is told otherwise. More than these in turn are prepared anew each.
 const REMEMBERED: usize = 256;
 
 /// A dispatch, ready to be recorded.
@@ -24,7 +24,27 @@ pub(crate) struct Dispatch {
 /// A layer's passes by what they depend on.
 #[derive(Debug, Default)]
 pub(crate) struct Prepared {
-    entries: Mutex<Vec<(Key, Arc<[Dispatch]>)>>,
+    entries: Mutex<Entries>,
+}
+
+#[derive(Debug)]
+struct Entries {
+    /// What was used last is at the end.
+    passes: Vec<(Key, Arc<[Dispatch]>)>,
+    most: usize,
+}
+
+impl Default for Entries {
+    fn default() -> Entries {
+        Entries { passes: vec![], most: REMEMBERED }
+    }
+}
+
+impl Entries {
+    /// Forgets what was used longest ago.
+    fn shrink(&mut self, most: usize) {
+        self.passes.drain(..self.passes.len().saturating_sub(most));
+    }
 }
 
 /// Everything that a pass of a layer depends on, the layer itself aside.
@@ -69,8 +89,10 @@ impl Prepared {
         pass: Pass,
         tensors: impl Iterator<Item = &'a Tensor> + Clone,
     ) -> Option<Arc<[Dispatch]>> {
-        let entries = self.entries();
-        entries.iter().find(|(key, _)| key.is(mode, pass, tensors.clone())).map(|(_, dispatches)| dispatches.clone())
+        let passes = &mut self.entries().passes;
+        let at = passes.iter().rposition(|(key, _)| key.is(mode, pass, tensors.clone()))?;
+        passes[at..].rotate_left(1);
+        passes.last().map(|(_, dispatches)| dispatches.clone())
     }
 
     /// Remembers `dispatches` for as long as the memory of all tensors lives.
@@ -84,28 +106,40 @@ impl Prepared {
         let user: Weak<dyn BufferUser> = Arc::<Self>::downgrade(self);
         tensors.clone().for_each(|tensor| tensor.memory().add_user(&user));
         let mut entries = self.entries();
-        if entries.len() >= REMEMBERED {
-            entries.remove(0);
+        let room = entries.most.saturating_sub(1);
+        entries.shrink(room);
+        if entries.most > 0 {
+            entries.passes.push((Key::new(mode, pass, tensors), dispatches));
         }
-        entries.push((Key::new(mode, pass, tensors), dispatches));
+    }
+
+    /// Remembers so many from now on.
+    pub fn set_most(&self, most: usize) {
+        let mut entries = self.entries();
+        entries.most = most;
+        entries.shrink(most);
+    }
+
+    pub fn most(&self) -> usize {
+        self.entries().most
     }
 
     #[cfg(test)]
     pub fn len(&self) -> usize {
-        self.entries().len()
+        self.entries().passes.len()
     }
 
     pub fn clear(&self) {
-        self.entries().clear();
+        self.entries().passes.clear();
     }
 
-    fn entries(&self) -> MutexGuard<'_, Vec<(Key, Arc<[Dispatch]>)>> {
+    fn entries(&self) -> MutexGuard<'_, Entries> {
         lock(&self.entries)
     }
 }
 
 impl BufferUser for Prepared {
     fn forget(&self, id: u64) {
-        self.entries().retain(|(key, _)| key.tensors.iter().all(|tensor| tensor.place.0 != id));
+        self.entries().passes.retain(|(key, _)| key.tensors.iter().all(|tensor| tensor.place.0 != id));
     }
 }

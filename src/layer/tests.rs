@@ -4,6 +4,7 @@ use super::norm::GpuNorm;
 use crate::device::{Gpu, Tensor};
 use crate::dtype::DType;
 use crate::error::Error;
+use crate::plan::Pass;
 use crate::spec::{BatchNorm, LayerNorm, Mode, NormSpec, SwitchableNorm};
 
 /// A loop of forwards lives in the memory of its first turns.
@@ -90,4 +91,81 @@ fn warm_up_compiles_ahead() {
         .warm_up(&[BatchNorm::new(6).into(), LayerNorm::new([7]).into()], &shapes, DType::F32, Mode::Training)
         .unwrap_err();
     assert!(matches!(told, Error::NormalizedShape { .. }), "{told}");
+}
+
+/// A buffer of the app's, and frames that wrap it anew.
+struct Frames<'a> {
+    norm: &'a GpuNorm,
+    x: wgpu::Buffer,
+    y: Tensor,
+}
+
+impl Frames<'_> {
+    fn new(norm: &GpuNorm) -> Frames<'_> {
+        Frames { norm, x: buffer(norm.gpu()), y: Tensor::zeros(norm.gpu(), &[2, 8], DType::F32).unwrap() }
+    }
+
+    fn frame(&self) {
+        let x = Tensor::wrap(self.norm.gpu(), self.x.clone(), 0, &[2, 8], DType::F32).unwrap();
+        let mut encoder = self.norm.gpu().device().create_command_encoder(&Default::default());
+        self.norm.encode_forward(&mut encoder, &x, &self.y).unwrap();
+    }
+}
+
+fn buffer(gpu: &Gpu) -> wgpu::Buffer {
+    let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC;
+    gpu.device().create_buffer(&wgpu::BufferDescriptor { label: None, size: 64, usage, mapped_at_creation: false })
+}
+
+/// What is prepared for it is found again, and let go of when it is not wrapped any more.
+#[test]
+fn a_buffer_that_is_wrapped_every_frame() {
+    let gpu = Gpu::new().unwrap();
+    let norm = GpuNorm::new(&gpu, LayerNorm::new([8])).unwrap();
+    let frames = Frames::new(&norm);
+    frames.frame();
+    assert_eq!(norm.prepared.len(), 0, "a buffer that is wrapped once is not held");
+    let others = |count| {
+        for _ in 0..count {
+            Tensor::wrap(&gpu, buffer(&gpu), 0, &[2, 8], DType::F32).unwrap();
+        }
+    };
+    for _ in 0..3 {
+        others(60);
+        frames.frame();
+        assert_eq!(norm.prepared.len(), 1);
+    }
+    others(65);
+    assert_eq!(norm.prepared.len(), 0);
+    (0..2).for_each(|_| frames.frame());
+    assert_eq!(norm.prepared.len(), 1);
+    gpu.empty_cache();
+    assert_eq!(norm.prepared.len(), 0);
+}
+
+#[test]
+fn the_pass_that_was_used_longest_ago_is_forgotten() {
+    let gpu = Gpu::new().unwrap();
+    let norm = GpuNorm::new(&gpu, LayerNorm::new([8])).unwrap();
+    let tensors: Vec<Tensor> = (0..4).map(|_| Tensor::zeros(&gpu, &[2, 8], DType::F32).unwrap()).collect();
+    let run = |index: usize| {
+        let mut encoder = gpu.device().create_command_encoder(&Default::default());
+        norm.encode_forward(&mut encoder, &tensors[index], &tensors[3]).unwrap();
+    };
+    let remembered = || {
+        [0, 1, 2].map(|index| {
+            let pass = [&tensors[index], &tensors[3]].into_iter();
+            norm.prepared.get(Mode::Training, Pass::Forward { saves: false }, pass).is_some()
+        })
+    };
+    assert_eq!(norm.remembered_passes(), 256);
+    norm.set_remembered_passes(2);
+    [0, 1, 0, 2].into_iter().for_each(run);
+    assert_eq!(remembered(), [true, false, true]);
+    // Asking has used the last one last.
+    norm.set_remembered_passes(1);
+    assert_eq!(remembered(), [false, false, true]);
+    norm.set_remembered_passes(0);
+    run(1);
+    assert_eq!(remembered(), [false; 3]);
 }

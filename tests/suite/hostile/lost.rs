@@ -64,6 +64,8 @@ fn every_call(adapter: &wgpu::Adapter, gpu: &Gpu) -> Vec<(&'static str, Gave)> {
         ("GpuNorm::gpu", fine(|| norm.gpu())),
         ("GpuNorm::mode", fine(|| norm.mode())),
         ("GpuNorm::set_mode", fine(|| norm.set_mode(Mode::Training))),
+        ("GpuNorm::remembered_passes", fine(|| norm.remembered_passes())),
+        ("GpuNorm::set_remembered_passes", fine(|| norm.set_remembered_passes(256))),
         ("GpuNorm::try_clone", lost(norm.try_clone())),
         ("GpuNorm::call", lost(norm.call().mode(Mode::Evaluation).forward_tensor(&x))),
         ("GpuNorm::forward", lost(norm.forward(&array))),
