@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ndarray::{Array, ArrayD, ArrayRef, Dimension};
 
-use super::encode::record;
+use super::encode::{Recorder, record};
 use super::norm::GpuNorm;
 use super::pass::{BoundPass, RUNNING_FORWARD};
 use super::prepared::Dispatch;
@@ -77,8 +77,8 @@ impl GpuNorm {
         self.call().forward_tensor(x)
     }
 
-    /// Records a forward from `x` into `y` and nothing else: it runs when the app submits the encoder, and only then
-    /// do running statistics move. `x` may have any rank that the layer takes, `y` has its shape and element type.
+    /// Records a forward from `x` into `y` and nothing else, into an encoder or into a compute pass that the app has open: it
+    /// runs when the app submits the encoder, and only then do running statistics move. `x` may have any rank that the layer takes, `y` has its shape and element type.
     ///
     /// The first call for a pair of tensors compiles and binds what it needs; later ones make nothing anew. They do not
     /// notice a lost device either: submitting does.
@@ -88,8 +88,8 @@ impl GpuNorm {
     /// [`Error::EmptyInput`], [`Error::EpsSign`]. The tensors: [`Error::OtherDevice`], [`Error::Shape`],
     /// [`Error::ElementType`], [`Error::Aliasing`], [`Error::BufferUnusable`]. The device: [`Error::TooLarge`],
     /// [`Error::OutOfMemory`], [`Error::DeviceLost`]. On an error nothing is recorded.
-    pub fn encode_forward(&self, encoder: &mut wgpu::CommandEncoder, x: &Tensor, y: &Tensor) -> Result<()> {
-        self.call().encode_forward(encoder, x, y)
+    pub fn encode_forward(&self, to: &mut impl Recorder, x: &Tensor, y: &Tensor) -> Result<()> {
+        self.call().encode_forward(to, x, y)
     }
 
     /// What a forward of an input of this shape and element type runs in the current mode, and why.
@@ -140,11 +140,11 @@ impl Call<'_> {
     ///
     /// # Errors
     /// As [`GpuNorm::encode_forward`].
-    pub fn encode_forward(&self, encoder: &mut wgpu::CommandEncoder, x: &Tensor, y: &Tensor) -> Result<()> {
+    pub fn encode_forward(&self, to: &mut impl Recorder, x: &Tensor, y: &Tensor) -> Result<()> {
         let dispatches = self.prepare(x, y)?;
         x.forbid_reuse();
         y.forbid_reuse();
-        record(encoder, &dispatches, None);
+        record(to, &dispatches);
         Ok(())
     }
 
@@ -174,7 +174,7 @@ impl Call<'_> {
         let output = Tensor::uninitialized(gpu, input.shape(), input.dtype())?;
         let dispatches = self.prepare(input, &output)?;
         let mut encoder = gpu.checked().encoder(RUNNING_FORWARD)?;
-        record(&mut encoder, &dispatches, None);
+        record(&mut encoder, &dispatches);
         Ok(RecordedForward { encoder, output, _input: input })
     }
 

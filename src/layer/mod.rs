@@ -19,6 +19,7 @@ mod warm_up;
 mod tests;
 
 pub use call::Call;
+pub use encode::Recorder;
 pub use gradients::Gradients;
 pub use norm::GpuNorm;
 pub use state_dict::StateDict;

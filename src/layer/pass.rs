@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::aliasing;
-use super::encode::{Resources, prepare, record};
+use super::encode::{Resources, prepare, record_timed};
 use super::norm::GpuNorm;
 use super::prepared::Dispatch;
 use crate::device::{PROFILING, Tensor, Timestamps};
@@ -38,7 +38,7 @@ impl GpuNorm {
     pub(super) fn profile_of(&self, dispatches: &[Dispatch]) -> Result<Option<Vec<(&'static str, Duration)>>> {
         let Some(timestamps) = Timestamps::new(&self.gpu, dispatches.len())? else { return Ok(None) };
         let mut encoder = self.gpu.checked().encoder(PROFILING)?;
-        record(&mut encoder, dispatches, Some(&timestamps));
+        record_timed(&mut encoder, dispatches, &timestamps);
         let times = timestamps.finish(&self.gpu, encoder)?;
         Ok(Some(dispatches.iter().map(|step| step.name).zip(times).collect()))
     }

@@ -12,13 +12,13 @@ const REMEMBERED: usize = 256;
 
 /// A dispatch, ready to be recorded.
 #[derive(Debug)]
-pub(crate) struct Dispatch {
-    pub name: &'static str,
-    pub pipeline: Arc<Pipeline>,
-    pub group: wgpu::BindGroup,
-    pub workgroups: [u32; 2],
+pub struct Dispatch {
+    pub(super) name: &'static str,
+    pub(super) pipeline: Arc<Pipeline>,
+    pub(super) group: wgpu::BindGroup,
+    pub(super) workgroups: [u32; 2],
     /// What of the GPU's own the group binds, which is in use as long as this can be recorded.
-    pub _held: Vec<Arc<wgpu::Buffer>>,
+    pub(super) _held: Vec<Arc<wgpu::Buffer>>,
 }
 
 /// A layer's passes by what they depend on.

@@ -156,7 +156,7 @@ impl GpuNorm {
         for (binding, copy) in &saved.copies {
             self.state.tensor(*binding).iter().for_each(|live| live.record_copy(encoder, copy));
         }
-        record(encoder, &dispatches, None);
+        record(encoder, &dispatches);
         Ok(())
     }
 
@@ -295,7 +295,7 @@ impl GpuNorm {
                 given.tensor.iter().for_each(|gradient| gradient.record_clear(encoder));
             }
         }
-        record(encoder, dispatches, None);
+        record(encoder, dispatches);
     }
 
     /// What a backward of a forward like `saved` runs, and why.

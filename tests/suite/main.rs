@@ -24,6 +24,7 @@ mod overflow;
 mod plans;
 mod plans_backward;
 mod random;
+mod recording;
 mod settings;
 mod shaders;
 mod state;
