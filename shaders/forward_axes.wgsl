@@ -58,7 +58,8 @@ fn forward_axes(builtins: Builtins) {
         if layer {
             axes[number] = packed(all);
         } else {
-            axes[params.samples + number] = packed(settle(number, all));
+            track_running(number, all);
+            axes[params.samples + number] = packed(batch_moments(number, all));
         }
     }
     if team == 0u && lane == 0u {

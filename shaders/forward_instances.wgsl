@@ -29,6 +29,6 @@ fn forward_instances(builtins: Builtins) {
     let unbiased = reduce(variances, lane);
     if live && lane == 0u {
         let v = (unbiased.shift + unbiased.mean) * params.unbias;
-        move_running(channel, mean.shift + mean.mean, v, params.momentum);
+        update_running(channel, mean.shift + mean.mean, v, params.momentum);
     }
 }

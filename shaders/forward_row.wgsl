@@ -25,7 +25,7 @@ fn forward_row(builtins: Builtins) {
     let s = statistics_of(all);
     if live && lane == 0u {
         save(row, 0u, all);
-        settle(params.first + row, all);
+        track_running(params.first + row, all);
     }
 
     let base = parameter_base(params.first + row);

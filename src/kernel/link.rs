@@ -12,11 +12,11 @@ macro_rules! piece {
 impl Team {
     fn pieces(self) -> [&'static str; 2] {
         let own = match self {
-            Team::Workgroup => piece!("part/team_workgroup"),
-            Team::Subgroup => piece!("part/team_subgroup"),
-            Team::Invocation => piece!("part/team_invocation"),
+            Team::Workgroup => piece!("part/team/workgroup"),
+            Team::Subgroup => piece!("part/team/subgroup"),
+            Team::Invocation => piece!("part/team/invocation"),
         };
-        [own, piece!("part/team")]
+        [own, piece!("part/common/team")]
     }
 }
 
@@ -24,38 +24,38 @@ impl Element {
     fn pieces(self) -> [&'static str; 6] {
         let word = match self.dtype {
             DType::F32 => "",
-            DType::F16 => piece!("part/word_f16"),
-            DType::BF16 => piece!("part/word_bf16"),
+            DType::F16 => piece!("part/word/f16"),
+            DType::BF16 => piece!("part/word/bf16"),
         };
         let unit = match (self.dtype, self.width) {
-            (DType::F32, 4) => piece!("part/element_32x4"),
-            (DType::F32, _) => piece!("part/element_32x1"),
-            (_, 8) => piece!("part/element_16x8"),
-            (_, 2) => piece!("part/element_16x2"),
-            (_, _) => piece!("part/element_16x1"),
+            (DType::F32, 4) => piece!("part/element/32x4"),
+            (DType::F32, _) => piece!("part/element/32x1"),
+            (_, 8) => piece!("part/element/16x8"),
+            (_, 2) => piece!("part/element/16x2"),
+            (_, _) => piece!("part/element/16x1"),
         };
         // Eight elements are a matrix, whose product is another.
-        let values = if self.width == 8 { "" } else { piece!("part/values") };
+        let values = if self.width == 8 { piece!("part/values/matrix") } else { piece!("part/values/vector") };
         // Of 16-bit types, one element is half of what a buffer holds.
-        let whole = if self.writes() { piece!("part/whole") } else { "" };
-        [word, unit, whole, values, piece!("part/slice"), piece!("part/deviation")]
+        let storage = if self.writes() { piece!("part/storage/unit") } else { piece!("part/storage/half") };
+        [word, unit, storage, values, piece!("part/common/slice"), piece!("part/common/deviation")]
     }
 
     /// Of a kernel whose units may lie in two rows.
     fn across_piece(self) -> &'static str {
         let words = self.writes() && self.width == 2;
-        if words { piece!("part/across_words") } else { piece!("part/across_none") }
+        if words { piece!("part/straddling/words") } else { piece!("part/straddling/none") }
     }
 }
 
 impl Parameters {
     fn piece(self) -> &'static str {
         match self {
-            Parameters::None => piece!("part/parameters_none"),
-            Parameters::Weight => piece!("part/parameters_weight"),
-            Parameters::Both => piece!("part/parameters_both"),
-            Parameters::WeightQuads => piece!("part/parameters_weight_quads"),
-            Parameters::BothQuads => piece!("part/parameters_both_quads"),
+            Parameters::None => piece!("part/parameters/none"),
+            Parameters::Weight => piece!("part/parameters/weight"),
+            Parameters::Both => piece!("part/parameters/both"),
+            Parameters::WeightQuads => piece!("part/parameters/quads/weight"),
+            Parameters::BothQuads => piece!("part/parameters/quads/both"),
         }
     }
 
@@ -66,18 +66,18 @@ impl Parameters {
     /// The pieces of a kernel that looks parameters up for units of `width`.
     fn unit_pieces(self, width: u32) -> [&'static str; 4] {
         let neighbours = match (self.in_quads(), width) {
-            (true, 4) => piece!("part/neighbours_4"),
-            (true, _) => piece!("part/neighbours_8"),
-            (false, _) => piece!("part/neighbours_each"),
+            (true, 4) => piece!("part/neighbours/quads_4"),
+            (true, _) => piece!("part/neighbours/quads_8"),
+            (false, _) => piece!("part/neighbours/each"),
         };
-        [self.piece(), neighbours, piece!("part/parameter"), piece!("part/affine")]
+        [self.piece(), neighbours, piece!("part/common/parameter"), piece!("part/common/affine")]
     }
 
     fn gradients_piece(self) -> &'static str {
         match self {
-            Parameters::None => piece!("part/gradients_none"),
-            Parameters::Weight | Parameters::WeightQuads => piece!("part/gradients_weight"),
-            Parameters::Both | Parameters::BothQuads => piece!("part/gradients_both"),
+            Parameters::None => piece!("part/store_gradients/none"),
+            Parameters::Weight | Parameters::WeightQuads => piece!("part/store_gradients/weight"),
+            Parameters::Both | Parameters::BothQuads => piece!("part/store_gradients/both"),
         }
     }
 }
@@ -90,11 +90,14 @@ impl StatisticsFrom {
 
     fn pieces(self) -> &'static [&'static str] {
         match self {
-            StatisticsFrom::Stored => &[piece!("part/statistics_stored")],
-            StatisticsFrom::Running => &[piece!("part/statistics_running")],
-            StatisticsFrom::Mixed => {
-                &[piece!("part/partials"), piece!("part/instances"), piece!("part/statistics_mixed")]
-            }
+            StatisticsFrom::Stored => &[piece!("part/statistics/stored")],
+            StatisticsFrom::Running => &[piece!("part/statistics/running")],
+            StatisticsFrom::Mixed => &[
+                piece!("part/moments_buffer/read"),
+                piece!("part/common/instance_moments"),
+                piece!("part/common/axes"),
+                piece!("part/statistics/mixed"),
+            ],
         }
     }
 }
@@ -102,31 +105,31 @@ impl StatisticsFrom {
 impl Settle {
     fn pieces(self) -> &'static [&'static str] {
         match self {
-            Settle::None => &[piece!("part/settle_none")],
-            Settle::Track => &[piece!("part/running"), piece!("part/settle_track")],
-            Settle::Running => &[piece!("part/settle_running")],
+            Settle::None => &[piece!("part/track_running/none")],
+            Settle::Track => &[piece!("part/common/update_running"), piece!("part/track_running/update")],
+            Settle::Running => &[piece!("part/track_running/none")],
         }
     }
 }
 
 fn gradient_piece(writes: bool) -> &'static str {
-    if writes { piece!("part/gradient_out") } else { piece!("part/gradient_none") }
+    if writes { piece!("part/output/buffer/dx") } else { piece!("part/output/none") }
 }
 
 fn units_piece(units: u32) -> &'static str {
     match units {
-        2 => piece!("part/units_2"),
-        8 => piece!("part/units_8"),
-        _ => piece!("part/units_16"),
+        2 => piece!("part/units/2"),
+        8 => piece!("part/units/8"),
+        _ => piece!("part/units/16"),
     }
 }
 
 impl Save {
-    fn piece(self) -> &'static str {
+    fn pieces(self) -> &'static [&'static str] {
         match self {
-            Save::Nothing => piece!("part/save_none"),
-            Save::Moments => piece!("part/partials_out"),
-            Save::Statistics => piece!("part/save_statistics"),
+            Save::Nothing => &[piece!("part/save/none")],
+            Save::Moments => &[piece!("part/moments_buffer/write"), piece!("part/save/moments")],
+            Save::Statistics => &[piece!("part/common/statistics_out"), piece!("part/save/statistics")],
         }
     }
 }
@@ -134,20 +137,20 @@ impl Save {
 impl Keep {
     fn pieces(self) -> &'static [&'static str] {
         match self {
-            Keep::Nothing => &[piece!("part/in_turn"), piece!("part/row_sums"), piece!("part/keep_nothing")],
-            Keep::Rows => &[
-                piece!("part/in_turn"),
-                piece!("part/sums_out"),
-                piece!("part/row_sums_kept"),
-                piece!("part/keep_nothing"),
+            Keep::Nothing => &[piece!("part/row_sums/weighted"), piece!("part/team_columns/none")],
+            Keep::Rows => {
+                &[piece!("part/sums_buffer/write"), piece!("part/row_sums/stored"), piece!("part/team_columns/none")]
+            }
+            Keep::Channels => &[
+                piece!("part/sums_buffer/write"),
+                piece!("part/row_sums/by_channel"),
+                piece!("part/team_columns/none"),
             ],
-            Keep::Channels => &[piece!("part/sums_out"), piece!("part/channel_sums"), piece!("part/keep_nothing")],
             Keep::Columns => &[
-                piece!("part/in_turn"),
-                piece!("part/row_sums"),
-                piece!("part/sums_out"),
-                piece!("part/column_sums"),
-                piece!("part/keep_columns"),
+                piece!("part/row_sums/weighted"),
+                piece!("part/sums_buffer/write"),
+                piece!("part/common/column_sums"),
+                piece!("part/team_columns/stored"),
             ],
         }
     }
@@ -157,10 +160,15 @@ impl RowsFrom {
     fn pieces(self) -> Vec<&'static str> {
         let out = gradient_piece(self != RowsFrom::Statistics);
         let known = match self {
-            RowsFrom::Own => vec![piece!("part/statistics_stored"), piece!("part/lane_sums"), piece!("part/rows_own")],
-            RowsFrom::Stored => [coefficients_pieces(None), vec![piece!("part/rows_stored")]].concat(),
+            RowsFrom::Own => vec![
+                piece!("part/statistics/stored"),
+                piece!("part/common/lane_sums"),
+                piece!("part/block_coefficients/computed"),
+            ],
+            RowsFrom::Stored => [coefficients_pieces(None), vec![piece!("part/block_coefficients/stored")]].concat(),
             RowsFrom::Statistics => {
-                [coefficients_pieces(Some(StatisticsFrom::Stored)), vec![piece!("part/rows_stored")]].concat()
+                [coefficients_pieces(Some(StatisticsFrom::Stored)), vec![piece!("part/block_coefficients/stored")]]
+                    .concat()
             }
         };
         [vec![out], known].concat()
@@ -170,27 +178,32 @@ impl RowsFrom {
 /// What a kernel knows of a row before its dx, which goes through the statistics unless they are taken as constants.
 fn coefficients_pieces(constants: Option<StatisticsFrom>) -> Vec<&'static str> {
     match constants {
-        Some(from) => [from.pieces(), &[piece!("part/coefficients_constant")]].concat(),
-        None => vec![piece!("part/coefficients_stored")],
+        Some(from) => [from.pieces(), &[piece!("part/coefficients/constant")]].concat(),
+        None => vec![piece!("part/coefficients/stored")],
     }
 }
 
 impl Kernel {
     /// The WGSL of this kernel. `directives` come first: browsers require `enable subgroups;` where naga refuses it.
     pub fn link(self, directives: &str) -> String {
-        let mut pieces = vec![piece!("part/params"), piece!("part/opaque"), piece!("part/moments")];
+        let mut pieces =
+            vec![piece!("part/common/params"), piece!("part/common/opaque"), piece!("part/common/moments")];
         if self.is_backward() {
-            pieces.extend([piece!("part/two_sum"), piece!("part/sums"), piece!("part/coefficients")]);
-            pieces.push(piece!("part/shared_sums"));
+            pieces.extend([
+                piece!("part/common/two_sum"),
+                piece!("part/common/sums"),
+                piece!("part/common/coefficients"),
+            ]);
+            pieces.push(piece!("part/partial/sums"));
         } else {
-            pieces.push(piece!("part/shared_moments"));
+            pieces.push(piece!("part/partial/moments"));
         }
         pieces.extend(self.team().pieces());
         if let Some(element) = self.element() {
             pieces.extend(element.pieces());
-            pieces.push(piece!("part/input"));
+            pieces.push(piece!("part/common/x"));
             if self.is_backward() {
-                pieces.push(piece!("part/gradient_in"));
+                pieces.push(piece!("part/common/dy"));
             }
         }
         if self.is_backward() {
@@ -204,46 +217,86 @@ impl Kernel {
     fn link_forward(self, pieces: &mut Vec<&'static str>) {
         match self {
             Kernel::ForwardRow { units, parameters, save, track, element, .. } => {
-                pieces.push(piece!("part/output"));
-                pieces.extend([piece!("part/walk"), units_piece(units), piece!("part/full"), piece!("part/tile")]);
+                pieces.push(piece!("part/output/buffer/y"));
+                pieces.extend([
+                    piece!("part/common/walk"),
+                    units_piece(units),
+                    piece!("part/common/full"),
+                    piece!("part/common/tile"),
+                ]);
                 pieces.extend(parameters.unit_pieces(element.width));
-                pieces.push(piece!("part/normalize"));
-                pieces.push(save.piece());
+                pieces.push(piece!("part/common/normalize"));
+                pieces.extend(save.pieces());
                 pieces.extend(settle_if(track).pieces());
                 pieces.push(piece!("forward_row"));
             }
             Kernel::ForwardMoments { units, .. } => {
-                pieces.extend([piece!("part/walk"), units_piece(units), piece!("part/full"), piece!("part/tile")]);
-                pieces.extend([piece!("part/segment"), piece!("part/partials_out"), piece!("forward_moments")]);
+                pieces.extend([
+                    piece!("part/common/walk"),
+                    units_piece(units),
+                    piece!("part/common/full"),
+                    piece!("part/common/tile"),
+                ]);
+                pieces.extend([
+                    piece!("part/common/segment"),
+                    piece!("part/moments_buffer/write"),
+                    piece!("part/save/moments"),
+                    piece!("forward_moments"),
+                ]);
             }
             Kernel::ForwardCombine { track, .. } => {
-                pieces.extend([piece!("part/walk"), piece!("part/partials"), piece!("part/statistics_out")]);
+                pieces.extend([
+                    piece!("part/common/walk"),
+                    piece!("part/moments_buffer/read"),
+                    piece!("part/common/statistics_out"),
+                ]);
                 pieces.extend(settle_if(track).pieces());
                 pieces.push(piece!("forward_combine"));
             }
             Kernel::ForwardInstances { .. } => {
-                pieces.extend([piece!("part/partials"), piece!("part/instances"), piece!("part/statistics_out")]);
-                pieces.extend([piece!("part/running"), piece!("forward_instances")]);
+                pieces.extend([
+                    piece!("part/moments_buffer/read"),
+                    piece!("part/common/instance_moments"),
+                    piece!("part/common/statistics_out"),
+                ]);
+                pieces.extend([piece!("part/common/update_running"), piece!("forward_instances")]);
             }
             Kernel::ForwardAxes { settle, .. } => {
-                pieces.extend([piece!("part/two_sum"), piece!("part/partials"), piece!("part/instances")]);
+                pieces.extend([
+                    piece!("part/common/two_sum"),
+                    piece!("part/moments_buffer/read"),
+                    piece!("part/common/instance_moments"),
+                ]);
                 pieces.extend(settle.pieces());
-                pieces.extend([piece!("part/items"), piece!("forward_axes")]);
+                pieces.push(if settle == Settle::Running {
+                    piece!("part/batch_moments/running")
+                } else {
+                    piece!("part/batch_moments/input")
+                });
+                pieces.extend([piece!("part/common/items"), piece!("forward_axes")]);
             }
             Kernel::ForwardApply { parameters, from, element, .. } => {
-                pieces.push(piece!("part/output"));
+                pieces.push(piece!("part/output/buffer/y"));
                 pieces.extend(parameters.unit_pieces(element.width));
                 pieces.extend(from.pieces());
-                pieces.extend([piece!("part/normalize"), piece!("part/each_unit"), element.across_piece()]);
+                pieces.extend([
+                    piece!("part/common/normalize"),
+                    piece!("part/common/each_unit"),
+                    element.across_piece(),
+                ]);
                 pieces.push(piece!("forward_apply"));
             }
             Kernel::ForwardColumns { .. } => {
-                pieces.extend([piece!("part/full"), piece!("part/columns"), units_piece(Kernel::COLUMN_UNITS)]);
-                pieces.extend([piece!("part/partials_out"), piece!("forward_columns")]);
+                pieces.extend([
+                    piece!("part/common/full"),
+                    piece!("part/common/columns"),
+                    units_piece(Kernel::COLUMN_UNITS),
+                ]);
+                pieces.extend([piece!("part/moments_buffer/write"), piece!("forward_columns")]);
             }
             Kernel::ForwardApplyColumns { parameters, from, .. } => {
-                pieces.push(piece!("part/output"));
-                pieces.extend([piece!("part/full"), piece!("part/columns"), parameters.piece()]);
+                pieces.push(piece!("part/output/buffer/y"));
+                pieces.extend([piece!("part/common/full"), piece!("part/common/columns"), parameters.piece()]);
                 pieces.extend(from.pieces());
                 pieces.push(piece!("forward_apply_columns"));
             }
@@ -255,12 +308,16 @@ impl Kernel {
         match self {
             Kernel::BackwardRow { units, parameters, element, keep, .. } => {
                 pieces.extend([
-                    piece!("part/gradient_out"),
-                    piece!("part/walk"),
+                    piece!("part/output/buffer/dx"),
+                    piece!("part/common/walk"),
                     units_piece(units),
-                    piece!("part/full"),
+                    piece!("part/common/full"),
                 ]);
-                pieces.extend([piece!("part/statistics_stored"), piece!("part/lane_sums"), piece!("part/held_row")]);
+                pieces.extend([
+                    piece!("part/statistics/stored"),
+                    piece!("part/common/lane_sums"),
+                    piece!("part/common/held_row"),
+                ]);
                 pieces.extend(parameters.unit_pieces(element.width));
                 pieces.extend(keep.pieces());
                 pieces.push(piece!("backward_row"));
@@ -268,10 +325,10 @@ impl Kernel {
             Kernel::BackwardSums { units, parameters, from, element, .. } => {
                 pieces.extend([
                     units_piece(units),
-                    piece!("part/full"),
-                    piece!("part/segment"),
-                    piece!("part/sums_out"),
-                    piece!("part/lane_sums"),
+                    piece!("part/common/full"),
+                    piece!("part/common/segment"),
+                    piece!("part/sums_buffer/write"),
+                    piece!("part/common/lane_sums"),
                     gradient_piece(from.gives_dx(element)),
                 ]);
                 pieces.extend(parameters.unit_pieces(element.width));
@@ -279,50 +336,70 @@ impl Kernel {
                 pieces.push(piece!("backward_sums"));
             }
             Kernel::BackwardColumns { parameters, from, element } => {
-                pieces.extend([piece!("part/full"), piece!("part/columns"), units_piece(Kernel::COLUMN_UNITS)]);
+                pieces.extend([
+                    piece!("part/common/full"),
+                    piece!("part/common/columns"),
+                    units_piece(Kernel::COLUMN_UNITS),
+                ]);
                 pieces.extend([gradient_piece(from.gives_dx(element)), parameters.piece()]);
                 pieces.extend(from.pieces());
-                pieces.extend([piece!("part/sums_out"), piece!("part/column_sums"), piece!("backward_columns")]);
+                pieces.extend([
+                    piece!("part/sums_buffer/write"),
+                    piece!("part/common/column_sums"),
+                    piece!("backward_columns"),
+                ]);
             }
             Kernel::BackwardCombine { sets, parameters, .. } => {
                 let weights = sets.unwrap_or(Parameters::None);
-                pieces.extend([piece!("part/walk"), piece!("part/sums_in"), weights.piece()]);
-                pieces.extend([piece!("part/parameter"), parameters.gradients_piece()]);
+                pieces.extend([piece!("part/common/walk"), piece!("part/sums_buffer/read"), weights.piece()]);
+                pieces.extend([piece!("part/common/parameter"), parameters.gradients_piece()]);
                 if sets.is_some() {
-                    pieces.extend([piece!("part/statistics_stored"), piece!("part/sets")]);
+                    pieces.extend([piece!("part/statistics/stored"), piece!("part/store_coefficients/rows")]);
                 } else {
-                    pieces.push(piece!("part/sets_none"));
+                    pieces.push(piece!("part/store_coefficients/none"));
                 }
-                pieces.extend([piece!("part/items"), piece!("backward_combine")]);
+                pieces.extend([piece!("part/common/items"), piece!("backward_combine")]);
             }
             Kernel::BackwardAxes { parameters, .. } => {
                 pieces.extend(StatisticsFrom::Mixed.pieces());
-                pieces.extend([piece!("part/sums_in"), parameters.without_bias().piece()]);
-                pieces.extend([piece!("part/through_instance"), parameters.gradients_piece()]);
-                pieces.extend([piece!("part/items"), piece!("backward_axes")]);
+                pieces.extend([piece!("part/sums_buffer/read"), parameters.without_bias().piece()]);
+                pieces.extend([piece!("part/common/through_instance"), parameters.gradients_piece()]);
+                pieces.extend([piece!("part/common/items"), piece!("backward_axes")]);
             }
             Kernel::BackwardMix { parameters, .. } => {
                 pieces.extend(StatisticsFrom::Mixed.pieces());
-                pieces.extend([piece!("part/sums_in"), parameters.piece(), piece!("part/through_instance")]);
-                pieces.extend([piece!("part/items"), piece!("backward_mix")]);
+                pieces.extend([
+                    piece!("part/sums_buffer/read"),
+                    parameters.piece(),
+                    piece!("part/common/through_instance"),
+                ]);
+                pieces.extend([piece!("part/common/items"), piece!("backward_mix")]);
             }
             Kernel::BackwardApply { parameters, running, element, .. } => {
-                pieces.push(piece!("part/gradient_out"));
+                pieces.push(piece!("part/output/buffer/dx"));
                 pieces.extend(parameters.unit_pieces(element.width));
                 pieces.extend(coefficients_pieces(running.then_some(StatisticsFrom::Running)));
-                pieces.extend([piece!("part/each_unit"), element.across_piece(), piece!("backward_apply")]);
+                pieces.extend([piece!("part/common/each_unit"), element.across_piece(), piece!("backward_apply")]);
             }
             Kernel::BackwardApplyColumns { parameters, running, .. } => {
-                pieces.extend([piece!("part/gradient_out"), piece!("part/full"), piece!("part/columns")]);
+                pieces.extend([
+                    piece!("part/output/buffer/dx"),
+                    piece!("part/common/full"),
+                    piece!("part/common/columns"),
+                ]);
                 pieces.push(parameters.piece());
                 pieces.extend(coefficients_pieces(running.then_some(StatisticsFrom::Running)));
                 pieces.push(piece!("backward_apply_columns"));
             }
             Kernel::BackwardRows { parameters, element, units, rows } => {
-                pieces.extend([piece!("part/full"), piece!("part/columns"), units_piece(units)]);
+                pieces.extend([piece!("part/common/full"), piece!("part/common/columns"), units_piece(units)]);
                 pieces.extend(parameters.unit_pieces(element.width));
                 pieces.extend(rows.pieces());
-                pieces.extend([piece!("part/sums_out"), piece!("part/column_sums"), piece!("backward_rows")]);
+                pieces.extend([
+                    piece!("part/sums_buffer/write"),
+                    piece!("part/common/column_sums"),
+                    piece!("backward_rows"),
+                ]);
             }
             _ => {}
         }

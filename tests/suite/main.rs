@@ -20,6 +20,7 @@ mod memory;
 mod mixing;
 mod numbers;
 mod overflow;
+mod pieces;
 mod plans;
 mod plans_backward;
 mod random;

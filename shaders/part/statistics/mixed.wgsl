@@ -1,13 +1,4 @@
-// Switchable norm: an instance's statistics mixed from its own, its sample's and its channel's. `axes` holds the layer
-// moments of the samples, the batch moments of the channels, then the shares of the means and of the variances.
-override BATCH: bool = true;
-@group(0) @binding(10) var<storage, read> axes: array<vec4<f32>>;
-
-fn axis(i: u32) -> Moments {
-    let m = axes[i];
-    return Moments(m.x, m.y, m.z, m.w);
-}
-
+// Switchable norm: an instance's statistics mixed from its own, its sample's and its channel's (common/axes.wgsl).
 fn statistics_for(row: u32) -> Statistics {
     let instance = instance_moments(row);
     let layer = axis(row / params.channels);

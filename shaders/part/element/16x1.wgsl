@@ -1,17 +1,12 @@
-// f16 or bf16, read one by one: for rows that may begin in the middle of a word. Two rows then share a word, so this
-// width only reads.
+// f16 or bf16, one by one: for rows that may begin in the middle of a word. Two rows then share a word, which only reading
+// may (storage/half.wgsl).
 alias Unit = f32;
 alias Values = f32;
 alias Bits = u32;
 const WIDTH = 1u;
-alias Stored = u32;
 
-fn slot(i: u32) -> u32 {
-    return i / 2u;
-}
-
-fn fetch(stored: Stored, i: u32) -> Unit {
-    return decode(stored)[i % 2u];
+fn pack(v: Values) -> Unit {
+    return v;
 }
 
 fn unpack(unit: Unit) -> Values {

@@ -1,4 +1,9 @@
-// The same of a row that is one channel's, without its weight; they are kept for a combine.
+// The sums of dy, and of dy times xhat, over a row that is one channel's, without its weight; they are kept for a combine.
+// Lanes hold the units of a row in turn.
+fn unit_at(lane: u32, k: u32) -> u32 {
+    return lane + k * lanes();
+}
+
 fn sums_of_row(row: HeldRow, s: Statistics, dy: ptr<function, array<Unit, UNITS>>, x: ptr<function, array<Unit, UNITS>>)
         -> vec2<f32> {
     var own = LaneSums();

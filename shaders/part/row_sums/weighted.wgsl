@@ -1,4 +1,9 @@
 // The sums of weight * dy, and of that times xhat, over a row that a team holds.
+// Lanes hold the units of a row in turn.
+fn unit_at(lane: u32, k: u32) -> u32 {
+    return lane + k * lanes();
+}
+
 fn sums_of_row(row: HeldRow, s: Statistics, dy: ptr<function, array<Unit, UNITS>>, x: ptr<function, array<Unit, UNITS>>)
         -> vec2<f32> {
     var own = LaneSums();

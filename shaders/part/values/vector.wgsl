@@ -1,4 +1,4 @@
-// Arithmetic of Values that are a scalar or a vector.
+// Arithmetic of Values that are a scalar or a vector, whose bits are Bits.
 fn splat(s: f32) -> Values {
     return Values(s);
 }

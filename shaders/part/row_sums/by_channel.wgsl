@@ -1,6 +1,6 @@
-// The same of a row of several channels, without their weights; they are kept for a combine. As many channels as fit are
-// held side by side, by CHANNEL_LANES lanes each, CHANNEL_UNITS units per lane, so that a lane has few channels to sum and
-// all channels are summed at once.
+// The sums of dy, and of dy times xhat, over each channel of a row, without their weights; they are kept for a combine. As
+// many channels as fit are held side by side, by CHANNEL_LANES lanes each, CHANNEL_UNITS units per lane, so that a lane has
+// few channels to sum and all channels are summed at once.
 override CHANNEL_LANES: u32 = 1u;
 override CHANNEL_UNITS: u32 = 1u;
 override SUM_LANES: u32 = 1u; // neighbours whose sums are kept as one: all of a channel's, or those of a subgroup
@@ -39,8 +39,8 @@ fn sums_of_row(row: HeldRow, s: Statistics, dy: ptr<function, array<Unit, UNITS>
                     let parts = CHANNEL_LANES / SUM_LANES;
                     sums[params.partial_first + (row.number * params.step + channel) * parts + part] = sum;
                 }
-                let weight = weight_at(row.base + channel);
-                all = add(all, weight * of_channel.dy, weight * of_channel.x);
+                let scale = weight_at(row.base + channel);
+                all = add(all, scale * of_channel.dy, scale * of_channel.x);
             }
             own = LaneSums();
         }
