@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::planner::{BUSY_GPU, BUSY_SOFTWARE, Planner};
 use super::{MAX_ITERATIONS, Step, Strategy};
 use crate::error::{Error, Result};
-use crate::kernel::{Element, Kernel, Parameters, Params, Team};
+use crate::kernel::{Element, Kernel, MIXED, PER_ELEMENT, PER_ROW, PER_UNIT, Parameters, Params, Team};
 use crate::spec::geometry::{ParameterIndex, Source};
 use crate::spec::{Momentum, NormSpec, Variance};
 
@@ -28,12 +28,6 @@ pub(super) struct Size {
     pub workgroup: u32,
     pub lanes: u32,
 }
-
-// shaders/part/affine.wgsl
-pub(super) const PER_ROW: u32 = 0;
-const PER_UNIT: u32 = 1;
-pub(super) const PER_ELEMENT: u32 = 2;
-pub(super) const MIXED: u32 = 3;
 
 impl Planner<'_> {
     /// The uniform's part that only depends on the layer and the geometry.

@@ -1,10 +1,10 @@
 //! The steps of each norm: one kernel for everything where a row fits a team, else moments, combine and apply.
 
 use super::fit::{Rows, index};
-use super::iterations::{iterations_of_tile, looked_up};
 use super::{Caps, MAX_ITERATIONS, Pass, Plan, Route, Scratch, Step, Strategy};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
+use crate::kernel::{BY_ELEMENT, BY_ROW, BY_UNIT, looked_up};
 use crate::kernel::{Element, Kernel, Parameters, Params, Save, StatisticsFrom, Team};
 use crate::spec::NormSpec;
 use crate::spec::geometry::{Geometry, ParameterIndex, Source};
@@ -19,11 +19,6 @@ const SCATTERED_BYTES: u64 = 4 << 20;
 const PLANE_SPATIAL: usize = 64;
 /// A GPU wants many workgroups: with fewer than this, long rows are cut into segments.
 pub(super) const BUSY_GPU: usize = 1024;
-
-// shaders/part/each_unit.wgsl
-pub(super) const BY_ROW: u32 = 0;
-pub(super) const BY_UNIT: u32 = 1;
-const BY_ELEMENT: u32 = 2;
 
 pub(super) struct Planner<'a> {
     pub spec: &'a NormSpec,
@@ -264,7 +259,7 @@ impl Planner<'_> {
         let tile = held as usize * size.lanes as usize;
         let kernel = kernel(team, element, held);
         // The rest is for what comes before and after the tiles.
-        let most = (MAX_ITERATIONS as usize * 3 / 4) / iterations_of_tile(kernel) as usize;
+        let most = (MAX_ITERATIONS as usize * 3 / 4) / kernel.iterations_of_tile() as usize;
         let wanted = wanted.min(units.div_ceil(tile)).max(units.div_ceil(most * tile));
         let tiles = units.div_ceil(wanted * tile);
         let segments = units.div_ceil(tiles * tile);

@@ -1,11 +1,11 @@
 //! The steps of a backward: sums of dy and dy·x̂ over rows, coefficients and gradients of parameters from them, an apply.
 //! Here is what they share, and the norms whose channels have a weight each; `rows` has those that go row by row.
 
-use super::fit::{PER_ELEMENT, PER_ROW, Rows, index};
+use super::fit::{Rows, index};
 use super::planner::Planner;
 use super::{Pass, Plan, Scratch, Step};
 use crate::error::Result;
-use crate::kernel::{Binding, Element, Kernel, Parameters, Params, StatisticsFrom};
+use crate::kernel::{Binding, Element, Kernel, PER_ELEMENT, PER_ROW, Parameters, Params, StatisticsFrom};
 use crate::spec::NormSpec;
 use crate::spec::geometry::Source;
 
