@@ -37,20 +37,20 @@ pub enum Parameters {
     BothQuads,
 }
 
-/// What a backward over blocks of rows has.
+/// Where a backward over blocks of rows finds the coefficients of its rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum RowsFrom {
-    /// Whole rows, whose coefficients it finds itself.
-    Own,
-    /// The rows' coefficients.
+pub enum CoefficientsFrom {
+    /// In the rows themselves, which it has whole.
+    Computed,
+    /// In the scratch that a combine wrote.
     Stored,
-    /// The rows' statistics: it writes no dx.
+    /// It only has the rows' statistics, and writes no dx.
     Statistics,
 }
 
 /// Which sums a backward over whole rows keeps, for the gradients of parameters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Keep {
+pub enum KeptSums {
     /// None.
     Nothing,
     /// Those of a row, which is of one channel.
@@ -61,15 +61,15 @@ pub enum Keep {
     Columns,
 }
 
-/// What becomes of a channel's batch statistics.
+/// What the running statistics of a channel are there for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Settle {
-    /// They are used as they are.
+pub enum RunningStatistics {
+    /// Nothing: the batch's are used and move none.
     None,
-    /// They are used and move the running ones.
-    Track,
-    /// The running ones are used instead.
-    Running,
+    /// The batch's are used and move them.
+    Update,
+    /// They are used instead of the batch's.
+    Use,
 }
 
 /// What becomes of a row's moments.

@@ -1,12 +1,12 @@
 //! The kernels of a backward: the pieces of each, how often it loops, and what varies in it.
 
-use super::alternatives::{Element, Keep, Parameters, RowsFrom, StatisticsFrom, Team};
+use super::alternatives::{CoefficientsFrom, Element, KeptSums, Parameters, StatisticsFrom, Team};
 use super::binding::Binding;
 use super::declaration::Declaration;
-use super::launch::{Launch, neighbours};
+use super::kernels::Kernel;
+use super::launch::{Launch, neighbour_loops};
 use super::part;
 use super::piece::{Piece, piece};
-use super::set::Kernel;
 
 /// Every backward kernel that a plan can pick.
 pub(super) fn all() -> Vec<Kernel> {
@@ -14,64 +14,82 @@ pub(super) fn all() -> Vec<Kernel> {
     [first, all_combines(), all_axes(), all_mixes(), all_applies(), all_columns_applied()].concat()
 }
 
-pub(super) fn row(team: Team, element: Element, units: u32, parameters: Parameters, keep: Keep) -> Declaration {
+/// A kernel of a backward: its teams reduce sums.
+fn declare(
+    own: Piece,
+    team: Team,
+    element: Option<Element>,
+    pieces: impl Fn() -> Vec<Piece> + 'static,
+    iterations: impl Fn(&Launch) -> u64 + 'static,
+) -> Declaration {
     let pieces = move || {
-        let own = vec![part::DX, part::WALK, part::units(units), part::FULL, part::LANE_SUMS, part::HELD_ROW];
-        [own, StatisticsFrom::Stored.pieces(), parameters.of_units(element), keep.pieces()].concat()
+        let inputs = element.map(|_| [part::X, part::DY]);
+        let shared = vec![part::TWO_SUM, part::SUMS, part::COEFFICIENTS, part::PARTIAL_SUMS];
+        [shared, Vec::from_iter(inputs.into_iter().flatten()), pieces()].concat()
+    };
+    Declaration::new(own, team, element, pieces, iterations)
+}
+
+pub(super) fn row(team: Team, element: Element, units: u32, parameters: Parameters, keep: KeptSums) -> Declaration {
+    let pieces = move || {
+        let fixed = vec![part::DX, part::WALK, part::units(units), part::FULL, part::LANE_SUMS, part::HELD_ROW];
+        [fixed, StatisticsFrom::Stored.pieces(), parameters.unit_pieces(element), keep.pieces()].concat()
     };
     let iterations = move |launch: &Launch| {
-        let (units, weights) = (u64::from(units), launch.looked_up(parameters));
+        let (units, weights) = (u64::from(units), launch.parameter_loops(parameters));
         let channels = units / launch.constant("CHANNEL_UNITS").map_or(1, |count| u64::from(count).max(1));
         let (sums, kept) = match keep {
-            Keep::Nothing => (units * (1 + weights), 0),
-            Keep::Columns => (units * (1 + weights), launch.width()),
-            Keep::Rows => (units, 0),
-            Keep::Channels => (units + channels * launch.reduce(), 0),
+            KeptSums::Nothing => (units * (1 + weights), 0),
+            KeptSums::Columns => (units * (1 + weights), launch.width()),
+            KeptSums::Rows => (units, 0),
+            KeptSums::Channels => (units + channels * launch.reduce(), 0),
         };
         let row = units + sums + launch.reduce() + units * (1 + weights);
         u64::from(launch.params.segment_units) * (1 + row) + units * (1 + kept)
     };
-    Declaration::backward(piece!("backward_row"), team, Some(element), pieces, iterations)
+    declare(piece!("backward_row"), team, Some(element), pieces, iterations)
 }
 
 fn all_row() -> Vec<Kernel> {
     let mut all = vec![];
     for (team, element, units) in Team::holding(Element::written()) {
         let row = |parameters, keep| Kernel::BackwardRow { team, element, units, parameters, keep };
-        all.push(row(Parameters::None, Keep::Nothing));
-        all.extend([Keep::Rows, Keep::Channels].map(|keep| row(Parameters::Weight, keep)));
-        all.push(row(widest(element), Keep::Columns));
+        all.push(row(Parameters::None, KeptSums::Nothing));
+        all.extend([KeptSums::Rows, KeptSums::Channels].map(|keep| row(Parameters::Weight, keep)));
+        all.push(row(widest(element), KeptSums::Columns));
     }
     all
 }
 
-pub(super) fn rows(element: Element, units: u32, parameters: Parameters, rows: RowsFrom) -> Declaration {
+pub(super) fn rows(element: Element, units: u32, parameters: Parameters, from: CoefficientsFrom) -> Declaration {
     let pieces = move || {
-        let own = vec![part::FULL, part::COLUMNS, part::units(units), part::SUMS_OUT, part::COLUMN_SUMS];
-        let dx = part::dx_if(rows != RowsFrom::Statistics);
-        [own, vec![dx], parameters.of_units(element), rows.pieces()].concat()
+        let fixed = vec![part::FULL, part::COLUMNS, part::units(units), part::SUMS_OUT, part::COLUMN_SUMS];
+        let dx = part::dx_if(from != CoefficientsFrom::Statistics);
+        [fixed, vec![dx], parameters.unit_pieces(element), from.pieces()].concat()
     };
     let iterations = move |launch: &Launch| {
-        let (params, held, weights) = (launch.params, u64::from(units), neighbours(parameters, element));
-        let known = match rows {
-            RowsFrom::Own => held * (1 + u64::from(params.units.div_ceil(units)) * (1 + held * (1 + weights))),
-            RowsFrom::Stored | RowsFrom::Statistics => held,
+        let (params, held, weights) = (launch.params, u64::from(units), neighbour_loops(parameters, element));
+        let known = match from {
+            CoefficientsFrom::Computed => {
+                held * (1 + u64::from(params.units.div_ceil(units)) * (1 + held * (1 + weights)))
+            }
+            CoefficientsFrom::Stored | CoefficientsFrom::Statistics => held,
         };
         let column = 1 + weights + held + launch.width();
         u64::from(params.segment_units.div_ceil(units)) * (1 + known + u64::from(params.run) * column)
     };
-    Declaration::backward(piece!("backward_rows"), Team::Invocation, Some(element), pieces, iterations)
+    declare(piece!("backward_rows"), Team::Invocation, Some(element), pieces, iterations)
 }
 
 fn all_rows() -> Vec<Kernel> {
     let mut all = vec![];
     for element in Element::all() {
-        let rows = |units, parameters, rows| Kernel::BackwardRows { element, units, parameters, rows };
+        let rows = |units, parameters, from| Kernel::BackwardRows { element, units, parameters, from };
         if element.writes() {
-            let from = [RowsFrom::Own, RowsFrom::Stored];
+            let from = [CoefficientsFrom::Computed, CoefficientsFrom::Stored];
             all.extend(Kernel::ROWS.into_iter().flat_map(|units| from.map(|from| rows(units, widest(element), from))));
         } else {
-            all.push(rows(Kernel::ROWS[0], Parameters::None, RowsFrom::Statistics));
+            all.push(rows(Kernel::ROWS[0], Parameters::None, CoefficientsFrom::Statistics));
         }
     }
     all
@@ -85,15 +103,15 @@ pub(super) fn sums(
     from: StatisticsFrom,
 ) -> Declaration {
     let pieces = move || {
-        let own = vec![part::units(units), part::FULL, part::SEGMENT, part::SUMS_OUT, part::LANE_SUMS];
-        [own, vec![dx_from(from, element)], parameters.of_units(element), from.pieces()].concat()
+        let fixed = vec![part::units(units), part::FULL, part::SEGMENT, part::SUMS_OUT, part::LANE_SUMS];
+        [fixed, vec![dx_from(from, element)], parameters.unit_pieces(element), from.pieces()].concat()
     };
-    let of_tile = u64::from(units) * (1 + neighbours(parameters, element)) + 1;
+    let of_tile = u64::from(units) * (1 + neighbour_loops(parameters, element)) + 1;
     let iterations = move |launch: &Launch| {
         let lookup = if from == StatisticsFrom::Mixed { launch.parts() } else { 0 };
         lookup + launch.tiles() * of_tile + launch.reduce()
     };
-    Declaration::backward(piece!("backward_sums"), team, Some(element), pieces, iterations).of_tile(of_tile)
+    declare(piece!("backward_sums"), team, Some(element), pieces, iterations).tiled(of_tile)
 }
 
 fn all_sums() -> Vec<Kernel> {
@@ -109,11 +127,12 @@ fn all_sums() -> Vec<Kernel> {
 
 pub(super) fn columns(element: Element, parameters: Parameters, from: StatisticsFrom) -> Declaration {
     let pieces = move || {
-        let own = vec![part::FULL, part::COLUMNS, part::units(Kernel::COLUMN_UNITS), part::SUMS_OUT, part::COLUMN_SUMS];
-        [own, vec![dx_from(from, element), parameters.piece()], from.pieces()].concat()
+        let fixed =
+            vec![part::FULL, part::COLUMNS, part::units(Kernel::COLUMN_UNITS), part::SUMS_OUT, part::COLUMN_SUMS];
+        [fixed, vec![dx_from(from, element), parameters.piece()], from.pieces()].concat()
     };
     let iterations = |launch: &Launch| launch.columns(2, 0);
-    Declaration::backward(piece!("backward_columns"), Team::Invocation, Some(element), pieces, iterations)
+    declare(piece!("backward_columns"), Team::Invocation, Some(element), pieces, iterations)
 }
 
 fn all_columns() -> Vec<Kernel> {
@@ -130,16 +149,17 @@ fn dx_from(from: StatisticsFrom, element: Element) -> Piece {
 pub(super) fn combine(team: Team, sets: Option<Parameters>, parameters: Parameters) -> Declaration {
     let pieces = move || {
         let weights = sets.unwrap_or(Parameters::None).piece();
-        let own = vec![part::WALK, part::SUMS_IN, weights, part::PARAMETER, parameters.gradients(), part::ITEMS];
-        [own, part::store_coefficients_if(sets.is_some())].concat()
+        let fixed =
+            vec![part::WALK, part::SUMS_IN, weights, part::PARAMETER, parameters.gradients_piece(), part::ITEMS];
+        [fixed, part::store_coefficients_if(sets.is_some())].concat()
     };
     let iterations = |launch: &Launch| {
         let params = launch.params;
-        let channels = if launch.is("TOGETHER") { u64::from(Kernel::NEIGHBOURS) } else { 1 };
+        let channels = if launch.is("SEVERAL_CHANNELS") { u64::from(Kernel::NEIGHBOURS) } else { 1 };
         let entries = launch.per_item([params.units, 0]) + launch.per_item([0, params.channel_units]);
         entries + channels * (1 + launch.reduce())
     };
-    Declaration::backward(piece!("backward_combine"), team, None, pieces, iterations)
+    declare(piece!("backward_combine"), team, None, pieces, iterations)
 }
 
 fn all_combines() -> Vec<Kernel> {
@@ -158,12 +178,12 @@ fn all_combines() -> Vec<Kernel> {
 
 pub(super) fn axes(team: Team, parameters: Parameters) -> Declaration {
     let own = piece!("backward_axes").writes(&[Binding::AxisGradients]);
-    let pieces = move || [through_instance(parameters.without_bias()), vec![parameters.gradients()]].concat();
+    let pieces = move || [instance_gradients(parameters.without_bias()), vec![parameters.gradients_piece()]].concat();
     let iterations = |launch: &Launch| {
         let entry = 1 + 2 * launch.parts() + 2 * launch.sum_parts();
         launch.per_item([launch.params.channels, launch.params.samples]) * entry + 5 * launch.reduce()
     };
-    Declaration::backward(own, team, None, pieces, iterations)
+    declare(own, team, None, pieces, iterations)
 }
 
 fn all_axes() -> Vec<Kernel> {
@@ -178,7 +198,7 @@ pub(super) fn mix(team: Team, parameters: Parameters) -> Declaration {
         let instance = 2 * launch.parts() + launch.sum_parts();
         instance + launch.per_lane(launch.params.samples).max(1) + 3 * launch.reduce() + 2 * 3
     };
-    Declaration::backward(own, team, None, move || through_instance(parameters), iterations)
+    declare(own, team, None, move || instance_gradients(parameters), iterations)
 }
 
 fn all_mixes() -> Vec<Kernel> {
@@ -187,18 +207,18 @@ fn all_mixes() -> Vec<Kernel> {
 }
 
 /// What a switchable norm's loss changes with, instance by instance.
-fn through_instance(weights: Parameters) -> Vec<Piece> {
-    let own = vec![part::SUMS_IN, weights.piece(), part::THROUGH_INSTANCE, part::ITEMS];
-    [StatisticsFrom::Mixed.pieces(), own].concat()
+fn instance_gradients(weights: Parameters) -> Vec<Piece> {
+    let fixed = vec![part::SUMS_IN, weights.piece(), part::INSTANCE_GRADIENTS, part::ITEMS];
+    [StatisticsFrom::Mixed.pieces(), fixed].concat()
 }
 
 pub(super) fn apply(team: Team, element: Element, parameters: Parameters, running: bool) -> Declaration {
     let pieces = move || {
-        let own = vec![part::DX, part::EACH_UNIT, element.straddling()];
-        [own, parameters.of_units(element), part::coefficients(running)].concat()
+        let fixed = vec![part::DX, part::FOR_EACH_UNIT, element.straddling_piece()];
+        [fixed, parameters.unit_pieces(element), part::coefficients(running)].concat()
     };
-    let iterations = move |launch: &Launch| launch.stretch(0, launch.looked_up(parameters));
-    Declaration::backward(piece!("backward_apply"), team, Some(element), pieces, iterations)
+    let iterations = move |launch: &Launch| launch.stretch(0, launch.parameter_loops(parameters));
+    declare(piece!("backward_apply"), team, Some(element), pieces, iterations)
 }
 
 fn all_applies() -> Vec<Kernel> {
@@ -216,11 +236,11 @@ fn all_applies() -> Vec<Kernel> {
 
 pub(super) fn apply_columns(element: Element, parameters: Parameters, running: bool) -> Declaration {
     let pieces = move || {
-        let own = vec![part::DX, part::FULL, part::COLUMNS, parameters.piece()];
-        [own, part::coefficients(running)].concat()
+        let fixed = vec![part::DX, part::FULL, part::COLUMNS, parameters.piece()];
+        [fixed, part::coefficients(running)].concat()
     };
     let own = piece!("backward_apply_columns");
-    Declaration::backward(own, Team::Invocation, Some(element), pieces, |launch| launch.columns_applied())
+    declare(own, Team::Invocation, Some(element), pieces, |launch| launch.columns_applied())
 }
 
 fn all_columns_applied() -> Vec<Kernel> {

@@ -14,75 +14,40 @@ pub(super) struct Declaration {
     pub team: Team,
     /// How it loads activations, if it does.
     pub element: Option<Element>,
-    base: &'static [Piece],
-    of_element: &'static [Piece],
     pieces: Box<dyn Fn() -> Vec<Piece>>,
     /// Loop iterations of each tile of a row, where it reads rows in tiles.
-    pub of_tile: u64,
+    pub iterations_of_tile: u64,
     /// Those of an invocation.
     pub iterations: Box<dyn Fn(&Launch) -> u64>,
 }
 
 impl Declaration {
-    /// A kernel whose teams bring moments together. `pieces` are those that not every such kernel has.
-    pub fn forward(
+    /// `pieces` are those that not every kernel of such a team and element has.
+    pub fn new(
         own: Piece,
         team: Team,
         element: Option<Element>,
         pieces: impl Fn() -> Vec<Piece> + 'static,
         iterations: impl Fn(&Launch) -> u64 + 'static,
     ) -> Declaration {
-        Declaration {
-            own,
-            team,
-            element,
-            base: &[part::PARAMS, part::OPAQUE, part::MOMENTS, part::PARTIAL_MOMENTS],
-            of_element: &[part::X],
-            pieces: Box::new(pieces),
-            of_tile: 1,
-            iterations: Box::new(iterations),
-        }
+        let (pieces, iterations) = (Box::new(pieces), Box::new(iterations));
+        Declaration { own, team, element, pieces, iterations_of_tile: 1, iterations }
     }
 
-    /// A kernel whose teams bring sums together.
-    pub fn backward(
-        own: Piece,
-        team: Team,
-        element: Option<Element>,
-        pieces: impl Fn() -> Vec<Piece> + 'static,
-        iterations: impl Fn(&Launch) -> u64 + 'static,
-    ) -> Declaration {
-        const BASE: [Piece; 7] = [
-            part::PARAMS,
-            part::OPAQUE,
-            part::MOMENTS,
-            part::TWO_SUM,
-            part::SUMS,
-            part::COEFFICIENTS,
-            part::PARTIAL_SUMS,
-        ];
-        let forward = Declaration::forward(own, team, element, pieces, iterations);
-        Declaration { base: &BASE, of_element: &[part::X, part::DY], ..forward }
-    }
-
-    pub fn of_tile(self, of_tile: u64) -> Declaration {
-        Declaration { of_tile, ..self }
+    /// It reads rows in tiles, each of so many iterations.
+    pub fn tiled(self, iterations_of_tile: u64) -> Declaration {
+        Declaration { iterations_of_tile, ..self }
     }
 
     pub fn name(&self) -> &'static str {
         self.own.name
     }
 
-    /// All pieces, its own last.
     pub fn pieces(&self) -> Vec<Piece> {
-        let mut pieces = self.base.to_vec();
+        let mut pieces = vec![part::PARAMS, part::OPAQUE, part::MOMENTS, self.own];
         pieces.extend(self.team.pieces());
-        if let Some(element) = self.element {
-            pieces.extend(element.pieces());
-            pieces.extend(self.of_element);
-        }
+        pieces.extend(self.element.map(Element::pieces).into_iter().flatten());
         pieces.extend((self.pieces)());
-        pieces.push(self.own);
         pieces
     }
 

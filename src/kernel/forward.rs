@@ -1,17 +1,32 @@
 //! The kernels of a forward: the pieces of each, how often it loops, and what varies in it.
 
-use super::alternatives::{Element, Parameters, Save, Settle, StatisticsFrom, Team};
+use super::alternatives::{Element, Parameters, RunningStatistics, Save, StatisticsFrom, Team};
 use super::binding::Binding;
 use super::declaration::Declaration;
+use super::kernels::Kernel;
 use super::launch::{Launch, chained};
 use super::part;
-use super::piece::piece;
-use super::set::Kernel;
+use super::piece::{Piece, piece};
 
 /// Every forward kernel that a plan can pick.
 pub(super) fn all() -> Vec<Kernel> {
     let rows_and_columns = [all_rows(), all_columns(), all_applies(), all_columns_applied()].concat();
     [rows_and_columns, all_moments(), all_combines(), all_instances(), all_axes()].concat()
+}
+
+/// A kernel of a forward: its teams reduce moments.
+fn declare(
+    own: Piece,
+    team: Team,
+    element: Option<Element>,
+    pieces: impl Fn() -> Vec<Piece> + 'static,
+    iterations: impl Fn(&Launch) -> u64 + 'static,
+) -> Declaration {
+    let pieces = move || {
+        let input = element.map(|_| part::X);
+        [vec![part::PARTIAL_MOMENTS], Vec::from_iter(input), pieces()].concat()
+    };
+    Declaration::new(own, team, element, pieces, iterations)
 }
 
 pub(super) fn row(
@@ -23,15 +38,15 @@ pub(super) fn row(
     track: bool,
 ) -> Declaration {
     let pieces = move || {
-        let own = vec![part::Y, part::WALK, part::units(units), part::FULL, part::TILE, part::NORMALIZE];
-        [own, parameters.of_units(element), save.pieces(), part::track_running_if(track)].concat()
+        let fixed = vec![part::Y, part::WALK, part::units(units), part::FULL, part::TILE, part::NORMALIZE];
+        [fixed, parameters.unit_pieces(element), save.pieces(), part::track_running_if(track)].concat()
     };
     let iterations = move |launch: &Launch| {
-        let written = if launch.is("HELD") { u64::from(units) } else { launch.per_lane(launch.params.units) };
-        launch.tiles() * moments_of_tile(units) + launch.reduce() + written * (1 + 2 * launch.looked_up(parameters))
+        let written = if launch.is("ONE_TILE") { u64::from(units) } else { launch.per_lane(launch.params.units) };
+        launch.tiles() * moments_tile(units) + launch.reduce() + written * (1 + 2 * launch.parameter_loops(parameters))
     };
-    let declaration = Declaration::forward(piece!("forward_row"), team, Some(element), pieces, iterations);
-    declaration.of_tile(moments_of_tile(units))
+    let declaration = declare(piece!("forward_row"), team, Some(element), pieces, iterations);
+    declaration.tiled(moments_tile(units))
 }
 
 fn all_rows() -> Vec<Kernel> {
@@ -50,12 +65,12 @@ fn all_rows() -> Vec<Kernel> {
 
 pub(super) fn moments(team: Team, element: Element, units: u32) -> Declaration {
     let pieces = move || {
-        let own = vec![part::WALK, part::units(units), part::FULL, part::TILE, part::SEGMENT];
-        [own, Save::Moments.pieces()].concat()
+        let fixed = vec![part::WALK, part::units(units), part::FULL, part::TILE, part::SEGMENT];
+        [fixed, Save::Moments.pieces()].concat()
     };
-    let iterations = move |launch: &Launch| launch.tiles() * moments_of_tile(units) + launch.reduce();
-    let declaration = Declaration::forward(piece!("forward_moments"), team, Some(element), pieces, iterations);
-    declaration.of_tile(moments_of_tile(units))
+    let iterations = move |launch: &Launch| launch.tiles() * moments_tile(units) + launch.reduce();
+    let declaration = declare(piece!("forward_moments"), team, Some(element), pieces, iterations);
+    declaration.tiled(moments_tile(units))
 }
 
 fn all_moments() -> Vec<Kernel> {
@@ -64,17 +79,17 @@ fn all_moments() -> Vec<Kernel> {
 }
 
 /// Reading a tile, its sum and its squares are loops of their own, and one that asks whether the squares fit.
-fn moments_of_tile(units: u32) -> u64 {
+fn moments_tile(units: u32) -> u64 {
     1 + 4 * u64::from(units)
 }
 
 pub(super) fn combine(team: Team, track: bool) -> Declaration {
     let pieces = move || {
-        let own = vec![part::WALK, part::MOMENTS_IN, part::STATISTICS_OUT];
-        [own, part::track_running_if(track)].concat()
+        let fixed = vec![part::WALK, part::MOMENTS_IN, part::STATISTICS_OUT];
+        [fixed, part::track_running_if(track)].concat()
     };
     let iterations = |launch: &Launch| chained(launch.per_lane(launch.params.units)) + launch.reduce();
-    Declaration::forward(piece!("forward_combine"), team, None, pieces, iterations)
+    declare(piece!("forward_combine"), team, None, pieces, iterations)
 }
 
 fn all_combines() -> Vec<Kernel> {
@@ -86,36 +101,36 @@ pub(super) fn instances(team: Team) -> Declaration {
     let pieces = || vec![part::MOMENTS_IN, part::INSTANCE_MOMENTS, part::STATISTICS_OUT, part::UPDATE_RUNNING];
     let iterations =
         |launch: &Launch| launch.per_lane(launch.params.samples) * (1 + launch.parts()) + 2 * launch.reduce();
-    Declaration::forward(piece!("forward_instances"), team, None, pieces, iterations)
+    declare(piece!("forward_instances"), team, None, pieces, iterations)
 }
 
 fn all_instances() -> Vec<Kernel> {
     Team::ALL.map(|team| Kernel::ForwardInstances { team }).to_vec()
 }
 
-pub(super) fn axes(team: Team, settle: Settle) -> Declaration {
+pub(super) fn axes(team: Team, running: RunningStatistics) -> Declaration {
     let own = piece!("forward_axes").reads(&[Binding::MeanWeight, Binding::VarWeight]).writes(&[Binding::Axes]);
     let pieces = move || {
-        let others = vec![part::TWO_SUM, part::MOMENTS_IN, part::INSTANCE_MOMENTS, part::ITEMS];
-        [others, settle.pieces()].concat()
+        let fixed = vec![part::TWO_SUM, part::MOMENTS_IN, part::INSTANCE_MOMENTS, part::ITEMS];
+        [fixed, running.pieces()].concat()
     };
     let iterations = |launch: &Launch| {
         let entries = launch.per_item([launch.params.channels, launch.params.samples]);
         chained(entries) + entries * launch.parts() + launch.reduce()
     };
-    Declaration::forward(own, team, None, pieces, iterations)
+    declare(own, team, None, pieces, iterations)
 }
 
 fn all_axes() -> Vec<Kernel> {
-    let settles = [Settle::None, Settle::Track, Settle::Running];
-    let axes = |team| settles.map(|settle| Kernel::ForwardAxes { team, settle });
+    let all = [RunningStatistics::None, RunningStatistics::Update, RunningStatistics::Use];
+    let axes = |team| all.map(|running| Kernel::ForwardAxes { team, running });
     Team::ALL.into_iter().flat_map(axes).collect()
 }
 
 pub(super) fn columns(element: Element) -> Declaration {
     let pieces = || vec![part::FULL, part::COLUMNS, part::units(Kernel::COLUMN_UNITS), part::MOMENTS_OUT];
     let iterations = |launch: &Launch| launch.columns(1, 2 * u64::from(Kernel::COLUMN_UNITS));
-    Declaration::forward(piece!("forward_columns"), Team::Invocation, Some(element), pieces, iterations)
+    declare(piece!("forward_columns"), Team::Invocation, Some(element), pieces, iterations)
 }
 
 fn all_columns() -> Vec<Kernel> {
@@ -124,14 +139,14 @@ fn all_columns() -> Vec<Kernel> {
 
 pub(super) fn apply(team: Team, element: Element, parameters: Parameters, from: StatisticsFrom) -> Declaration {
     let pieces = move || {
-        let own = vec![part::Y, part::NORMALIZE, part::EACH_UNIT, element.straddling()];
-        [own, parameters.of_units(element), from.pieces()].concat()
+        let fixed = vec![part::Y, part::NORMALIZE, part::FOR_EACH_UNIT, element.straddling_piece()];
+        [fixed, parameters.unit_pieces(element), from.pieces()].concat()
     };
     let iterations = move |launch: &Launch| {
         let lookup = if from == StatisticsFrom::Mixed { launch.parts() } else { 0 };
-        launch.stretch(lookup, 2 * launch.looked_up(parameters))
+        launch.stretch(lookup, 2 * launch.parameter_loops(parameters))
     };
-    Declaration::forward(piece!("forward_apply"), team, Some(element), pieces, iterations)
+    declare(piece!("forward_apply"), team, Some(element), pieces, iterations)
 }
 
 fn all_applies() -> Vec<Kernel> {
@@ -149,7 +164,7 @@ fn all_applies() -> Vec<Kernel> {
 pub(super) fn apply_columns(element: Element, parameters: Parameters, from: StatisticsFrom) -> Declaration {
     let pieces = move || [vec![part::Y, part::FULL, part::COLUMNS, parameters.piece()], from.pieces()].concat();
     let own = piece!("forward_apply_columns");
-    Declaration::forward(own, Team::Invocation, Some(element), pieces, |launch| launch.columns_applied())
+    declare(own, Team::Invocation, Some(element), pieces, |launch| launch.columns_applied())
 }
 
 fn all_columns_applied() -> Vec<Kernel> {

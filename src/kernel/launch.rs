@@ -1,9 +1,9 @@
 //! What a step says of how often its kernel loops.
 
 use super::alternatives::{Element, Parameters, Team};
+use super::kernels::Kernel;
 use super::overrides::{BY_ROW, BY_UNIT, CHAIN, MIXED, PER_ELEMENT};
 use super::params::Params;
-use super::set::Kernel;
 
 /// The numbers of a step that its loops go by, and what many kernels loop over. All counts are of one invocation, inner loops
 /// included and unrolled by nobody; a loop that is entered counts at least one.
@@ -41,7 +41,7 @@ impl Launch<'_> {
     /// Entries that an invocation loops over, of items of these many (part/common/items.wgsl).
     pub fn per_item(&self, [first, second]: [u32; 2]) -> u64 {
         let entries = |count: u32, alone| if self.is(alone) { u64::from(count) } else { self.per_lane(count) };
-        entries(first, "FIRST_ALONE").max(entries(second, "SECOND_ALONE")).max(1)
+        entries(first, "FIRST_PER_LANE").max(entries(second, "SECOND_PER_LANE")).max(1)
     }
 
     /// Of a team that brings together what its lanes have.
@@ -52,9 +52,9 @@ impl Launch<'_> {
             Team::Invocation => 0,
             Team::Workgroup => steps(lanes),
             Team::Subgroup => {
-                let (size, meeting) = (self.constant("SUBGROUP").unwrap_or(1), self.constant("MEETING").unwrap_or(1));
+                let (size, partials) = (self.constant("SUBGROUP").unwrap_or(1), self.constant("PARTIALS").unwrap_or(1));
                 let once = steps(lanes.min(size));
-                if lanes > size { 2 * once + u64::from(meeting.div_ceil(size)) } else { once }
+                if lanes > size { 2 * once + u64::from(partials.div_ceil(size)) } else { once }
             }
         }
     }
@@ -79,9 +79,9 @@ impl Launch<'_> {
     }
 
     /// To find the parameters of a unit, of one kind.
-    pub fn looked_up(&self, parameters: Parameters) -> u64 {
+    pub fn parameter_loops(&self, parameters: Parameters) -> u64 {
         let affine = self.constant("AFFINE").zip(self.element);
-        affine.map_or(0, |(affine, element)| looked_up(affine, parameters, element))
+        affine.map_or(0, |(affine, element)| parameter_loops(affine, parameters, element))
     }
 
     /// A block of columns of a chunk of samples: what is looked up or saved of each column, and tiles of samples.
@@ -117,16 +117,16 @@ pub(super) fn chained(merges: u64) -> u64 {
 }
 
 /// To find the parameters of a unit, of one kind.
-pub(crate) fn looked_up(affine: u32, parameters: Parameters, element: Element) -> u64 {
+pub(crate) fn parameter_loops(affine: u32, parameters: Parameters, element: Element) -> u64 {
     match affine {
-        PER_ELEMENT => neighbours(parameters, element),
+        PER_ELEMENT => neighbour_loops(parameters, element),
         MIXED => u64::from(element.width),
         _ => 0,
     }
 }
 
 /// To gather the parameters of a unit's neighbours, of one kind: one by one unless they are read in fours.
-pub(super) fn neighbours(parameters: Parameters, element: Element) -> u64 {
+pub(super) fn neighbour_loops(parameters: Parameters, element: Element) -> u64 {
     match parameters {
         Parameters::WeightQuads | Parameters::BothQuads => 0,
         _ => u64::from(element.width),

@@ -8,17 +8,19 @@ mod backward;
 mod binding;
 mod declaration;
 mod forward;
+mod kernels;
 mod launch;
 mod overrides;
 mod params;
 mod part;
 mod piece;
 mod registry;
-mod set;
 
-pub use alternatives::{Element, Keep, Parameters, RowsFrom, Save, Settle, StatisticsFrom, Team};
+pub use alternatives::{
+    CoefficientsFrom, Element, KeptSums, Parameters, RunningStatistics, Save, StatisticsFrom, Team,
+};
 pub use binding::Binding;
-pub(crate) use launch::looked_up;
+pub use kernels::Kernel;
+pub(crate) use launch::parameter_loops;
 pub(crate) use overrides::{BY_ELEMENT, BY_ROW, BY_UNIT, MIXED, PER_ELEMENT, PER_ROW, PER_UNIT};
 pub use params::Params;
-pub use set::Kernel;

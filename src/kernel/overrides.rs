@@ -32,7 +32,7 @@ mod tests {
         let lookup = [("BY_ROW", BY_ROW), ("BY_UNIT", BY_UNIT), ("BY_ELEMENT", BY_ELEMENT)];
         let values: [(_, &[(&str, u32)]); 4] = [
             (part::PARAMETER, &affine),
-            (part::EACH_UNIT, &lookup),
+            (part::FOR_EACH_UNIT, &lookup),
             (part::MOMENTS, &[("CHAIN", CHAIN)]),
             (piece!("backward_combine"), &[("NEIGHBOURS", Kernel::NEIGHBOURS)]),
         ];

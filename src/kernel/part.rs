@@ -1,6 +1,8 @@
 //! The pieces in `shaders/part`: one by one those that all share, and of each folder of alternatives the one that is chosen.
 
-use super::alternatives::{Element, Keep, Parameters, RowsFrom, Save, Settle, StatisticsFrom, Team};
+use super::alternatives::{
+    CoefficientsFrom, Element, KeptSums, Parameters, RunningStatistics, Save, StatisticsFrom, Team,
+};
 use super::binding::Binding;
 use super::piece::{Piece, piece};
 use crate::dtype::DType;
@@ -12,7 +14,7 @@ pub(super) const COLUMNS: Piece = piece!("part/common/columns");
 pub(super) const COLUMN_SUMS: Piece = piece!("part/common/column_sums");
 pub(super) const DEVIATION: Piece = piece!("part/common/deviation");
 pub(super) const DY: Piece = piece!("part/common/dy").reads(&[Binding::Dy]);
-pub(super) const EACH_UNIT: Piece = piece!("part/common/each_unit");
+pub(super) const FOR_EACH_UNIT: Piece = piece!("part/common/for_each_unit");
 pub(super) const FULL: Piece = piece!("part/common/full");
 pub(super) const HELD_ROW: Piece = piece!("part/common/held_row");
 pub(super) const INSTANCE_MOMENTS: Piece = piece!("part/common/instance_moments");
@@ -28,7 +30,7 @@ pub(super) const SLICE: Piece = piece!("part/common/slice");
 pub(super) const STATISTICS_OUT: Piece = piece!("part/common/statistics_out").writes(&[Binding::Statistics]);
 pub(super) const SUMS: Piece = piece!("part/common/sums");
 pub(super) const TEAM: Piece = piece!("part/common/team");
-pub(super) const THROUGH_INSTANCE: Piece = piece!("part/common/through_instance");
+pub(super) const INSTANCE_GRADIENTS: Piece = piece!("part/common/instance_gradients");
 pub(super) const TILE: Piece = piece!("part/common/tile");
 pub(super) const TWO_SUM: Piece = piece!("part/common/two_sum");
 pub(super) const UPDATE_RUNNING: Piece =
@@ -107,7 +109,7 @@ impl Element {
     }
 
     /// For units that may lie in two rows.
-    pub(super) fn straddling(self) -> Piece {
+    pub(super) fn straddling_piece(self) -> Piece {
         let words = self.writes() && self.width == 2;
         if words { piece!("part/straddling/words") } else { piece!("part/straddling/none") }
     }
@@ -125,7 +127,7 @@ impl Parameters {
     }
 
     /// To look them up for units of `element`.
-    pub(super) fn of_units(self, element: Element) -> Vec<Piece> {
+    pub(super) fn unit_pieces(self, element: Element) -> Vec<Piece> {
         let quads = matches!(self, Parameters::WeightQuads | Parameters::BothQuads);
         let neighbours = match (quads, element.width) {
             (true, 4) => piece!("part/neighbours/quads_4"),
@@ -136,7 +138,7 @@ impl Parameters {
     }
 
     /// To write their gradients.
-    pub(super) fn gradients(self) -> Piece {
+    pub(super) fn gradients_piece(self) -> Piece {
         match self {
             Parameters::None => piece!("part/store_gradients/none"),
             Parameters::Weight | Parameters::WeightQuads => {
@@ -161,13 +163,15 @@ impl StatisticsFrom {
     }
 }
 
-impl Settle {
+impl RunningStatistics {
     pub(super) fn pieces(self) -> Vec<Piece> {
         let batch = match self {
-            Settle::None | Settle::Track => piece!("part/batch_moments/input"),
-            Settle::Running => piece!("part/batch_moments/running").reads(&[Binding::RunningMean, Binding::RunningVar]),
+            RunningStatistics::None | RunningStatistics::Update => piece!("part/batch_moments/input"),
+            RunningStatistics::Use => {
+                piece!("part/batch_moments/running").reads(&[Binding::RunningMean, Binding::RunningVar])
+            }
         };
-        [track_running_if(self == Settle::Track), vec![batch]].concat()
+        [track_running_if(self == RunningStatistics::Update), vec![batch]].concat()
     }
 }
 
@@ -190,28 +194,28 @@ impl Save {
     }
 }
 
-impl Keep {
+impl KeptSums {
     pub(super) fn pieces(self) -> Vec<Piece> {
         const WEIGHTED: Piece = piece!("part/row_sums/weighted");
         const NO_COLUMNS: Piece = piece!("part/team_columns/none");
         match self {
-            Keep::Nothing => vec![WEIGHTED, NO_COLUMNS],
-            Keep::Rows => vec![SUMS_OUT, piece!("part/row_sums/stored"), NO_COLUMNS],
-            Keep::Channels => vec![SUMS_OUT, piece!("part/row_sums/by_channel"), NO_COLUMNS],
-            Keep::Columns => vec![SUMS_OUT, WEIGHTED, COLUMN_SUMS, piece!("part/team_columns/stored")],
+            KeptSums::Nothing => vec![WEIGHTED, NO_COLUMNS],
+            KeptSums::Rows => vec![SUMS_OUT, piece!("part/row_sums/stored"), NO_COLUMNS],
+            KeptSums::Channels => vec![SUMS_OUT, piece!("part/row_sums/by_channel"), NO_COLUMNS],
+            KeptSums::Columns => vec![SUMS_OUT, WEIGHTED, COLUMN_SUMS, piece!("part/team_columns/stored")],
         }
     }
 }
 
-impl RowsFrom {
+impl CoefficientsFrom {
     pub(super) fn pieces(self) -> Vec<Piece> {
         const STORED: Piece = piece!("part/block_coefficients/stored");
         match self {
-            RowsFrom::Own => {
+            CoefficientsFrom::Computed => {
                 [StatisticsFrom::Stored.pieces(), vec![LANE_SUMS, piece!("part/block_coefficients/computed")]].concat()
             }
-            RowsFrom::Stored => [coefficients_of(None), vec![STORED]].concat(),
-            RowsFrom::Statistics => [coefficients_of(Some(StatisticsFrom::Stored)), vec![STORED]].concat(),
+            CoefficientsFrom::Stored => [coefficients_of(None), vec![STORED]].concat(),
+            CoefficientsFrom::Statistics => [coefficients_of(Some(StatisticsFrom::Stored)), vec![STORED]].concat(),
         }
     }
 }

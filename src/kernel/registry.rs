@@ -3,9 +3,9 @@
 use super::alternatives::{Element, Team};
 use super::binding::Binding;
 use super::declaration::Declaration;
+use super::kernels::Kernel;
 use super::launch::Launch;
 use super::params::Params;
-use super::set::Kernel;
 use super::{backward, forward};
 
 impl Kernel {
@@ -17,7 +17,7 @@ impl Kernel {
             Kernel::ForwardMoments { team, element, units } => forward::moments(team, element, units),
             Kernel::ForwardCombine { team, track } => forward::combine(team, track),
             Kernel::ForwardInstances { team } => forward::instances(team),
-            Kernel::ForwardAxes { team, settle } => forward::axes(team, settle),
+            Kernel::ForwardAxes { team, running } => forward::axes(team, running),
             Kernel::ForwardColumns { element } => forward::columns(element),
             Kernel::ForwardApplyColumns { element, parameters, from } => {
                 forward::apply_columns(element, parameters, from)
@@ -39,8 +39,8 @@ impl Kernel {
             Kernel::BackwardApplyColumns { element, parameters, running } => {
                 backward::apply_columns(element, parameters, running)
             }
-            Kernel::BackwardRows { element, units, parameters, rows } => {
-                backward::rows(element, units, parameters, rows)
+            Kernel::BackwardRows { element, units, parameters, from } => {
+                backward::rows(element, units, parameters, from)
             }
         }
     }
@@ -94,6 +94,6 @@ impl Kernel {
 
     /// Those of each tile of a row, where it reads rows in tiles.
     pub(crate) fn iterations_of_tile(self) -> u64 {
-        self.declaration().of_tile
+        self.declaration().iterations_of_tile
     }
 }

@@ -4,7 +4,7 @@ use super::fit::{Rows, index};
 use super::{Caps, MAX_ITERATIONS, Pass, Plan, Route, Scratch, Step, Strategy};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::kernel::{BY_ELEMENT, BY_ROW, BY_UNIT, looked_up};
+use crate::kernel::{BY_ELEMENT, BY_ROW, BY_UNIT, parameter_loops};
 use crate::kernel::{Element, Kernel, Parameters, Params, Save, StatisticsFrom, Team};
 use crate::spec::NormSpec;
 use crate::spec::geometry::{Geometry, ParameterIndex, Source};
@@ -96,7 +96,7 @@ impl Planner<'_> {
                 let alone = units <= 64 || geometry.rows >= BUSY_SOFTWARE / 4 || few;
                 // A unit is read in tiles by four loops, and written with a weight and a bias.
                 let (rows, parameters) = (self.rows(), self.parameters(self.quads(self.rows(), element)));
-                let iterations = 6 + 2 * looked_up(self.affine(rows, element), parameters, element);
+                let iterations = 6 + 2 * parameter_loops(self.affine(rows, element), parameters, element);
                 let most = MAX_ITERATIONS as usize * 3 / 4 / iterations as usize;
                 if forced {
                     most
@@ -143,7 +143,7 @@ impl Planner<'_> {
         }
         let size = self.row_size(team, units.div_ceil(held as usize));
         let tile = held as usize * size.lanes as usize;
-        constants.push(("HELD", u32::from(units <= tile)));
+        constants.push(("ONE_TILE", u32::from(units <= tile)));
         constants.push(("FULL", u32::from(units.is_multiple_of(tile))));
         let mut steps = vec![];
         for slice in self.slices(rows)? {

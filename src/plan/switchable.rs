@@ -4,7 +4,7 @@ use super::fit::index;
 use super::planner::{Planner, forward_apply};
 use super::{Plan, Route, Scratch};
 use crate::error::{Error, Result};
-use crate::kernel::{Kernel, Params, Settle, StatisticsFrom};
+use crate::kernel::{Kernel, Params, RunningStatistics, StatisticsFrom};
 use crate::spec::geometry::Source;
 use crate::spec::{SwitchableNorm, Weighting};
 
@@ -16,11 +16,11 @@ impl Planner<'_> {
         let geometry = self.geometry;
         let rows = self.instances();
         let (mut steps, parts) = self.moments(rows)?;
-        let settle = match geometry.source {
-            _ if !norm.batch => Settle::None,
-            Source::Input if geometry.updates => Settle::Track,
-            Source::Input => Settle::None,
-            Source::Running => Settle::Running,
+        let running = match geometry.source {
+            _ if !norm.batch => RunningStatistics::None,
+            Source::Input if geometry.updates => RunningStatistics::Update,
+            Source::Input => RunningStatistics::None,
+            Source::Running => RunningStatistics::Use,
         };
         let axes = geometry.samples + if norm.batch { geometry.channels } else { 0 };
         let kinds = [(geometry.samples, geometry.channels), (axes - geometry.samples, geometry.samples)];
@@ -34,11 +34,11 @@ impl Planner<'_> {
             ("BATCH_FROM_INPUT", u32::from(geometry.source == Source::Input)),
         ];
         constants.extend(alone);
-        if settle == Settle::Track {
+        if running == RunningStatistics::Update {
             constants.extend(self.cumulative());
         }
         let params = Params { rows: index(axes, "samples and channels")?, ..self.instance_params(parts)? };
-        steps.push(self.sized_step(Kernel::ForwardAxes { team, settle }, params, constants, 0..0, size)?);
+        steps.push(self.sized_step(Kernel::ForwardAxes { team, running }, params, constants, 0..0, size)?);
         let mixed = [("BATCH", u32::from(norm.batch)), one_part];
         let apply = self.apply(rows, (1, geometry.rows), &mixed, forward_apply(StatisticsFrom::Mixed))?;
         steps.extend(apply.into_iter().map(|mut step| {
@@ -93,7 +93,7 @@ impl Planner<'_> {
             ("BATCH_FROM_INPUT", u32::from(geometry.source == Source::Input)),
             self.accumulate(),
             // Each instance is a lane's.
-            ("FIRST_ALONE", 1),
+            ("FIRST_PER_LANE", 1),
         ];
         let parameters = parameters.without_bias();
         steps.push(self.sized_step(Kernel::BackwardMix { team, parameters }, mix, constants, 0..0, size)?);

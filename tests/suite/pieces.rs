@@ -105,6 +105,25 @@ fn folders_are_interfaces() {
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
 }
 
+/// Texts refer to others by their paths, from shaders/ or from shaders/part.
+#[test]
+fn references_lead_somewhere() {
+    let shaders = Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders");
+    let mut pieces = BTreeMap::new();
+    texts(&shaders, "", &mut pieces);
+    pieces.insert("README".into(), std::fs::read_to_string(shaders.join("README.md")).unwrap());
+    let path = |c: char| !(c.is_ascii_alphanumeric() || "_/.".contains(c));
+    let mut count = 0;
+    for (piece, text) in &pieces {
+        for name in text.split(path).filter_map(|word| word.strip_suffix(".wgsl")) {
+            let found = pieces.contains_key(name) || pieces.contains_key(&format!("part/{name}"));
+            assert!(found, "{piece} refers to {name}.wgsl");
+            count += 1;
+        }
+    }
+    assert!(count > 20, "only {count} references");
+}
+
 #[test]
 fn names_are_found() {
     let text = "

@@ -11,7 +11,7 @@ fn weights_of(scale: f32, base: u32, i: u32) -> Values {
     for (var k = 0u; k < WIDTH; k++) {
         weights[k] = scale * weight_at(parameter_of(base, i + k));
     }
-    return gather(weights);
+    return from_array(weights);
 }
 
 fn biases_of(base: u32, i: u32) -> Values {
@@ -26,5 +26,5 @@ fn biases_of(base: u32, i: u32) -> Values {
     for (var k = 0u; k < WIDTH; k++) {
         biases[k] = bias_at(parameter_of(base, i + k));
     }
-    return gather(biases);
+    return from_array(biases);
 }

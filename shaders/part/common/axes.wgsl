@@ -1,5 +1,5 @@
-// Switchable norm's layer moments of the samples, batch moments of the channels, then the shares of the means and of the
-// variances.
+// Switchable norm's layer moments of the samples, batch moments of the channels, then the shares of the means and of
+// the variances.
 @group(0) @binding(10) var<storage, read> axes: array<vec4<f32>>;
 override BATCH: bool = true;
 

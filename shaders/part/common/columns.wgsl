@@ -2,10 +2,10 @@
 // what a column's values share is looked up once, and a chunk is small enough to stay in the cache meanwhile.
 struct Block {
     chunk: u32,
-    column: u32,     // its columns, in units: column, .. below columns
-    columns: u32,
-    sample: u32,     // its samples
-    samples: u32,
+    column: u32, // its columns, in units: column, .. below column_end
+    column_end: u32,
+    sample: u32, // its samples
+    sample_end: u32,
 }
 
 fn block_of(team: u32) -> Block {

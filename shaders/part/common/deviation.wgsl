@@ -1,4 +1,5 @@
-// How far values are from a mean that is held as a pair, which one subtraction would cost its digits (opaque.wgsl).
+// How far values are from a mean that is held as a pair, which one subtraction would cost its digits
+// (common/opaque.wgsl).
 fn deviation(v: Values, shift: Values, mean: Values) -> Values {
     return from_shift(v, shift) - mean;
 }

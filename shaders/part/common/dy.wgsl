@@ -2,5 +2,5 @@
 @group(0) @binding(13) var<storage, read> dy: array<Stored>;
 
 fn load_dy(i: u32) -> Unit {
-    return fetch(dy[slot(place(i))], place(i));
+    return unit_from(dy[stored_index(binding_index(i))], binding_index(i));
 }

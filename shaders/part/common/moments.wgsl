@@ -7,21 +7,21 @@ struct Moments {
     m2: f32,
 }
 
-// What an output needs: y = ((x - shift) - mean) * scale * weight + bias.
+// What an output needs: y = ((x - shift) - mean) * rstd * weight + bias.
 struct Statistics {
     shift: f32,
     mean: f32,
-    scale: f32,
+    rstd: f32, // 1 / sqrt(var + eps)
 }
 
 // A shift that has moved to the mean, and what rounding takes from it.
-fn moved(shift: f32, mean: f32) -> vec2<f32> {
+fn recentered(shift: f32, mean: f32) -> vec2<f32> {
     let sum = opaque(shift + mean);
     return vec2(sum, opaque(shift - sum) + mean);
 }
 
-// Of two disjoint sets (Chan, Golub & LeVeque 1983). The shift moves to the new mean, so that neither an outlier among the
-// first values nor a long chain of merges costs digits.
+// Of two disjoint sets (Chan, Golub & LeVeque 1983). The shift moves to the new mean, so that neither an outlier among
+// the first values nor a long chain of merges costs digits.
 fn merge(a: Moments, b: Moments) -> Moments {
     if a.count == 0.0 {
         return b;
@@ -30,7 +30,7 @@ fn merge(a: Moments, b: Moments) -> Moments {
     // An empty b has no delta to speak of, and its shift may be anything.
     let delta = select(opaque(b.shift - a.shift) + (b.mean - a.mean), 0.0, b.count == 0.0);
     // Means too far apart for a difference: m2 is infinite, and any of them will do.
-    let mean = moved(a.shift, a.mean + select(0.0, delta, is_finite(delta)) * share);
+    let mean = recentered(a.shift, a.mean + select(0.0, delta, is_finite(delta)) * share);
     return Moments(a.count + b.count, mean.x, mean.y, a.m2 + b.m2 + delta * delta * (a.count * share));
 }
 
@@ -38,7 +38,7 @@ fn merge(a: Moments, b: Moments) -> Moments {
 const CHAIN = 32u;
 
 // a * b, and 0 where a is, even if b is infinite.
-fn times(a: f32, b: f32) -> f32 {
+fn mul_or_zero(a: f32, b: f32) -> f32 {
     return select(a * b, 0.0, a == 0.0);
 }
 
@@ -47,15 +47,15 @@ fn variance(m: Moments) -> f32 {
 }
 
 // 1 / sqrt(v + eps), and 0 where that is 1 / 0: a constant row is its bias even without eps.
-fn scale_of(v: f32) -> f32 {
+fn rstd_of(v: f32) -> f32 {
     let radicand = v + params.eps;
     return select(inverseSqrt(radicand), 0.0, radicand == 0.0);
 }
 
-// Where f32 has no room for the variance, the scale is 0 and what it multiplies must not be infinite.
+// Where f32 has no room for the variance, rstd is 0 and what it multiplies must not be infinite.
 fn statistics_around(shift: f32, mean: f32, v: f32) -> Statistics {
     let fits = is_finite(v);
-    return Statistics(select(0.0, shift, fits), select(0.0, mean, fits), scale_of(v));
+    return Statistics(select(0.0, shift, fits), select(0.0, mean, fits), rstd_of(v));
 }
 
 fn statistics_of(m: Moments) -> Statistics {

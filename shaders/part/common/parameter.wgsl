@@ -4,11 +4,11 @@ const PER_UNIT = 1u;    // one for each unit
 const PER_ELEMENT = 2u; // inner is 1: neighbours have neighbours
 const MIXED = 3u;       // a unit may cross from one to the next
 override AFFINE: u32 = 3u;
-override SHARED: bool = false; // all rows have the same parameters, which a compiler then may load once for many rows
+override SAME_PARAMETERS: bool = false; // for all rows: a compiler may load them once for many
 
 // The first parameter of a row: a division, so once per row and not once per unit.
 fn parameter_base(row: u32) -> u32 {
-    if SHARED {
+    if SAME_PARAMETERS {
         return 0u;
     }
     return (row % params.period) * params.step;

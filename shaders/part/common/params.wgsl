@@ -1,10 +1,10 @@
-// The one uniform: every size, stride and number that a kernel needs. Its twin is `Params` in src/kernel/mod.rs.
+// The one uniform: every size, stride and number that a kernel needs. Its twin is `Params` in src/kernel/params.rs.
 struct Params {
     rows: u32,              // rows of this dispatch
     first: u32,             // number of its first row in the whole tensor
     row_len: u32,           // elements per row
     units: u32,             // units per row; of a combine, partial moments per row
-    row_stride: u32,        // walk.wgsl; of columns, run is the units of a block
+    row_stride: u32,        // common/walk.wgsl; of columns, run is the units of a block
     run: u32,
     run_stride: u32,
     tiles: u32,             // tiles per segment
@@ -14,7 +14,7 @@ struct Params {
     partial_row: u32,       //   partial_first + row * partial_row + segment * partial_segment
     partial_segment: u32,
     parts: u32,             // partial moments per instance row
-    period: u32,            // affine.wgsl
+    period: u32,            // common/parameter.wgsl
     step: u32,
     inner: u32,
     statistics_period: u32, // row r uses statistics (r / statistics_run) mod this
@@ -33,7 +33,7 @@ struct Params {
     channel_units: u32,
     channel_first: u32,     // the first entry of the first channel
     sum_parts: u32,         // sums per plane
-    zero: u32,              // always 0 (opaque.wgsl)
+    zero: u32,              // always 0 (common/opaque.wgsl)
     start: u32,             // the first element of a slice in its binding
     elements: u32,          // and how many it has, where words lie in two rows
 }

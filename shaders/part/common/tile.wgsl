@@ -6,17 +6,18 @@ fn read_tile(held: ptr<function, array<Unit, UNITS>>, row: u32, first: u32, end:
     var at = walk(row, first);
     for (var k = 0u; k < UNITS; k++) {
         if FULL || first + k * lanes() < end {
-            (*held)[k] = load(address(at));
+            (*held)[k] = load_x(address(at));
         }
         at = next(at);
     }
 }
 
-// This lane's moments with those of a tile, from two passes over registers: the mean, then the squared distances from it.
+// This lane's moments with those of a tile, from two passes over registers: the mean, then the squared distances from
+// it.
 fn merge_tile(own: Moments, held: ptr<function, array<Unit, UNITS>>, first: u32, end: u32) -> Moments {
     // The first shift is the first element.
     let fresh = CENTERED && own.count == 0.0;
-    let shift = opaque(select(own.shift, first_scalar(unpack((*held)[0])), fresh));
+    let shift = opaque(select(own.shift, extract_first(unpack((*held)[0])), fresh));
     var count = 0u;
     var sum = splat(0.0);
     for (var k = 0u; k < UNITS; k++) {
@@ -28,9 +29,9 @@ fn merge_tile(own: Moments, held: ptr<function, array<Unit, UNITS>>, first: u32,
         }
     }
     let n = f32(count);
-    let whole = total(sum) / max(n, 1.0);
+    let average = total(sum) / max(n, 1.0);
     // A sum that overflows has terms whose squares do: with any mean m2 is infinite.
-    let mean = moved(shift, select(0.0, whole, CENTERED && is_finite(whole)));
+    let mean = recentered(shift, select(0.0, average, CENTERED && is_finite(average)));
     var squares = splat(0.0);
     for (var k = 0u; k < UNITS; k++) {
         if FULL || first + k * lanes() < end {
@@ -41,20 +42,20 @@ fn merge_tile(own: Moments, held: ptr<function, array<Unit, UNITS>>, first: u32,
             squares += mul(from_mean, from_mean);
         }
     }
-    // What rounding takes from the mean adds its square to each; all values are further from the mean than that, and if it
-    // is infinite, so are theirs.
+    // What rounding takes from the mean adds its square to each; all values are further from the mean than that, and if
+    // it is infinite, so are theirs.
     let extra = n * (mean.y * mean.y);
     return merge(own, Moments(n, mean.x, mean.y, total(squares) - select(0.0, extra, is_finite(extra))));
 }
 
-// Squares that f32 has no room for leave an infinite m2, which will be an output of `bias`; but it is NaN if an element is no
-// number itself. This lane's units are read again to find out.
-fn checked(own: Moments, row: u32, first: u32, end: u32) -> Moments {
+// Squares that f32 has no room for leave an infinite m2, which will be an output of `bias`; but it is NaN if an element
+// is no number itself. This lane's units are read again to find out.
+fn propagate_nan(own: Moments, row: u32, first: u32, end: u32) -> Moments {
     var m = own;
     let stop = select(end, first, !CENTERED || is_finite(own.m2));
     var at = walk(row, first);
     for (var i = first; i < stop; i += lanes()) {
-        let v = unpack(load(address(at)));
+        let v = unpack(load_x(address(at)));
         m.m2 += total(opaque_each(v) - v);
         at = next(at);
     }

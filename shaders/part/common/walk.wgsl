@@ -2,8 +2,8 @@
 override CONTIGUOUS: bool = true;
 
 struct Walk {
-    run: u32,    // where the run begins
-    within: u32, // the place in it
+    run_start: u32,
+    within: u32, // the place in the run
 }
 
 // At unit `i` of `row`.
@@ -22,7 +22,7 @@ fn next(at: Walk) -> Walk {
 
 fn next_by(at: Walk, count: u32) -> Walk {
     if CONTIGUOUS {
-        return Walk(at.run, at.within + count);
+        return Walk(at.run_start, at.within + count);
     }
     return next_of(at, count, params.run, params.run_stride);
 }
@@ -32,11 +32,11 @@ fn next_of(at: Walk, count: u32, run: u32, run_stride: u32) -> Walk {
     let within = at.within + count;
     if lanes() == 1u {
         let wrapped = within == run;
-        return Walk(at.run + select(0u, run_stride, wrapped), select(within, 0u, wrapped));
+        return Walk(at.run_start + select(0u, run_stride, wrapped), select(within, 0u, wrapped));
     }
-    return Walk(at.run + (within / run) * run_stride, within % run);
+    return Walk(at.run_start + (within / run) * run_stride, within % run);
 }
 
 fn address(at: Walk) -> u32 {
-    return at.run + at.within;
+    return at.run_start + at.within;
 }

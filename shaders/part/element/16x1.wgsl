@@ -1,5 +1,5 @@
-// f16 or bf16, one by one: for rows that may begin in the middle of a word. Two rows then share a word, which only reading
-// may (storage/half.wgsl).
+// f16 or bf16, one by one: for rows that may begin in the middle of a word. Two rows then share a word, which only
+// reading may (storage/half.wgsl).
 alias Unit = f32;
 alias Values = f32;
 alias Bits = u32;
@@ -17,14 +17,14 @@ fn total(v: Values) -> f32 {
     return v;
 }
 
-fn first_scalar(v: Values) -> f32 {
+fn extract_first(v: Values) -> f32 {
     return v;
 }
 
-fn scalar(v: Values, k: u32) -> f32 {
+fn extract(v: Values, k: u32) -> f32 {
     return v;
 }
 
-fn gather(s: array<f32, WIDTH>) -> Values {
+fn from_array(s: array<f32, WIDTH>) -> Values {
     return s[0];
 }

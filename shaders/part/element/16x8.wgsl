@@ -18,17 +18,17 @@ fn total(v: Values) -> f32 {
     return (four.x + four.y) + (four.z + four.w);
 }
 
-fn scalar(v: Values, k: u32) -> f32 {
+fn extract(v: Values, k: u32) -> f32 {
     if k < 4u {
         return v[0][k];
     }
     return v[1][k - 4u];
 }
 
-fn gather(s: array<f32, WIDTH>) -> Values {
+fn from_array(s: array<f32, WIDTH>) -> Values {
     return mat2x4(vec4(s[0], s[1], s[2], s[3]), vec4(s[4], s[5], s[6], s[7]));
 }
 
-fn first_scalar(v: Values) -> f32 {
+fn extract_first(v: Values) -> f32 {
     return v[0].x;
 }

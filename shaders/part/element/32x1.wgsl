@@ -16,14 +16,14 @@ fn total(v: Values) -> f32 {
     return v;
 }
 
-fn scalar(v: Values, k: u32) -> f32 {
+fn extract(v: Values, k: u32) -> f32 {
     return v;
 }
 
-fn gather(s: array<f32, WIDTH>) -> Values {
+fn from_array(s: array<f32, WIDTH>) -> Values {
     return s[0];
 }
 
-fn first_scalar(v: Values) -> f32 {
+fn extract_first(v: Values) -> f32 {
     return v;
 }

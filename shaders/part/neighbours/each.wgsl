@@ -4,7 +4,7 @@ fn weight_unit(i: u32) -> Values {
     for (var k = 0u; k < WIDTH; k++) {
         weights[k] = weight_at(i + k);
     }
-    return gather(weights);
+    return from_array(weights);
 }
 
 fn bias_unit(i: u32) -> Values {
@@ -12,5 +12,5 @@ fn bias_unit(i: u32) -> Values {
     for (var k = 0u; k < WIDTH; k++) {
         biases[k] = bias_at(i + k);
     }
-    return gather(biases);
+    return from_array(biases);
 }

@@ -1,2 +1,2 @@
 // Nobody asks for the gradient of the input here.
-fn put(i: u32, v: Values) {}
+fn store(i: u32, v: Values) {}

@@ -1,14 +1,14 @@
 // What the lanes of a team bring together: sums.
-alias Shared = Sums;
+alias Partial = Sums;
 
-fn join(a: Shared, b: Shared) -> Shared {
-    return join_sums(a, b);
+fn merge_partials(a: Partial, b: Partial) -> Partial {
+    return merge_sums(a, b);
 }
 
-fn packed(s: Shared) -> vec4<f32> {
-    return vec4(s.dy, s.x, s.dy_rest, s.x_rest);
+fn to_vec4(s: Partial) -> vec4<f32> {
+    return vec4(s.dy, s.dy_xhat, s.dy_error, s.dy_xhat_error);
 }
 
-fn unpacked(v: vec4<f32>) -> Shared {
+fn from_vec4(v: vec4<f32>) -> Partial {
     return Sums(v.x, v.y, v.z, v.w);
 }

@@ -1,6 +1,6 @@
-// The sums of dy, and of dy times xhat, over each channel of a row, without their weights; they are kept for a combine. As
-// many channels as fit are held side by side, by CHANNEL_LANES lanes each, CHANNEL_UNITS units per lane, so that a lane has
-// few channels to sum and all channels are summed at once.
+// The sums of dy, and of dy times xhat, over each channel of a row, without their weights; they are kept for a combine.
+// As many channels as fit are held side by side, by CHANNEL_LANES lanes each, CHANNEL_UNITS units per lane, so that a
+// lane has few channels to sum and all channels are summed at once.
 override CHANNEL_LANES: u32 = 1u;
 override CHANNEL_UNITS: u32 = 1u;
 override SUM_LANES: u32 = 1u; // neighbours whose sums are kept as one: all of a channel's, or those of a subgroup
@@ -30,8 +30,8 @@ fn sums_of_row(row: HeldRow, s: Statistics, dy: ptr<function, array<Unit, UNITS>
         }
         if k % CHANNEL_UNITS == CHANNEL_UNITS - 1u {
             let of_channel = total_of(own, s);
-            let sum = closed(exchange(of_channel, row.lane, SUM_LANES));
-            meet_again();
+            let sum = compensated(reduce_lanes(of_channel, row.lane, SUM_LANES));
+            team_barrier();
             let channel = channel_at(row.lane, k);
             if row.live && channel < params.step {
                 if row.lane % CHANNEL_LANES % SUM_LANES == 0u {
@@ -39,13 +39,13 @@ fn sums_of_row(row: HeldRow, s: Statistics, dy: ptr<function, array<Unit, UNITS>
                     let parts = CHANNEL_LANES / SUM_LANES;
                     sums[params.partial_first + (row.number * params.step + channel) * parts + part] = sum;
                 }
-                let scale = weight_at(row.base + channel);
-                all = add(all, scale * of_channel.dy, scale * of_channel.x);
+                let factor = weight_at(row.base + channel);
+                all = add(all, factor * of_channel.dy, factor * of_channel.dy_xhat);
             }
             own = LaneSums();
         }
     }
-    let sum = closed(reduce(all, row.lane));
-    meet_again();
+    let sum = compensated(reduce(all, row.lane));
+    team_barrier();
     return sum;
 }

@@ -1,5 +1,5 @@
-// The sums of dy, and of dy times xhat, over a row that is one channel's, without its weight; they are kept for a combine.
-// Lanes hold the units of a row in turn.
+// The sums of dy, and of dy times xhat, over a row that is one channel's, without its weight; they are kept for a
+// combine. Lanes hold the units of a row in turn.
 fn unit_at(lane: u32, k: u32) -> u32 {
     return lane + k * lanes();
 }
@@ -12,8 +12,8 @@ fn sums_of_row(row: HeldRow, s: Statistics, dy: ptr<function, array<Unit, UNITS>
             own = add_unit(own, unpack((*dy)[k]), (*x)[k], s);
         }
     }
-    let sum = closed(reduce(total_of(own, s), row.lane));
-    meet_again();
+    let sum = compensated(reduce(total_of(own, s), row.lane));
+    team_barrier();
     if row.live && row.lane == 0u {
         sums[params.partial_first + row.number] = sum;
     }

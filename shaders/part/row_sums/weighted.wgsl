@@ -13,7 +13,7 @@ fn sums_of_row(row: HeldRow, s: Statistics, dy: ptr<function, array<Unit, UNITS>
             own = add_unit(own, mul(unpack((*dy)[k]), weights_of(1.0, row.base, i * WIDTH)), (*x)[k], s);
         }
     }
-    let all = closed(reduce(total_of(own, s), row.lane));
-    meet_again();
+    let all = compensated(reduce(total_of(own, s), row.lane));
+    team_barrier();
     return all;
 }

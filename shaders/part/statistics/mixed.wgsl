@@ -10,12 +10,12 @@ fn statistics_for(row: u32) -> Statistics {
         + mean_share.w * instance.shift;
     var v = var_share.x * variance(instance) + var_share.y * (variance(layer) * params.layer_scale);
     // A share of what is infinite may be nothing of it; the sum of them tells.
-    var whole = variance(instance) + variance(layer);
+    var sum = variance(instance) + variance(layer);
     if BATCH {
         let batch = axis(params.samples + row % params.channels);
         mean += mean_share.z * (opaque(batch.shift - instance.shift) + batch.mean);
         v += var_share.z * (variance(batch) * params.batch_scale);
-        whole += variance(batch);
+        sum += variance(batch);
     }
-    return statistics_around(opaque(instance.shift), mean, select(whole, v, is_finite(whole)));
+    return statistics_around(opaque(instance.shift), mean, select(sum, v, is_finite(sum)));
 }

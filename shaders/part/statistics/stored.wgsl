@@ -3,5 +3,5 @@
 
 fn statistics_for(row: u32) -> Statistics {
     let s = statistics[(row / params.statistics_run) % params.statistics_period];
-    return Statistics(opaque(s.shift), s.mean, s.scale);
+    return Statistics(opaque(s.shift), s.mean, s.rstd);
 }

@@ -1,10 +1,10 @@
 // A unit is what a buffer holds.
 alias Stored = Unit;
 
-fn slot(i: u32) -> u32 {
+fn stored_index(i: u32) -> u32 {
     return i;
 }
 
-fn fetch(stored: Stored, i: u32) -> Unit {
+fn unit_from(stored: Stored, i: u32) -> Unit {
     return stored;
 }

@@ -1,4 +1,4 @@
 // No parameters, or none whose gradients are summed here.
-const CHANNELS = false;
+const STORES_GRADIENTS = false;
 
-fn put_parameter(i: u32, sum: vec2<f32>) {}
+fn store_gradients(i: u32, sum: vec2<f32>) {}

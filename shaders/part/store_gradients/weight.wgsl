@@ -1,9 +1,9 @@
 // The gradient of the weight, without a bias.
 @group(0) @binding(17) var<storage, read_write> weight_gradient: array<f32>;
 override ACCUMULATE: bool = false; // add to what is there
-const CHANNELS = true;
+const STORES_GRADIENTS = true;
 
-fn put_parameter(i: u32, sum: vec2<f32>) {
+fn store_gradients(i: u32, sum: vec2<f32>) {
     if ACCUMULATE {
         weight_gradient[i] += sum.y;
     } else {

@@ -1,2 +1,2 @@
 // No unit lies in two rows.
-fn across_rows(first: u32, end: u32) {}
+fn for_each_straddling_unit(first: u32, end: u32) {}

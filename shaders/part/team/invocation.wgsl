@@ -10,17 +10,17 @@ fn lanes() -> u32 {
     return 1u;
 }
 
-fn position_of(b: Builtins) -> u32 {
+fn local_index(b: Builtins) -> u32 {
     return b.index;
 }
 
-fn exchange(own: Shared, lane: u32, count: u32) -> Shared {
+fn reduce_lanes(own: Partial, lane: u32, count: u32) -> Partial {
     return own;
 }
 
-fn reduce(own: Shared, lane: u32) -> Shared {
+fn reduce(own: Partial, lane: u32) -> Partial {
     return own;
 }
 
-// Before a second reduce: nothing to wait for.
-fn meet_again() {}
+// Before a second reduction: nothing to wait for.
+fn team_barrier() {}

@@ -5,35 +5,35 @@ struct Builtins {
     @builtin(num_workgroups) workgroups: vec3<u32>,
     @builtin(local_invocation_index) index: u32,
 }
-var<workgroup> meeting: array<Shared, WORKGROUP>;
+var<workgroup> partials: array<Partial, WORKGROUP>;
 
 fn lanes() -> u32 {
     return WORKGROUP;
 }
 
-fn position_of(b: Builtins) -> u32 {
+fn local_index(b: Builtins) -> u32 {
     return b.index;
 }
 
 // What `count` neighbouring lanes have together, in every one of them; a power of two.
-fn exchange(own: Shared, lane: u32, count: u32) -> Shared {
-    meeting[lane] = own;
+fn reduce_lanes(own: Partial, lane: u32, count: u32) -> Partial {
+    partials[lane] = own;
     for (var half = count / 2u; half > 0u; half /= 2u) {
         workgroupBarrier();
         if lane % count < half {
-            meeting[lane] = join(meeting[lane], meeting[lane + half]);
+            partials[lane] = merge_partials(partials[lane], partials[lane + half]);
         }
     }
     workgroupBarrier();
-    return meeting[lane - lane % count];
+    return partials[lane - lane % count];
 }
 
 // What the whole team has together, in every lane.
-fn reduce(own: Shared, lane: u32) -> Shared {
-    return exchange(own, lane, WORKGROUP);
+fn reduce(own: Partial, lane: u32) -> Partial {
+    return reduce_lanes(own, lane, WORKGROUP);
 }
 
-// Before a second exchange or reduce: all lanes have read the result of the first.
-fn meet_again() {
+// Before a second reduction: all lanes have read the result of the first.
+fn team_barrier() {
     workgroupBarrier();
 }

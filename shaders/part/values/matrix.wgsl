@@ -8,14 +8,14 @@ fn opaque_each(v: Values) -> Values {
     return mat2x4(bitcast<vec4<f32>>(bitcast<Bits>(v[0]) ^ zero), bitcast<vec4<f32>>(bitcast<Bits>(v[1]) ^ zero));
 }
 
-fn times_each(a: Values, b: Values) -> Values {
+fn mul_or_zero_each(a: Values, b: Values) -> Values {
     return mat2x4(
         select(a[0] * b[0], vec4(0.0), a[0] == vec4(0.0)),
         select(a[1] * b[1], vec4(0.0), a[1] == vec4(0.0)),
     );
 }
 
-fn finite_each(v: Values) -> Values {
+fn finite_or_zero(v: Values) -> Values {
     let most = Bits(0x7f800000u);
     return mat2x4(
         select(vec4(0.0), v[0], (bitcast<Bits>(v[0]) & most) != most),

@@ -7,12 +7,12 @@ fn opaque_each(v: Values) -> Values {
     return bitcast<Values>(bitcast<Bits>(v) ^ Bits(params.zero));
 }
 
-fn times_each(a: Values, b: Values) -> Values {
+fn mul_or_zero_each(a: Values, b: Values) -> Values {
     return select(a * b, Values(0.0), a == Values(0.0));
 }
 
 // 0 in place of what is infinite or NaN.
-fn finite_each(v: Values) -> Values {
+fn finite_or_zero(v: Values) -> Values {
     return select(Values(0.0), v, (bitcast<Bits>(v) & Bits(0x7f800000u)) != Bits(0x7f800000u));
 }
 

@@ -224,7 +224,7 @@ impl Planner<'_> {
             _ => PER_ROW,
         };
         let mut constants = vec![
-            ("TOGETHER", u32::from(of_channel.run == 1)),
+            ("SEVERAL_CHANNELS", u32::from(of_channel.run == 1)),
             ("AFFINE", affine),
             ("CONTIGUOUS", u32::from(of_set.run == of_set.units)),
         ];

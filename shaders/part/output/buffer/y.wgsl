@@ -1,15 +1,15 @@
 // What comes of it.
 @group(0) @binding(1) var<storage, read_write> y: array<Stored>;
 
-fn put(i: u32, v: Values) {
-    y[place(i)] = pack(v);
+fn store(i: u32, v: Values) {
+    y[binding_index(i)] = pack(v);
 }
 
 // What is there, and to put it back.
-fn stored(i: u32) -> Unit {
-    return y[place(i)];
+fn load_output(i: u32) -> Unit {
+    return y[binding_index(i)];
 }
 
-fn restore(i: u32, unit: Unit) {
-    y[place(i)] = unit;
+fn store_unit(i: u32, unit: Unit) {
+    y[binding_index(i)] = unit;
 }

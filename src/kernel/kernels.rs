@@ -1,6 +1,8 @@
 //! The closed set of kernels.
 
-use super::alternatives::{Element, Keep, Parameters, RowsFrom, Save, Settle, StatisticsFrom, Team};
+use super::alternatives::{
+    CoefficientsFrom, Element, KeptSums, Parameters, RunningStatistics, Save, StatisticsFrom, Team,
+};
 
 /// A kernel and the pieces that vary in it. Its name is its file, its entry point and its label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -15,7 +17,7 @@ pub enum Kernel {
     /// Statistics of instances, and instance norm's running ones.
     ForwardInstances { team: Team },
     /// Switchable norm's layer and batch moments and its shares.
-    ForwardAxes { team: Team, settle: Settle },
+    ForwardAxes { team: Team, running: RunningStatistics },
     /// Moments of columns.
     ForwardColumns { element: Element },
     /// Outputs of columns from known statistics.
@@ -23,7 +25,7 @@ pub enum Kernel {
     /// Outputs from known statistics.
     ForwardApply { team: Team, element: Element, parameters: Parameters, from: StatisticsFrom },
     /// Whole rows: read once, summed, their dx written.
-    BackwardRow { team: Team, element: Element, units: u32, parameters: Parameters, keep: Keep },
+    BackwardRow { team: Team, element: Element, units: u32, parameters: Parameters, keep: KeptSums },
     /// Sums over pieces of rows; weighted by `parameters`, which have no bias. From running statistics, which are
     /// constants, dx too.
     BackwardSums { team: Team, element: Element, units: u32, parameters: Parameters, from: StatisticsFrom },
@@ -40,7 +42,7 @@ pub enum Kernel {
     /// The same of columns.
     BackwardApplyColumns { element: Element, parameters: Parameters, running: bool },
     /// The same of rows whose elements have weights of their own, `units` rows at once, and the sums over their columns.
-    BackwardRows { element: Element, units: u32, parameters: Parameters, rows: RowsFrom },
+    BackwardRows { element: Element, units: u32, parameters: Parameters, from: CoefficientsFrom },
 }
 
 impl Kernel {
