@@ -97,7 +97,7 @@ fn options() -> Result<Option<Options>, Box<dyn Error>> {
 }
 
 fn row(gpu: &Gpu, copies: &Copies, case: &Case, options: &Options) -> Result<Row, Box<dyn Error>> {
-    let mut pass = measure::pass(gpu, case, options.backward, options.strategy)?;
+    let mut pass = harness::pass(gpu, case, options.backward, options.strategy)?;
     measure::measure(gpu, copies, &mut *pass, options.runs)
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use criterion::{Criterion, criterion_group, criterion_main};
 use gpunorm::{Gpu, Strategy};
 
-use harness::{cases, clock::Clock, measure};
+use harness::{cases, clock::Clock};
 
 // The other bench uses the rest.
 #[allow(dead_code)]
@@ -21,7 +21,7 @@ fn passes(criterion: &mut Criterion) {
     for case in cases::all() {
         for (name, backward) in [("forward", false), ("backward", true)] {
             criterion.bench_function(&format!("{name}/{}", case.id()), |bencher| {
-                let pass = measure::pass(&gpu, &case, backward, Strategy::default()).expect("a pass");
+                let pass = harness::pass(&gpu, &case, backward, Strategy::default()).expect("a pass");
                 bencher.iter_custom(|count| {
                     let once = || clock.gpu(&|encoder| pass.record(encoder, 0)).expect("a time");
                     (0..count).map(|_| black_box(once())).sum::<Duration>()

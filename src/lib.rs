@@ -2,16 +2,19 @@
 //!
 //! # Map of the source
 //!
-//! A module imports only from its own layer or from those above it in this list.
+//! Layers are folders, and a folder imports only from those below it in this list:
 //!
-//! * Words: `error`, `dtype`.
-//! * Meaning, without wgpu: `spec` (what a layer is), [`geometry`] (what it means for a shape), [`mod@reference`] (the
-//!   oracle).
-//! * Decision, pure: [`caps`] (an adapter's numbers), [`kernel`] (the WGSL that there is), [`plan`] (what runs).
-//! * Device: `gpu`, `pipeline`, `tensor`, `memory` (pooled buffers), `prepared` (what a layer need not make again),
-//!   `profile`.
-//! * Use: `encode` (a plan becomes dispatches), `state` and `state_dict` (parameters and running statistics), `norm`
-//!   (the layer, and its training).
+//! * `layer/`: what users call. `norm` is the layer, `training` its backward, `parameters`, `state` and `state_dict` what it
+//!   holds, `encode` how a plan becomes dispatches, `prepared` what it need not make again, `warm_up` compiling ahead.
+//! * `device/`: what stands on a wgpu device. `gpu` is the handle, `checked` gives errors for wgpu's panics, `memory` and
+//!   `buffers` are pooled, `pipeline` compiles, `tensor`, `readback` and `profile` are what they are called.
+//! * [`plan`]: pure. A layer, a shape, an element type and an adapter's numbers ([`caps`]) give the steps to run.
+//! * [`kernel`]: pure. The WGSL that there is, in `shaders/`.
+//! * [`mod@reference`]: the oracle, plain f64.
+//! * `spec/`: what a layer is, and what it means for a shape ([`geometry`]).
+//! * `error`, `dtype`.
+//!
+//! Files of one folder import one another in no circle; `tests/suite/layering.rs` holds all of this.
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 

@@ -10,7 +10,7 @@ use ndarray::ArrayView;
 use wgpu::CommandEncoder;
 
 use super::cases::Case;
-use super::measure::{Pass, compare, magnitude, turns};
+use super::pass::{Pass, compare, magnitude, turns};
 use crate::cpu::{Cpu, backward};
 
 pub struct Backward<'a> {

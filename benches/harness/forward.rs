@@ -10,7 +10,7 @@ use ndarray::ArrayView;
 use wgpu::CommandEncoder;
 
 use super::cases::Case;
-use super::measure::{Pass, compare, magnitude, turns};
+use super::pass::{Pass, compare, magnitude, turns};
 use crate::cpu::Cpu;
 
 pub struct Forward<'a> {

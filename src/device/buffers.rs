@@ -1,11 +1,12 @@
-//! The buffers that a GPU makes and keeps.
+//! The buffers that are made on a device and kept for it.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 
 use wgpu::{BufferDescriptor, BufferUsages};
 
-use super::gpu::Gpu;
-use super::memory::{Lease, Memory, Pool, PoolOf, lock};
+use super::checked::CheckedDevice;
+use super::memory::{Lease, Memory, Pool, lock};
 use crate::error::{Error, Result};
 use crate::kernel::{Binding, Params};
 
@@ -44,19 +45,38 @@ impl Purpose {
     pub const PROBE: Purpose = Purpose::new("gpunorm probe", "wrapping a buffer", BufferUsages::COPY_DST);
 }
 
-impl Gpu {
+/// The buffers of one device.
+#[derive(Debug)]
+pub(crate) struct Buffers {
+    pub(super) device: CheckedDevice,
+    /// Bytes that one may have.
+    limit: u64,
+    /// Whoever has prepared a step with one of these holds it.
+    uniforms: Mutex<HashMap<Vec<u8>, Arc<wgpu::Buffer>>>,
+    /// What steps hand to one another, held likewise. All forwards share it: the queue runs them one after the other,
+    /// and each writes before it reads.
+    scratch: Mutex<HashMap<Binding, Arc<wgpu::Buffer>>>,
+    tensors: Arc<Pool>,
+    readbacks: Arc<Pool>,
+}
+
+impl Buffers {
+    pub fn new(device: CheckedDevice, limit: u64) -> Buffers {
+        let (uniforms, scratch, tensors, readbacks) = Default::default();
+        Buffers { device, limit, uniforms, scratch, tensors, readbacks }
+    }
+
     /// A buffer of at least `bytes`, rounded up to whole 16-byte units, begun with `fill` if given. Where there is no
     /// memory for it, what nobody uses is freed first, once the work in flight has let go of it.
-    pub(crate) fn buffer(&self, purpose: Purpose, bytes: u64, fill: Option<&[u8]>) -> Result<wgpu::Buffer> {
+    pub fn buffer(&self, purpose: Purpose, bytes: u64, fill: Option<&[u8]>) -> Result<wgpu::Buffer> {
         let size = buffer_size(bytes);
-        let limit = self.caps().max_buffer;
-        if size > limit {
-            return Err(Error::TooLarge { what: "a buffer", needed: size, unit: "bytes", limit });
+        if size > self.limit {
+            return Err(Error::TooLarge { what: "a buffer", needed: size, unit: "bytes", limit: self.limit });
         }
         match self.make(purpose, size, fill) {
             Err(Error::OutOfMemory { .. }) => {
                 self.empty_cache();
-                self.wait();
+                self.device.wait();
                 self.make(purpose, size, fill)
             }
             made => made,
@@ -66,7 +86,7 @@ impl Gpu {
     fn make(&self, purpose: Purpose, size: u64, fill: Option<&[u8]>) -> Result<wgpu::Buffer> {
         let Purpose { label, making, usage } = purpose;
         let descriptor = BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: fill.is_some() };
-        let made = self.checked(making, |device| {
+        let made = self.device.call(making, |device| {
             let buffer = device.create_buffer(&descriptor);
             if let Some(bytes) = fill {
                 buffer.get_mapped_range_mut(..).ok()?.slice(..bytes.len()).copy_from_slice(bytes);
@@ -76,20 +96,20 @@ impl Gpu {
         });
         match made {
             Ok(Some(buffer)) => Ok(buffer),
-            Ok(None) => Err(self.lost(making)),
+            Ok(None) => Err(self.device.lost_error(making)),
             Err(Error::OutOfMemory { during, .. }) => Err(Error::OutOfMemory { during, bytes: Some(size) }),
             Err(error) => Err(error),
         }
     }
 
     /// A uniform of these values, made once.
-    pub(crate) fn uniform(&self, params: &Params) -> Result<Arc<wgpu::Buffer>> {
+    pub fn uniform(&self, params: &Params) -> Result<Arc<wgpu::Buffer>> {
         let bytes = bytemuck::bytes_of(params);
-        if let Some(buffer) = lock(&self.inner.uniforms).get(bytes) {
+        if let Some(buffer) = lock(&self.uniforms).get(bytes) {
             return Ok(buffer.clone());
         }
         let buffer = Arc::new(self.buffer(Purpose::UNIFORM, bytes.len() as u64, Some(bytes))?);
-        let mut uniforms = lock(&self.inner.uniforms);
+        let mut uniforms = lock(&self.uniforms);
         if uniforms.len() >= CACHED_UNIFORMS {
             uniforms.clear();
         }
@@ -98,35 +118,39 @@ impl Gpu {
     }
 
     /// At least `bytes` of scratch for `binding`, of any content.
-    pub(crate) fn scratch(&self, binding: Binding, bytes: u64) -> Result<Arc<wgpu::Buffer>> {
-        if let Some(buffer) = lock(&self.inner.scratch).get(&binding).filter(|buffer| buffer.size() >= bytes) {
+    pub fn scratch(&self, binding: Binding, bytes: u64) -> Result<Arc<wgpu::Buffer>> {
+        if let Some(buffer) = lock(&self.scratch).get(&binding).filter(|buffer| buffer.size() >= bytes) {
             return Ok(buffer.clone());
         }
         let buffer = Arc::new(self.buffer(Purpose::SCRATCH, bytes, None)?);
-        let mut scratch = lock(&self.inner.scratch);
+        let mut scratch = lock(&self.scratch);
         if scratch.get(&binding).is_none_or(|kept| kept.size() < buffer.size()) {
             scratch.insert(binding, buffer.clone());
         }
         Ok(buffer)
     }
 
-    pub(crate) fn pool(&self, of: PoolOf) -> &Pool {
-        match of {
-            PoolOf::Tensors => &self.inner.tensors,
-            PoolOf::Readbacks => &self.inner.readbacks,
-        }
+    /// Memory of a tensor.
+    pub fn lease_tensor(&self, bytes: u64, fill: Option<&[u8]>) -> Result<Lease> {
+        self.lease(&self.tensors, Purpose::TENSOR, bytes, fill)
+    }
+
+    /// Memory that can be mapped for reading.
+    pub fn lease_readback(&self, bytes: u64) -> Result<Lease> {
+        self.lease(&self.readbacks, Purpose::READBACK, bytes, None)
+    }
+
+    /// How many of tensors and of readbacks are kept and not in use.
+    #[cfg(test)]
+    pub fn free(&self) -> (usize, usize) {
+        (self.tensors.len(), self.readbacks.len())
     }
 
     /// Memory for at least `bytes`, begun with `fill` or of any content. A buffer that nobody uses any more is taken
     /// first.
-    pub(crate) fn lease(&self, of: PoolOf, bytes: u64, fill: Option<&[u8]>) -> Result<Lease> {
-        let purpose = match of {
-            PoolOf::Tensors => Purpose::TENSOR,
-            PoolOf::Readbacks => Purpose::READBACK,
-        };
-        let pool = self.pool(of);
+    fn lease(&self, pool: &Arc<Pool>, purpose: Purpose, bytes: u64, fill: Option<&[u8]>) -> Result<Lease> {
         if let Some(memory) = pool.take(buffer_size(bytes)) {
-            let lease = Lease::new(self, memory, Some(of));
+            let lease = Lease::new(memory, Some(pool.clone()));
             if let Some(fill) = fill.filter(|fill| !fill.is_empty()) {
                 self.write(&lease.memory().buffer, fill, purpose.making)?;
             }
@@ -134,33 +158,31 @@ impl Gpu {
         }
         let buffer = self.buffer(purpose, bytes, fill)?;
         pool.made(buffer.size());
-        Ok(Lease::new(self, Memory::new(buffer), Some(of)))
+        Ok(Lease::new(Memory::new(buffer), Some(pool.clone())))
     }
 
     /// Before all work that is submitted from now on.
     fn write(&self, buffer: &wgpu::Buffer, bytes: &[u8], during: &'static str) -> Result<()> {
         let padded = (bytes.len() as u64).next_multiple_of(4);
-        let written = self.checked(during, |_| {
-            let mut view = self.queue().write_buffer_with(buffer, 0, wgpu::BufferSize::new(padded)?)?;
+        let written = self.device.call(during, |_| {
+            let mut view = self.device.queue.write_buffer_with(buffer, 0, wgpu::BufferSize::new(padded)?)?;
             view.slice(..bytes.len()).copy_from_slice(bytes);
             Some(())
         })?;
-        written.ok_or_else(|| self.lost(during))
+        written.ok_or_else(|| self.device.lost_error(during))
     }
 
-    /// Frees what is kept for later and nobody uses: the buffers of tensors that are gone, and what passes hand from
-    /// dispatch to dispatch, unless a layer has such a pass ready for tensors that are still there.
-    #[doc(alias = "trim")]
+    /// Frees what is kept for later and nobody uses.
     pub fn empty_cache(&self) {
         // Tensors first: passes over them are forgotten, and with those goes what they used.
-        self.inner.tensors.empty();
-        self.inner.readbacks.empty();
-        lock(&self.inner.scratch).retain(|_, buffer| Arc::strong_count(buffer) > 1);
-        lock(&self.inner.uniforms).retain(|_, buffer| Arc::strong_count(buffer) > 1);
+        self.tensors.empty();
+        self.readbacks.empty();
+        lock(&self.scratch).retain(|_, buffer| Arc::strong_count(buffer) > 1);
+        lock(&self.uniforms).retain(|_, buffer| Arc::strong_count(buffer) > 1);
     }
 }
 
 /// Whole 16-byte units, and at least one.
-pub(crate) fn buffer_size(bytes: u64) -> u64 {
+pub fn buffer_size(bytes: u64) -> u64 {
     bytes.max(1).next_multiple_of(16)
 }

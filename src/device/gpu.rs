@@ -1,40 +1,30 @@
 //! A device and its queue, this crate's own or the app's, and what is cached on it.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::Arc;
 
-use wgpu::{DeviceLostReason, Features};
+use wgpu::Features;
 
 use super::adapter;
-use super::memory::Pool;
+use super::buffers::Buffers;
+use super::checked::CheckedDevice;
 use super::pipeline::Pipelines;
 use crate::error::{Error, Result};
-use crate::kernel::Binding;
 use crate::plan::caps::Caps;
 
 /// A GPU to normalize on. Cheap to clone: clones share the device, its pipelines and its uniforms.
 #[derive(Clone, Debug)]
 pub struct Gpu {
-    pub(super) inner: Arc<Inner>,
+    inner: Arc<Inner>,
 }
 
 #[derive(Debug)]
-pub(super) struct Inner {
-    pub(super) device: wgpu::Device,
-    pub(super) queue: wgpu::Queue,
-    pub(super) caps: Caps,
-    pub(super) pipelines: Arc<Pipelines>,
-    /// Whoever has prepared a step with one of these holds it.
-    pub(super) uniforms: Mutex<HashMap<Vec<u8>, Arc<wgpu::Buffer>>>,
-    /// What steps hand to one another, held likewise. All forwards share it: the queue runs them one after the other,
-    /// and each writes before it reads.
-    pub(super) scratch: Mutex<HashMap<Binding, Arc<wgpu::Buffer>>>,
-    /// Why the device is gone, once it is; of the app's device only the app is told.
-    pub(super) lost: Option<Arc<OnceLock<String>>>,
-    pub(super) tensors: Pool,
-    pub(super) readbacks: Pool,
+struct Inner {
+    device: CheckedDevice,
+    caps: Caps,
+    pipelines: Arc<Pipelines>,
+    buffers: Buffers,
     /// What tells devices apart: wgpu's own comparison takes those of two instances for the same.
-    pub(super) identity: Arc<()>,
+    identity: Arc<()>,
 }
 
 impl Gpu {
@@ -72,41 +62,25 @@ impl Gpu {
         };
         let opened = adapter.request_device(&descriptor).await;
         let (device, queue) = opened.map_err(|error| Error::RequestDevice { reason: error.to_string() })?;
-        let lost = Arc::new(OnceLock::new());
-        let told = lost.clone();
-        device.set_device_lost_callback(move |reason, message| {
-            let _ = told.set(match reason {
-                DeviceLostReason::Destroyed => "it was destroyed".to_owned(),
-                DeviceLostReason::Unknown => message,
-            });
-        });
-        let caps = Caps::of(&device);
-        Ok(Gpu::build(device, queue, caps, Some(lost)))
+        Ok(Gpu::of(CheckedDevice::own(device, queue)))
     }
 
     /// Uses the app's own device: its limits, and `SUBGROUP` and `TIMESTAMP_QUERY` where it has them. The limits
     /// that every WebGPU device grants are enough. Call it once and clone the result: tensors and layers of two calls
     /// are taken to be of two devices.
     pub fn from_device(device: wgpu::Device, queue: wgpu::Queue) -> Gpu {
-        let caps = Caps::of(&device);
-        Gpu::build(device, queue, caps, None)
+        Gpu::of(CheckedDevice::of_app(device, queue))
     }
 
-    fn build(device: wgpu::Device, queue: wgpu::Queue, caps: Caps, lost: Option<Arc<OnceLock<String>>>) -> Gpu {
-        Gpu::assemble(device, queue, caps, lost, Arc::default(), Arc::default())
+    fn of(device: CheckedDevice) -> Gpu {
+        let caps = Caps::of(&device.device);
+        let pipelines = Arc::new(Pipelines::new(device.clone(), false));
+        Gpu::assemble(device, caps, pipelines, Arc::default())
     }
 
-    fn assemble(
-        device: wgpu::Device,
-        queue: wgpu::Queue,
-        caps: Caps,
-        lost: Option<Arc<OnceLock<String>>>,
-        identity: Arc<()>,
-        pipelines: Arc<Pipelines>,
-    ) -> Gpu {
-        let (uniforms, scratch, tensors, readbacks) = Default::default();
-        let inner = Inner { device, queue, caps, pipelines, uniforms, scratch, lost, tensors, readbacks, identity };
-        Gpu { inner: Arc::new(inner) }
+    fn assemble(device: CheckedDevice, caps: Caps, pipelines: Arc<Pipelines>, identity: Arc<()>) -> Gpu {
+        let buffers = Buffers::new(device.clone(), caps.max_buffer);
+        Gpu { inner: Arc::new(Inner { device, caps, pipelines, buffers, identity }) }
     }
 
     /// The same device, planned for as if it had these numbers; its own where they exceed these, and no subgroups if they
@@ -118,32 +92,47 @@ impl Gpu {
     /// The same device with the shaders' run-time checks on, or off as they are at first. What they guard against does
     /// not happen (each shader says why), so they only cost time: for tests and experiments.
     pub fn with_shader_checks(&self, checks: bool) -> Gpu {
-        self.derive(*self.caps(), Arc::new(Pipelines::new(checks)))
+        self.derive(*self.caps(), Arc::new(Pipelines::new(self.checked().clone(), checks)))
     }
 
     fn derive(&self, caps: Caps, pipelines: Arc<Pipelines>) -> Gpu {
-        let Inner { device, queue, lost, identity, .. } = &*self.inner;
-        Gpu::assemble(device.clone(), queue.clone(), caps, lost.clone(), identity.clone(), pipelines)
+        Gpu::assemble(self.checked().clone(), caps, pipelines, self.inner.identity.clone())
     }
 
     /// The wgpu device.
     pub fn device(&self) -> &wgpu::Device {
-        &self.inner.device
+        &self.inner.device.device
     }
 
     /// The device's queue.
     pub fn queue(&self) -> &wgpu::Queue {
-        &self.inner.queue
+        &self.inner.device.queue
     }
 
     /// The adapter behind the device: its name, type, driver and backend.
     pub fn adapter_info(&self) -> wgpu::AdapterInfo {
-        self.inner.device.adapter_info()
+        self.device().adapter_info()
     }
 
     /// What plans look at.
     pub fn caps(&self) -> &Caps {
         &self.inner.caps
+    }
+
+    /// Frees what is kept for later and nobody uses: the buffers of tensors that are gone, and what passes hand from
+    /// dispatch to dispatch, unless a layer has such a pass ready for tensors that are still there.
+    #[doc(alias = "trim")]
+    pub fn empty_cache(&self) {
+        self.buffers().empty_cache();
+    }
+
+    /// The device, for calls that may fail.
+    pub(crate) fn checked(&self) -> &CheckedDevice {
+        &self.inner.device
+    }
+
+    pub(crate) fn buffers(&self) -> &Buffers {
+        &self.inner.buffers
     }
 
     pub(crate) fn pipelines(&self) -> &Pipelines {

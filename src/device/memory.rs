@@ -1,19 +1,23 @@
 //! The buffers behind tensors and readbacks. Those that nobody uses any more are kept for the next of their size: a
 //! fresh buffer costs an allocation, and wgpu fills it with zeros before its first use.
 
+use std::fmt::Debug;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use super::gpu::Gpu;
-use crate::layer::prepared::Prepared;
+/// Whoever keeps bind groups of buffers, and with them their bytes.
+pub(crate) trait BufferUser: Debug + Send + Sync {
+    /// Drops what uses the memory of this id.
+    fn forget(&self, id: u64);
+}
 
-/// A buffer and who has bind groups of it.
+/// A buffer and its users.
 #[derive(Debug)]
 pub(crate) struct Memory {
     /// No other memory of this process has or had it.
     pub id: u64,
     pub buffer: wgpu::Buffer,
-    users: Mutex<Vec<Weak<Prepared>>>,
+    users: Mutex<Vec<Weak<dyn BufferUser>>>,
 }
 
 impl Memory {
@@ -22,8 +26,8 @@ impl Memory {
         Memory { id: IDS.fetch_add(1, Ordering::Relaxed), buffer, users: Mutex::default() }
     }
 
-    /// `user` keeps bind groups of this buffer, and with them its bytes, until it is told to forget it.
-    pub fn used_by(&self, user: &Weak<Prepared>) {
+    /// `user` is told to forget this buffer when nobody else has it.
+    pub fn add_user(&self, user: &Weak<dyn BufferUser>) {
         let mut users = lock(&self.users);
         if !users.iter().any(|known| known.ptr_eq(user)) {
             users.retain(|known| known.strong_count() > 0);
@@ -115,24 +119,16 @@ impl State {
 /// A hold on memory. The last one gives it back.
 #[derive(Debug)]
 pub(crate) struct Lease {
-    gpu: Gpu,
     memory: Option<Memory>,
-    /// Where the memory comes from; nowhere if it is the app's.
-    pool: Option<PoolOf>,
+    /// Where the memory goes; nowhere if it is the app's.
+    pool: Option<Arc<Pool>>,
     /// Nobody but this crate's submitted work can still use it.
     reusable: AtomicBool,
 }
 
-/// The pools of a GPU.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum PoolOf {
-    Tensors,
-    Readbacks,
-}
-
 impl Lease {
-    pub fn new(gpu: &Gpu, memory: Memory, pool: Option<PoolOf>) -> Lease {
-        Lease { gpu: gpu.clone(), memory: Some(memory), pool, reusable: AtomicBool::new(false) }
+    pub fn new(memory: Memory, pool: Option<Arc<Pool>>) -> Lease {
+        Lease { memory: Some(memory), pool, reusable: AtomicBool::new(false) }
     }
 
     pub fn memory(&self) -> &Memory {
@@ -148,8 +144,8 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if let (Some(memory), Some(pool)) = (self.memory.take(), self.pool) {
-            self.gpu.pool(pool).give(memory, *self.reusable.get_mut());
+        if let (Some(memory), Some(pool)) = (self.memory.take(), &self.pool) {
+            pool.give(memory, *self.reusable.get_mut());
         }
     }
 }

@@ -2,7 +2,7 @@
 
 mod adapter;
 mod buffers;
-mod calls;
+mod checked;
 mod gpu;
 mod memory;
 mod pipeline;
@@ -12,7 +12,7 @@ mod tensor;
 
 pub(crate) use buffers::Purpose;
 pub use gpu::Gpu;
-pub(crate) use memory::lock;
+pub(crate) use memory::{BufferUser, lock};
 pub(crate) use pipeline::{COMPILING, Pipeline};
 pub(crate) use profile::{PROFILING, Timestamps};
 pub(crate) use readback::Part;

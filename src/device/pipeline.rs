@@ -5,15 +5,11 @@ use std::sync::{Arc, Mutex};
 
 use wgpu::{BindGroupLayoutEntry, BindingType, BufferBindingType, ShaderStages};
 
-use super::gpu::Gpu;
+use super::checked::CheckedDevice;
 use super::memory::lock;
-use super::tensor::bytes_of;
-use crate::dtype::DType;
 use crate::error::Result;
 use crate::kernel::{Binding, Kernel, Team};
-use crate::plan::{Plan, Step, Strategy};
-use crate::spec::geometry::Geometry;
-use crate::spec::{Mode, NormSpec};
+use crate::plan::{Plan, Step};
 
 /// A pipeline and the layout of its one bind group.
 #[derive(Debug)]
@@ -47,16 +43,17 @@ impl<T> Slot<T> {
 }
 
 /// The pipelines of one device.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Pipelines {
+    device: CheckedDevice,
     slots: Mutex<HashMap<Key, Arc<Slot<Pipeline>>>>,
     checks: bool,
 }
 
 impl Pipelines {
     /// `checks` are the run-time checks of wgpu's shaders.
-    pub fn new(checks: bool) -> Pipelines {
-        Pipelines { slots: Mutex::default(), checks }
+    pub fn new(device: CheckedDevice, checks: bool) -> Pipelines {
+        Pipelines { device, slots: Mutex::default(), checks }
     }
 
     #[cfg(test)]
@@ -65,57 +62,24 @@ impl Pipelines {
     }
 
     /// All pipelines of `plan`.
-    pub fn compile(&self, gpu: &Gpu, plan: &Plan) -> Result<()> {
-        plan.steps.iter().try_for_each(|step| self.get(gpu, step).map(drop))
+    pub fn compile(&self, plan: &Plan) -> Result<()> {
+        plan.steps.iter().try_for_each(|step| self.get(step).map(drop))
     }
 
     /// The pipeline of `step`; compiles it if nobody has. The map is not locked meanwhile, so other kernels go on.
-    pub fn get(&self, gpu: &Gpu, step: &Step) -> Result<Arc<Pipeline>> {
+    pub fn get(&self, step: &Step) -> Result<Arc<Pipeline>> {
         let key = (step.kernel, step.constants.clone());
         let slot = lock(&self.slots).entry(key).or_insert_with(|| Arc::new(Slot::empty())).clone();
-        slot.get_or_make(|| compile(gpu, step, self.checks))
+        slot.get_or_make(|| compile(&self.device, step, self.checks))
     }
 }
 
-impl Gpu {
-    /// Compiles ahead what forwards of f32 inputs need, in training and in evaluation: each layer for each of `shapes`
-    /// that it takes. For other element types there is [`GpuNorm::warm_up`](crate::GpuNorm::warm_up).
-    ///
-    /// # Errors
-    /// For a layer that takes none of the shapes, what the last of them has against it; [`Error::TooLarge`](crate::Error::TooLarge),
-    /// [`Error::DeviceLost`](crate::Error::DeviceLost).
-    pub fn warm_up(&self, specs: &[NormSpec], shapes: &[&[usize]]) -> Result<()> {
-        self.alive(COMPILING)?;
-        for spec in specs {
-            let mut refused = None;
-            let mut taken = false;
-            for shape in shapes {
-                for mode in [Mode::Training, Mode::Evaluation] {
-                    match Geometry::new(spec, mode, shape) {
-                        Ok(geometry) => {
-                            taken = true;
-                            bytes_of(self, shape, DType::F32)?;
-                            let plan = Plan::forward(spec, &geometry, DType::F32, self.caps(), Strategy::default())?;
-                            self.pipelines().compile(self, &plan)?;
-                        }
-                        Err(error) => refused = Some(error),
-                    }
-                }
-            }
-            if let Some(error) = refused.filter(|_| !taken) {
-                return Err(error);
-            }
-        }
-        Ok(())
-    }
-}
-
-fn compile(gpu: &Gpu, step: &Step, checks: bool) -> Result<Pipeline> {
+fn compile(device: &CheckedDevice, step: &Step, checks: bool) -> Result<Pipeline> {
     let kernel = step.kernel;
     let label = Some(kernel.name());
     let entries: Vec<_> = kernel.bindings().into_iter().map(entry).collect();
     let constants: Vec<_> = step.constants.iter().map(|&(name, value)| (name, f64::from(value))).collect();
-    gpu.checked(COMPILING, |device| {
+    device.call(COMPILING, |device| {
         let module = module(device, kernel, checks);
         let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label, entries: &entries });
         let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {

@@ -1,7 +1,6 @@
 //! Bytes from the GPU back to the program.
 
-use super::gpu::Gpu;
-use super::memory::PoolOf;
+use super::buffers::Buffers;
 use crate::error::Result;
 
 /// Bytes of a buffer to read back.
@@ -18,21 +17,21 @@ impl Part<'_> {
     }
 }
 
-impl Gpu {
+impl Buffers {
     /// Submits `encoder` and gives `take` these buffers' first bytes as they are after it; `during` is what the caller
     /// does. Waits for the device before the first await.
-    pub(crate) async fn read<T>(
+    pub async fn read<T>(
         &self,
         mut encoder: wgpu::CommandEncoder,
         parts: &[Part<'_>],
         during: &'static str,
         take: impl FnOnce(&[&[u8]]) -> T,
     ) -> Result<T> {
-        self.alive(during)?;
-        let lease = self.lease(PoolOf::Readbacks, parts.iter().map(Part::padded).sum(), None)?;
+        self.device.check_alive(during)?;
+        let lease = self.lease_readback(parts.iter().map(Part::padded).sum())?;
         let staging = &lease.memory().buffer;
         let (sender, receiver) = futures_intrusive::channel::shared::oneshot_channel();
-        self.checked(during, |_| {
+        self.device.call(during, |_| {
             let mut at = 0;
             for part in parts {
                 encoder.copy_buffer_to_buffer(part.buffer, part.offset, staging, at, part.padded());
@@ -41,16 +40,16 @@ impl Gpu {
             encoder.map_buffer_on_submit(staging, wgpu::MapMode::Read, .., move |result| {
                 let _ = sender.send(result);
             });
-            self.queue().submit([encoder.finish()]);
+            self.device.queue.submit([encoder.finish()]);
         })?;
-        if !self.wait() {
-            return Err(self.lost(during));
+        if !self.device.wait() {
+            return Err(self.device.lost_error(during));
         }
         match receiver.receive().await {
             Some(Ok(())) => {}
-            _ => return Err(self.lost(during)),
+            _ => return Err(self.device.lost_error(during)),
         }
-        let Ok(mapped) = staging.get_mapped_range(..) else { return Err(self.lost(during)) };
+        let Ok(mapped) = staging.get_mapped_range(..) else { return Err(self.device.lost_error(during)) };
         let mut rest = &mapped[..];
         let mut read = |part: &Part| {
             let (bytes, after) = rest.split_at(part.padded() as usize);

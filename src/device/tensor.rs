@@ -8,7 +8,7 @@ use wgpu::BufferUsages;
 
 use super::buffers::{Purpose, buffer_size};
 use super::gpu::Gpu;
-use super::memory::{Lease, Memory, PoolOf};
+use super::memory::{Lease, Memory};
 use super::readback::Part;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
@@ -71,9 +71,9 @@ impl Tensor {
     pub fn zeros(gpu: &Gpu, shape: &[usize], dtype: DType) -> Result<Tensor> {
         let during = "making a tensor";
         let tensor = Tensor::uninitialized(gpu, shape, dtype)?;
-        let mut encoder = gpu.encoder(during)?;
+        let mut encoder = gpu.checked().encoder(during)?;
         encoder.clear_buffer(&tensor.memory().buffer, 0, None);
-        gpu.submit(encoder, during)?;
+        gpu.checked().submit(encoder, during)?;
         Ok(tensor)
     }
 
@@ -102,10 +102,10 @@ impl Tensor {
         }
         // wgpu tells of a foreign buffer only when it is used: an empty copy does.
         let during = "wrapping a buffer";
-        gpu.alive(during)?;
-        let target = gpu.buffer(Purpose::PROBE, 4, None)?;
-        let mut encoder = gpu.encoder(during)?;
-        let used = gpu.checked(during, |_| {
+        gpu.checked().check_alive(during)?;
+        let target = gpu.buffers().buffer(Purpose::PROBE, 4, None)?;
+        let mut encoder = gpu.checked().encoder(during)?;
+        let used = gpu.checked().call(during, |_| {
             encoder.copy_buffer_to_buffer(&buffer, 0, &target, 0, 0);
             encoder.finish()
         });
@@ -113,12 +113,12 @@ impl Tensor {
             Err(Error::Wgpu { .. }) => return Err(Error::OtherDevice { what: "the wrapped buffer" }),
             used => drop(used?),
         }
-        let lease = Arc::new(Lease::new(gpu, Memory::new(buffer), None));
+        let lease = Arc::new(Lease::new(Memory::new(buffer), None));
         Ok(Tensor { gpu: gpu.clone(), lease, offset, shape: shape.to_vec(), dtype })
     }
 
     fn lease(gpu: &Gpu, shape: &[usize], dtype: DType, fill: Option<&[u8]>) -> Result<Tensor> {
-        let lease = gpu.lease(PoolOf::Tensors, bytes_of(gpu, shape, dtype)?, fill)?;
+        let lease = gpu.buffers().lease_tensor(bytes_of(gpu, shape, dtype)?, fill)?;
         lease.set_reusable(true);
         Ok(Tensor { gpu: gpu.clone(), lease: Arc::new(lease), offset: 0, shape: shape.to_vec(), dtype })
     }
@@ -145,12 +145,12 @@ impl Tensor {
 
     /// The buffer behind the tensor.
     pub fn buffer(&self) -> &wgpu::Buffer {
-        self.show();
+        self.forbid_reuse();
         &self.memory().buffer
     }
 
     /// The app may now have recorded work with the tensor: its memory goes to no other one.
-    pub(crate) fn show(&self) {
+    pub(crate) fn forbid_reuse(&self) {
         self.lease.set_reusable(false);
     }
 
@@ -188,7 +188,7 @@ impl Tensor {
     }
 
     /// Which memory, and where in it.
-    pub(crate) fn place(&self) -> (u64, u64) {
+    pub(crate) fn location(&self) -> (u64, u64) {
         (self.memory().id, self.offset)
     }
 
@@ -228,14 +228,14 @@ impl Tensor {
     /// As [`to_array`](Self::to_array).
     pub async fn read(&self) -> Result<ArrayD<f32>> {
         let during = "reading a tensor";
-        self.read_after(self.gpu.encoder(during)?, during).await
+        self.read_after(self.gpu.checked().encoder(during)?, during).await
     }
 
     /// As [`read`](Self::read), after the work of `encoder`, in one submission.
     pub(crate) async fn read_after(&self, encoder: wgpu::CommandEncoder, during: &'static str) -> Result<ArrayD<f32>> {
         let parts = [Part { buffer: &self.memory().buffer, offset: self.offset, bytes: self.bytes() }];
         let dtype = self.dtype;
-        let values = self.gpu.read(encoder, &parts, during, |parts| match dtype {
+        let values = self.gpu.buffers().read(encoder, &parts, during, |parts| match dtype {
             DType::F32 => floats(parts[0]),
             DType::F16 => widen(parts[0], |bits| f16::from_bits(bits).to_f32()),
             DType::BF16 => widen(parts[0], |bits| bf16::from_bits(bits).to_f32()),

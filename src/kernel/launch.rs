@@ -16,21 +16,15 @@ pub(super) struct Launch<'a> {
 
 impl Launch<'_> {
     pub fn constant(&self, name: &str) -> Option<u32> {
-        self.constants.iter().find(|(key, _)| *key == name).map(|&(_, value)| value)
+        constant(self.constants, name)
     }
 
     pub fn is(&self, name: &str) -> bool {
         self.constant(name) == Some(1)
     }
 
-    /// Lanes of one team.
     pub fn lanes(&self) -> u32 {
-        let name = match self.team {
-            Team::Workgroup => "WORKGROUP",
-            Team::Subgroup => "LANES",
-            Team::Invocation => return 1,
-        };
-        self.constant(name).unwrap_or(1).max(1)
+        lanes(self.team, self.constants)
     }
 
     /// Of so many, those that a lane has.
@@ -109,6 +103,20 @@ impl Launch<'_> {
             }
         }
     }
+}
+
+fn constant(constants: &[(&'static str, u32)], name: &str) -> Option<u32> {
+    constants.iter().find(|(key, _)| *key == name).map(|&(_, value)| value)
+}
+
+/// Lanes of one team.
+pub(super) fn lanes(team: Team, constants: &[(&'static str, u32)]) -> u32 {
+    let name = match team {
+        Team::Workgroup => "WORKGROUP",
+        Team::Subgroup => "LANES",
+        Team::Invocation => return 1,
+    };
+    constant(constants, name).unwrap_or(1).max(1)
 }
 
 /// So many merges, in chains.

@@ -2,7 +2,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-/// The uniform of every kernel; fields are explained in `shaders/part/params.wgsl`.
+/// The uniform of every kernel; fields are explained in `shaders/part/common/params.wgsl`.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Pod, Zeroable)]
 #[repr(C)]
 #[allow(missing_docs, reason = "the shader says it, where it is used")]

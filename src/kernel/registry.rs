@@ -4,7 +4,7 @@ use super::alternatives::{Element, Team};
 use super::binding::Binding;
 use super::declaration::Declaration;
 use super::kernels::Kernel;
-use super::launch::Launch;
+use super::launch::{Launch, lanes};
 use super::params::Params;
 use super::{backward, forward};
 
@@ -83,6 +83,11 @@ impl Kernel {
     /// What it binds, in group 0, and whether it writes it.
     pub fn bindings(self) -> Vec<(Binding, bool)> {
         self.declaration().bindings()
+    }
+
+    /// Lanes of one team with these overrides.
+    pub(crate) fn lanes(self, constants: &[(&'static str, u32)]) -> u32 {
+        lanes(self.team(), constants)
     }
 
     /// The most loop iterations that one invocation runs with these numbers, inner loops included and unrolled by nobody; a

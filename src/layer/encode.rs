@@ -5,10 +5,8 @@ use std::sync::Arc;
 
 use wgpu::{BindGroupEntry, BindingResource, BufferBinding};
 
-use super::prepared::Ready;
-use crate::device::Gpu;
-use crate::device::Tensor;
-use crate::device::Timestamps;
+use super::prepared::Dispatch;
+use crate::device::{Gpu, Tensor, Timestamps};
 use crate::error::{Error, Result};
 use crate::kernel::Binding;
 use crate::plan::{Plan, Scratch, Step};
@@ -22,19 +20,19 @@ pub(crate) struct Resources<'a> {
 }
 
 /// Compiles and binds all that `plan` needs; `during` is what the caller does.
-pub(crate) fn prepare(gpu: &Gpu, plan: &Plan, resources: &Resources, during: &'static str) -> Result<Arc<[Ready]>> {
-    gpu.alive(during)?;
+pub(crate) fn prepare(gpu: &Gpu, plan: &Plan, resources: &Resources, during: &'static str) -> Result<Arc<[Dispatch]>> {
+    gpu.checked().check_alive(during)?;
     // Once for all steps: another thread may grow it meanwhile.
     let used = |binding| plan.steps.iter().any(|step| step.kernel.bindings().iter().any(|used| used.0 == binding));
     let scratch = Scratch::BINDINGS
         .into_iter()
         .filter(|&binding| used(binding) && (resources.whole)(binding).is_none())
-        .map(|binding| Ok((binding, gpu.scratch(binding, plan.scratch.bytes(binding))?)))
+        .map(|binding| Ok((binding, gpu.buffers().scratch(binding, plan.scratch.bytes(binding))?)))
         .collect::<Result<Vec<_>>>()?;
-    let ready = plan.steps.iter().map(|step| {
+    let dispatches = plan.steps.iter().map(|step| {
         let name = step.kernel.name();
-        let pipeline = gpu.pipelines().get(gpu, step)?;
-        let uniform = gpu.uniform(&step.params)?;
+        let pipeline = gpu.pipelines().get(step)?;
+        let uniform = gpu.buffers().uniform(&step.params)?;
         let bound = |binding| match scratch.iter().find(|(scratch, _)| *scratch == binding) {
             Some((_, buffer)) => Ok((&**buffer, 0..plan.scratch.bytes(binding))),
             None if binding == Binding::Params => Ok((&*uniform, 0..uniform.size())),
@@ -48,16 +46,16 @@ pub(crate) fn prepare(gpu: &Gpu, plan: &Plan, resources: &Resources, during: &'s
         };
         let entries = step.kernel.bindings().into_iter().map(entry).collect::<Result<Vec<_>>>()?;
         let descriptor = wgpu::BindGroupDescriptor { label: Some(name), layout: &pipeline.layout, entries: &entries };
-        let group = gpu.checked(during, |device| device.create_bind_group(&descriptor))?;
+        let group = gpu.checked().call(during, |device| device.create_bind_group(&descriptor))?;
         let _held = scratch.iter().map(|(_, buffer)| buffer).chain([&uniform]).cloned().collect();
-        Ok(Ready { name, pipeline, group, workgroups: step.workgroups, _held })
+        Ok(Dispatch { name, pipeline, group, workgroups: step.workgroups, _held })
     });
-    ready.collect()
+    dispatches.collect()
 }
 
 /// Records what is prepared; nothing in it can fail.
-pub(crate) fn record(encoder: &mut wgpu::CommandEncoder, ready: &[Ready], timestamps: Option<&Timestamps>) {
-    for (index, step) in ready.iter().enumerate() {
+pub(crate) fn record(encoder: &mut wgpu::CommandEncoder, dispatches: &[Dispatch], timestamps: Option<&Timestamps>) {
+    for (index, step) in dispatches.iter().enumerate() {
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
             label: Some(step.name),
             timestamp_writes: timestamps.map(|timestamps| timestamps.writes(index)),

@@ -4,10 +4,11 @@ mod aliasing;
 mod encode;
 mod norm;
 mod parameters;
-pub(crate) mod prepared;
+mod prepared;
 mod state;
 mod state_dict;
 mod training;
+mod warm_up;
 
 #[cfg(test)]
 mod tests;

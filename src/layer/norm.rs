@@ -7,13 +7,10 @@ use ndarray::{Array, ArrayD, ArrayRef, Dimension};
 
 use super::aliasing;
 use super::encode::{Resources, prepare, record};
-use super::prepared::{Prepared, Ready};
+use super::prepared::{Dispatch, Prepared};
 use super::state::State;
 use super::state_dict::StateDict;
-use crate::device::COMPILING;
-use crate::device::Gpu;
-use crate::device::{PROFILING, Timestamps};
-use crate::device::{Tensor, bytes_of};
+use crate::device::{Gpu, PROFILING, Tensor, Timestamps, bytes_of};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::kernel::Binding;
@@ -56,16 +53,16 @@ pub(super) struct Call<'a> {
 }
 
 /// A forward that is recorded and not yet submitted.
-struct Started<'a> {
+struct RecordedForward<'a> {
     encoder: wgpu::CommandEncoder,
     output: Tensor,
     /// Dropped before the submission, its memory would be another tensor's.
     _input: &'a Tensor,
 }
 
-impl Started<'_> {
+impl RecordedForward<'_> {
     fn submit(self) -> Result<Tensor> {
-        self.output.gpu().submit(self.encoder, RUNNING_FORWARD)?;
+        self.output.gpu().checked().submit(self.encoder, RUNNING_FORWARD)?;
         Ok(self.output)
     }
 
@@ -142,13 +139,13 @@ impl GpuNorm {
     }
 
     /// A forward of `x` into a new tensor, not yet submitted.
-    fn start<'a>(&self, input: &'a Tensor) -> Result<Started<'a>> {
+    fn start<'a>(&self, input: &'a Tensor) -> Result<RecordedForward<'a>> {
         self.check_gpu(input, "the input")?;
         let output = Tensor::uninitialized(&self.gpu, input.shape(), input.dtype())?;
-        let ready = self.prepare(input, &output)?;
-        let mut encoder = self.gpu.encoder(RUNNING_FORWARD)?;
-        record(&mut encoder, &ready, None);
-        Ok(Started { encoder, output, _input: input })
+        let dispatches = self.prepare(input, &output)?;
+        let mut encoder = self.gpu.checked().encoder(RUNNING_FORWARD)?;
+        record(&mut encoder, &dispatches, None);
+        Ok(RecordedForward { encoder, output, _input: input })
     }
 
     /// Records a forward from `x` into `y` and nothing else: it runs when the app submits the encoder, and only then
@@ -163,21 +160,11 @@ impl GpuNorm {
     /// [`Error::ElementType`], [`Error::Aliasing`], [`Error::BufferUnusable`]. The device: [`Error::TooLarge`],
     /// [`Error::OutOfMemory`], [`Error::DeviceLost`]. On an error nothing is recorded.
     pub fn encode_forward(&self, encoder: &mut wgpu::CommandEncoder, x: &Tensor, y: &Tensor) -> Result<()> {
-        let ready = self.prepare(x, y)?;
-        x.show();
-        y.show();
-        record(encoder, &ready, None);
+        let dispatches = self.prepare(x, y)?;
+        x.forbid_reuse();
+        y.forbid_reuse();
+        record(encoder, &dispatches, None);
         Ok(())
-    }
-
-    /// Compiles what a forward of a tensor of this shape and type needs in the current mode, so that the first one is as
-    /// fast as the next.
-    ///
-    /// # Errors
-    /// Those of [`encode_forward`](Self::encode_forward).
-    pub fn warm_up(&self, shape: &[usize], dtype: DType) -> Result<()> {
-        self.gpu.alive(COMPILING)?;
-        self.gpu.pipelines().compile(&self.gpu, &self.plan_as(shape, dtype)?)
     }
 
     /// What a forward of an f32 input of this shape runs in the current mode, and why.
@@ -188,7 +175,7 @@ impl GpuNorm {
         self.plan_as(shape, DType::F32)
     }
 
-    fn plan_as(&self, shape: &[usize], dtype: DType) -> Result<Plan> {
+    pub(super) fn plan_as(&self, shape: &[usize], dtype: DType) -> Result<Plan> {
         self.plan_pass(&self.geometry(shape, dtype)?, dtype, FORWARD)
     }
 
@@ -209,31 +196,31 @@ impl GpuNorm {
     /// # Errors
     /// Those of [`encode_forward`](Self::encode_forward).
     pub fn profile(&self, x: &Tensor, y: &Tensor) -> Result<Option<Vec<(&'static str, Duration)>>> {
-        self.gpu.alive(PROFILING)?;
+        self.gpu.checked().check_alive(PROFILING)?;
         self.profile_of(&self.prepare(x, y)?)
     }
 
-    pub(super) fn profile_of(&self, ready: &[Ready]) -> Result<Option<Vec<(&'static str, Duration)>>> {
-        let Some(timestamps) = Timestamps::new(&self.gpu, ready.len())? else { return Ok(None) };
-        let mut encoder = self.gpu.encoder(PROFILING)?;
-        record(&mut encoder, ready, Some(&timestamps));
+    pub(super) fn profile_of(&self, dispatches: &[Dispatch]) -> Result<Option<Vec<(&'static str, Duration)>>> {
+        let Some(timestamps) = Timestamps::new(&self.gpu, dispatches.len())? else { return Ok(None) };
+        let mut encoder = self.gpu.checked().encoder(PROFILING)?;
+        record(&mut encoder, dispatches, Some(&timestamps));
         let times = timestamps.finish(&self.gpu, encoder)?;
-        Ok(Some(ready.iter().map(|step| step.name).zip(times).collect()))
+        Ok(Some(dispatches.iter().map(|step| step.name).zip(times).collect()))
     }
 
     /// The dispatches of a forward from `x` to `y`.
-    fn prepare(&self, x: &Tensor, y: &Tensor) -> Result<Arc<[Ready]>> {
+    fn prepare(&self, x: &Tensor, y: &Tensor) -> Result<Arc<[Dispatch]>> {
         let sliced = [(Binding::X, x), (Binding::Y, y)];
         let call = Call { mode: self.mode, pass: FORWARD, sliced: &sliced, kept: &[] };
         self.prepare_call(call, || Ok(self.checked_plan(x, y, FORWARD)?.1))
     }
 
     /// The dispatches of a call. What was checked and prepared before is found again.
-    pub(super) fn prepare_call(&self, call: Call, plan: impl FnOnce() -> Result<Plan>) -> Result<Arc<[Ready]>> {
+    pub(super) fn prepare_call(&self, call: Call, plan: impl FnOnce() -> Result<Plan>) -> Result<Arc<[Dispatch]>> {
         let Call { mode, pass, sliced, kept } = call;
         let tensors = sliced.iter().map(|&(_, tensor)| tensor).chain(kept.iter().map(|(_, tensor)| tensor));
-        if let Some(ready) = self.prepared.get(mode, pass, tensors.clone()) {
-            return Ok(ready);
+        if let Some(dispatches) = self.prepared.get(mode, pass, tensors.clone()) {
+            return Ok(dispatches);
         }
         let own = |binding| kept.iter().find(|(kept, _)| *kept == binding).map(|(_, tensor)| tensor);
         let whole = |binding| own(binding).or_else(|| self.state.tensor(binding));
@@ -244,9 +231,9 @@ impl GpuNorm {
         };
         let bound = sliced.iter().copied().chain(kept.iter().map(|(binding, tensor)| (*binding, tensor)));
         aliasing::check(&plan, &bound.chain(self.state.tensors()).collect::<Vec<_>>())?;
-        let ready = prepare(&self.gpu, &plan, &Resources { sliced, whole: &whole }, during)?;
-        self.prepared.put(mode, pass, tensors, ready.clone());
-        Ok(ready)
+        let dispatches = prepare(&self.gpu, &plan, &Resources { sliced, whole: &whole }, during)?;
+        self.prepared.put(mode, pass, tensors, dispatches.clone());
+        Ok(dispatches)
     }
 
     pub(super) fn check_gpu(&self, tensor: &Tensor, what: &'static str) -> Result<()> {

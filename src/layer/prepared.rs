@@ -1,10 +1,8 @@
 //! What a layer has prepared for tensors that it has seen: to record a pass over them again, nothing is made anew.
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
-use crate::device::Pipeline;
-use crate::device::Tensor;
-use crate::device::lock;
+use crate::device::{BufferUser, Pipeline, Tensor, lock};
 use crate::dtype::DType;
 use crate::plan::Pass;
 use crate::spec::Mode;
@@ -14,7 +12,7 @@ const REMEMBERED: usize = 256;
 
 /// A dispatch, ready to be recorded.
 #[derive(Debug)]
-pub(crate) struct Ready {
+pub(crate) struct Dispatch {
     pub name: &'static str,
     pub pipeline: Arc<Pipeline>,
     pub group: wgpu::BindGroup,
@@ -26,7 +24,7 @@ pub(crate) struct Ready {
 /// A layer's passes by what they depend on.
 #[derive(Debug, Default)]
 pub(crate) struct Prepared {
-    entries: Mutex<Vec<(Key, Arc<[Ready]>)>>,
+    entries: Mutex<Vec<(Key, Arc<[Dispatch]>)>>,
 }
 
 /// Everything that a pass of a layer depends on, the layer itself aside.
@@ -47,14 +45,14 @@ struct Place {
 
 impl Place {
     fn is(&self, tensor: &Tensor) -> bool {
-        self.place == tensor.place() && self.dtype == tensor.dtype() && self.shape == tensor.shape()
+        self.place == tensor.location() && self.dtype == tensor.dtype() && self.shape == tensor.shape()
     }
 }
 
 impl Key {
     fn new<'a>(mode: Mode, pass: Pass, tensors: impl Iterator<Item = &'a Tensor>) -> Key {
         let place =
-            |tensor: &Tensor| Place { dtype: tensor.dtype(), shape: tensor.shape().to_vec(), place: tensor.place() };
+            |tensor: &Tensor| Place { dtype: tensor.dtype(), shape: tensor.shape().to_vec(), place: tensor.location() };
         Key { mode, pass, tensors: tensors.map(place).collect() }
     }
 
@@ -70,31 +68,26 @@ impl Prepared {
         mode: Mode,
         pass: Pass,
         tensors: impl Iterator<Item = &'a Tensor> + Clone,
-    ) -> Option<Arc<[Ready]>> {
+    ) -> Option<Arc<[Dispatch]>> {
         let entries = self.entries();
-        entries.iter().find(|(key, _)| key.is(mode, pass, tensors.clone())).map(|(_, ready)| ready.clone())
+        entries.iter().find(|(key, _)| key.is(mode, pass, tensors.clone())).map(|(_, dispatches)| dispatches.clone())
     }
 
-    /// Remembers `ready` for as long as the memory of all tensors lives.
+    /// Remembers `dispatches` for as long as the memory of all tensors lives.
     pub fn put<'a>(
         self: &Arc<Self>,
         mode: Mode,
         pass: Pass,
         tensors: impl Iterator<Item = &'a Tensor> + Clone,
-        ready: Arc<[Ready]>,
+        dispatches: Arc<[Dispatch]>,
     ) {
-        let user = Arc::downgrade(self);
-        tensors.clone().for_each(|tensor| tensor.memory().used_by(&user));
+        let user: Weak<dyn BufferUser> = Arc::<Self>::downgrade(self);
+        tensors.clone().for_each(|tensor| tensor.memory().add_user(&user));
         let mut entries = self.entries();
         if entries.len() >= REMEMBERED {
             entries.remove(0);
         }
-        entries.push((Key::new(mode, pass, tensors), ready));
-    }
-
-    /// Drops what uses this memory.
-    pub fn forget(&self, id: u64) {
-        self.entries().retain(|(key, _)| key.tensors.iter().all(|tensor| tensor.place.0 != id));
+        entries.push((Key::new(mode, pass, tensors), dispatches));
     }
 
     #[cfg(test)]
@@ -106,7 +99,13 @@ impl Prepared {
         self.entries().clear();
     }
 
-    fn entries(&self) -> MutexGuard<'_, Vec<(Key, Arc<[Ready]>)>> {
+    fn entries(&self) -> MutexGuard<'_, Vec<(Key, Arc<[Dispatch]>)>> {
         lock(&self.entries)
+    }
+}
+
+impl BufferUser for Prepared {
+    fn forget(&self, id: u64) {
+        self.entries().retain(|(key, _)| key.tensors.iter().all(|tensor| tensor.place.0 != id));
     }
 }

@@ -4,8 +4,7 @@ use ndarray::{ArrayD, IxDyn};
 use wgpu::BufferUsages;
 
 use super::state_dict::StateDict;
-use crate::device::Tensor;
-use crate::device::{Gpu, Part, Purpose};
+use crate::device::{Gpu, Part, Purpose, Tensor};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::kernel::Binding;
@@ -53,7 +52,7 @@ impl Entry {
 impl State {
     /// torch's initial values.
     pub fn new(gpu: &Gpu, spec: &NormSpec) -> Result<State> {
-        gpu.alive("making a layer")?;
+        gpu.checked().check_alive("making a layer")?;
         let shape = spec.parameter_shape();
         let mut wanted = vec![];
         if spec.has_weight() {
@@ -88,7 +87,7 @@ impl State {
                 }
                 let tensor = Tensor::from_array(gpu, &ArrayD::from_elem(shape, initial))?;
                 // Whoever asks for it may record work with it at any time.
-                tensor.show();
+                tensor.forbid_reuse();
                 Ok(Entry { name, binding, initial, tensor })
             })
             .collect::<Result<Vec<_>>>()?;
@@ -111,7 +110,7 @@ impl State {
         let entry = entry.ok_or(Error::NoParameter { name })?;
         tensor.check(gpu, name, entry.tensor.shape(), DType::F32)?;
         tensor.check_usage(BufferUsages::COPY_DST)?;
-        tensor.show();
+        tensor.forbid_reuse();
         entry.tensor = tensor.clone();
         Ok(())
     }
@@ -169,9 +168,10 @@ impl State {
         }
         let parts: Vec<Part> = self.entries.iter().map(Entry::part).collect();
         let during = "reading a state dict";
-        let encoder = gpu.encoder(during)?;
-        let copies =
-            gpu.read(encoder, &parts, during, |parts| parts.iter().map(|part| part.to_vec()).collect::<Vec<_>>());
+        let encoder = gpu.checked().encoder(during)?;
+        let copies = gpu
+            .buffers()
+            .read(encoder, &parts, during, |parts| parts.iter().map(|part| part.to_vec()).collect::<Vec<_>>());
         let mut state = StateDict::new();
         for (entry, bytes) in self.entries.iter().zip(copies.await?) {
             let key = format!("{prefix}{}", entry.name);
@@ -195,14 +195,14 @@ impl State {
 
 /// Puts these bytes into these arrays, into all or into none: by copies of one submission.
 fn write(gpu: &Gpu, writes: &[(&Entry, Vec<u8>)], during: &'static str) -> Result<()> {
-    gpu.alive(during)?;
-    let mut encoder = gpu.encoder(during)?;
+    gpu.checked().check_alive(during)?;
+    let mut encoder = gpu.checked().encoder(during)?;
     for (entry, bytes) in writes {
         let (tensor, size) = (&entry.tensor, bytes.len() as u64);
-        let staging = gpu.buffer(Purpose::STAGING, size, Some(bytes))?;
+        let staging = gpu.buffers().buffer(Purpose::STAGING, size, Some(bytes))?;
         encoder.copy_buffer_to_buffer(&staging, 0, &tensor.memory().buffer, tensor.offset(), size);
     }
-    gpu.submit(encoder, during)
+    gpu.checked().submit(encoder, during)
 }
 
 fn counter(key: String, value: &ArrayD<f32>) -> Result<u32> {

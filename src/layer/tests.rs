@@ -1,16 +1,10 @@
 use ndarray::{Array2, ArrayD};
 
 use super::norm::GpuNorm;
-use crate::device::Gpu;
-use crate::device::PoolOf;
-use crate::device::Tensor;
+use crate::device::{Gpu, Tensor};
 use crate::dtype::DType;
 use crate::error::Error;
 use crate::spec::{BatchNorm, LayerNorm, NormSpec, SwitchableNorm};
-
-fn free(gpu: &Gpu, of: PoolOf) -> usize {
-    gpu.pool(of).len()
-}
 
 /// A loop of forwards lives in the memory of its first turns.
 #[test]
@@ -28,9 +22,9 @@ fn a_loop_of_forwards_makes_no_buffers() {
     }
     let (first, later) = seen.split_at(3);
     assert!(later.iter().flatten().all(|id| first.as_flattened().contains(id)), "{seen:?}");
-    assert_eq!(free(&gpu, PoolOf::Readbacks), 1);
+    assert_eq!(gpu.buffers().free().1, 1);
     gpu.empty_cache();
-    assert_eq!((free(&gpu, PoolOf::Tensors), free(&gpu, PoolOf::Readbacks)), (0, 0));
+    assert_eq!(gpu.buffers().free(), (0, 0));
 }
 
 /// What the app has seen may be in work that it has not submitted.
@@ -46,7 +40,7 @@ fn shown_memory_is_not_used_again() {
     assert_eq!(norm.prepared.len(), 1);
     drop((x, y));
     // Nor is it kept alive by what the layer has prepared.
-    assert_eq!((free(&gpu, PoolOf::Tensors), norm.prepared.len()), (0, 0));
+    assert_eq!((gpu.buffers().free().0, norm.prepared.len()), (0, 0));
     assert!(tensors().iter().all(|tensor| !ids.contains(&tensor.memory().id)));
     let buffer = tensors()[0].buffer().clone();
     assert!(tensors().iter().all(|tensor| tensor.memory().buffer != buffer));

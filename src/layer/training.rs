@@ -5,10 +5,8 @@ use std::time::Duration;
 
 use super::encode::record;
 use super::norm::{Call, GpuNorm, RUNNING_BACKWARD, RUNNING_FORWARD};
-use super::prepared::Ready;
-use crate::device::COMPILING;
-use crate::device::PROFILING;
-use crate::device::Tensor;
+use super::prepared::Dispatch;
+use crate::device::{PROFILING, Tensor};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::kernel::Binding;
@@ -40,19 +38,19 @@ impl Saved {
     }
 
     /// Work with all of it and with `other` may be in the app's hands from now on.
-    fn show(&self, other: &Tensor) {
-        self.kept().map(|(_, tensor)| tensor).chain([&self.x, other]).for_each(Tensor::show);
+    fn forbid_reuse(&self, other: &Tensor) {
+        self.kept().map(|(_, tensor)| tensor).chain([&self.x, other]).for_each(Tensor::forbid_reuse);
     }
 
     /// Whether a forward by `plan` leaves the same.
-    fn is_left_by(&self, plan: &Plan, spec: &NormSpec) -> bool {
+    fn matches_plan(&self, plan: &Plan, spec: &NormSpec) -> bool {
         let same = |(binding, tensor): &(Binding, Tensor)| tensor.bytes() == plan.scratch.bytes(*binding);
         self.parts == plan.parts(spec) && self.scratch.iter().all(same)
     }
 }
 
 /// A gradient of a parameter.
-struct Given<'a> {
+struct ParameterGradient<'a> {
     parameter: Binding,
     /// The parameter's name, and the gradient's.
     of: &'static str,
@@ -104,8 +102,8 @@ impl Gradients {
     }
 
     /// All tensors but the input's.
-    fn parameters(&self) -> [Given<'_>; 4] {
-        let given = |parameter, of, gradient, name, tensor| Given { parameter, of, name, gradient, tensor };
+    fn parameters(&self) -> [ParameterGradient<'_>; 4] {
+        let given = |parameter, of, gradient, name, tensor| ParameterGradient { parameter, of, name, gradient, tensor };
         [
             given(Binding::Weight, "weight", Binding::WeightGradient, "weight's gradient", &self.weight),
             given(Binding::Bias, "bias", Binding::BiasGradient, "bias's gradient", &self.bias),
@@ -127,7 +125,7 @@ impl Gradients {
     }
 }
 
-const SAVING: Pass = Pass::Forward { saves: true };
+pub(super) const SAVING: Pass = Pass::Forward { saves: true };
 
 impl GpuNorm {
     /// As [`forward_tensor`](Self::forward_tensor), and what [`backward`](Self::backward) needs. `x` must not be written
@@ -138,9 +136,9 @@ impl GpuNorm {
     pub fn forward_saved(&self, x: &Tensor) -> Result<(Tensor, Saved)> {
         self.check_gpu(x, "the input")?;
         let y = Tensor::uninitialized(&self.gpu, x.shape(), x.dtype())?;
-        let mut encoder = self.gpu.encoder(RUNNING_FORWARD)?;
+        let mut encoder = self.gpu.checked().encoder(RUNNING_FORWARD)?;
         let saved = self.record_saved(&mut encoder, x, &y)?;
-        self.gpu.submit(encoder, RUNNING_FORWARD)?;
+        self.gpu.checked().submit(encoder, RUNNING_FORWARD)?;
         Ok((y, saved))
     }
 
@@ -151,7 +149,7 @@ impl GpuNorm {
     /// As [`encode_forward`](Self::encode_forward).
     pub fn encode_forward_saved(&self, encoder: &mut wgpu::CommandEncoder, x: &Tensor, y: &Tensor) -> Result<Saved> {
         let saved = self.record_saved(encoder, x, y)?;
-        saved.show(y);
+        saved.forbid_reuse(y);
         Ok(saved)
     }
 
@@ -167,13 +165,13 @@ impl GpuNorm {
         self.record_forward(encoder, y, saved, || {
             y.check(&self.gpu, "the output", saved.x.shape(), saved.x.dtype())?;
             let plan = self.plan_pass(&saved.geometry, saved.x.dtype(), SAVING)?;
-            if saved.is_left_by(&plan, &self.spec) {
+            if saved.matches_plan(&plan, &self.spec) {
                 Ok(plan)
             } else {
                 Err(Error::Strategy { reason: "the saved forward ran by another".into() })
             }
         })?;
-        saved.show(y);
+        saved.forbid_reuse(y);
         Ok(())
     }
 
@@ -183,7 +181,7 @@ impl GpuNorm {
             let floats = usize::try_from(plan.scratch.bytes(binding) / 4).unwrap_or(usize::MAX);
             Ok((binding, Tensor::uninitialized(&self.gpu, &[floats], DType::F32)?))
         };
-        let scratch = self.kept_scratch(&geometry).iter().map(scratch).collect::<Result<_>>()?;
+        let scratch = self.saved_scratch(&geometry).iter().map(scratch).collect::<Result<_>>()?;
         let mut used = vec![Binding::Weight];
         if geometry.source == Source::Running && !matches!(self.spec, NormSpec::Switchable(_)) {
             used.extend([Binding::RunningMean, Binding::RunningVar]);
@@ -208,17 +206,17 @@ impl GpuNorm {
     ) -> Result<()> {
         let sliced = [(Binding::X, &saved.x), (Binding::Y, y)];
         let call = Call { mode: saved.mode, pass: SAVING, sliced: &sliced, kept: &saved.scratch };
-        let ready = self.prepare_call(call, plan)?;
+        let dispatches = self.prepare_call(call, plan)?;
         // Nothing can fail from here on.
         for (binding, copy) in &saved.copies {
             self.state.tensor(*binding).iter().for_each(|live| live.record_copy(encoder, copy));
         }
-        record(encoder, &ready, None);
+        record(encoder, &dispatches, None);
         Ok(())
     }
 
     /// The scratch of a forward that its backward needs.
-    fn kept_scratch(&self, geometry: &Geometry) -> &'static [Binding] {
+    fn saved_scratch(&self, geometry: &Geometry) -> &'static [Binding] {
         match (&self.spec, geometry.source) {
             (NormSpec::Switchable(_), _) => &[Binding::Moments, Binding::Axes],
             (_, Source::Input) => &[Binding::Statistics],
@@ -235,10 +233,10 @@ impl GpuNorm {
         self.check_saved(saved)?;
         let new = |tensor: &Tensor| Tensor::uninitialized(&self.gpu, tensor.shape(), tensor.dtype());
         let gradients = self.gradients_by(saved, new)?;
-        let ready = self.prepare_backward(dy, saved, &gradients)?;
-        let mut encoder = self.gpu.encoder(RUNNING_BACKWARD)?;
-        self.record_backward(&mut encoder, &ready, &gradients);
-        self.gpu.submit(encoder, RUNNING_BACKWARD)?;
+        let dispatches = self.prepare_backward(dy, saved, &gradients)?;
+        let mut encoder = self.gpu.checked().encoder(RUNNING_BACKWARD)?;
+        self.record_backward(&mut encoder, &dispatches, &gradients);
+        self.gpu.checked().submit(encoder, RUNNING_BACKWARD)?;
         Ok(gradients)
     }
 
@@ -258,10 +256,10 @@ impl GpuNorm {
         gradients: &Gradients,
     ) -> Result<()> {
         self.check_saved(saved)?;
-        let ready = self.prepare_backward(dy, saved, gradients)?;
-        saved.show(dy);
-        gradients.named().into_iter().filter_map(|(_, tensor)| tensor).for_each(Tensor::show);
-        self.record_backward(encoder, &ready, gradients);
+        let dispatches = self.prepare_backward(dy, saved, gradients)?;
+        saved.forbid_reuse(dy);
+        gradients.named().into_iter().filter_map(|(_, tensor)| tensor).for_each(Tensor::forbid_reuse);
+        self.record_backward(encoder, &dispatches, gradients);
         Ok(())
     }
 
@@ -277,7 +275,7 @@ impl GpuNorm {
         gradients: &Gradients,
     ) -> Result<Option<Vec<(&'static str, Duration)>>> {
         self.check_saved(saved)?;
-        self.gpu.alive(PROFILING)?;
+        self.gpu.checked().check_alive(PROFILING)?;
         self.profile_of(&self.prepare_backward(dy, saved, gradients)?)
     }
 
@@ -307,7 +305,7 @@ impl GpuNorm {
         if Arc::ptr_eq(&saved.layer, &self.identity) { Ok(()) } else { Err(Error::OtherLayer) }
     }
 
-    fn prepare_backward(&self, dy: &Tensor, saved: &Saved, gradients: &Gradients) -> Result<Arc<[Ready]>> {
+    fn prepare_backward(&self, dy: &Tensor, saved: &Saved, gradients: &Gradients) -> Result<Arc<[Dispatch]>> {
         // Which tensor is for what is not in the key of what is prepared.
         let parameters = gradients.parameters();
         for given in &parameters {
@@ -345,28 +343,14 @@ impl GpuNorm {
         Ok(())
     }
 
-    fn record_backward(&self, encoder: &mut wgpu::CommandEncoder, ready: &[Ready], gradients: &Gradients) {
+    fn record_backward(&self, encoder: &mut wgpu::CommandEncoder, dispatches: &[Dispatch], gradients: &Gradients) {
         if gradients.input.is_empty() && !gradients.accumulate {
             // Sums of nothing.
             for given in gradients.parameters() {
                 given.tensor.iter().for_each(|gradient| gradient.record_clear(encoder));
             }
         }
-        record(encoder, ready, None);
-    }
-
-    /// Compiles what [`forward_saved`](Self::forward_saved) and [`backward`](Self::backward) of a tensor of this shape and
-    /// type need in the current mode, so that the first step is as fast as the next.
-    ///
-    /// # Errors
-    /// Those of [`encode_forward`](Self::encode_forward).
-    pub fn warm_up_backward(&self, shape: &[usize], dtype: DType) -> Result<()> {
-        self.gpu.alive(COMPILING)?;
-        let geometry = self.geometry(shape, dtype)?;
-        let forward = self.plan_pass(&geometry, dtype, SAVING)?;
-        let backward = Pass::Backward { parts: forward.parts(&self.spec), accumulate: false };
-        let backward = self.plan_pass(&geometry, dtype, backward)?;
-        [forward, backward].iter().try_for_each(|plan| self.gpu.pipelines().compile(&self.gpu, plan))
+        record(encoder, dispatches, None);
     }
 
     /// What a backward of a forward like `saved` runs, and why.

@@ -3,9 +3,8 @@
 
 use std::ops::Range;
 
-use super::fit::{Rows, index};
-use super::planner::{BUSY_GPU, BUSY_SOFTWARE, Planner, forward_apply};
-use super::{MAX_ITERATIONS, MOMENTS_BYTES, Plan, SUM_BYTES, Scratch, Step};
+use super::planner::{BUSY_GPU, BUSY_SOFTWARE, Planner, Rows, index};
+use super::steps::{MAX_ITERATIONS, MOMENTS_BYTES, SUM_BYTES, Step};
 use crate::error::Result;
 use crate::kernel::{CoefficientsFrom, Element, Kernel, Params, StatisticsFrom, Team};
 use crate::spec::NormSpec;
@@ -28,27 +27,7 @@ impl Planner<'_> {
             && geometry.spatial < COLUMN_SPATIAL
             && matches!(self.strategy.team, None | Some(Team::Invocation));
         let single = Element { dtype: self.dtype, width: 1 };
-        suits.then(|| self.widest(geometry.channels * geometry.spatial).unwrap_or(single))
-    }
-
-    pub(super) fn split_columns(&self, element: Element, why: String) -> Result<Plan> {
-        let geometry = self.geometry;
-        let (channel, sample) = (geometry.spatial, geometry.channels * geometry.spatial);
-        let kernel = Kernel::ForwardColumns { element };
-        let (mut steps, chunks) = self.column_steps(kernel, element, &[])?;
-        steps.push(self.combine(channel, channel, sample, channel * chunks)?);
-        steps.extend(self.apply_columns(element, StatisticsFrom::Stored)?);
-        let scratch =
-            Scratch { moments: (sample * chunks) as u64, statistics: geometry.rows as u64, ..Scratch::default() };
-        Ok(Plan { steps, scratch, why: format!("{why}: columns' moments, combine, apply") })
-    }
-
-    pub(super) fn apply_columns(&self, element: Element, from: StatisticsFrom) -> Result<Vec<Step>> {
-        if !element.writes() {
-            return self.apply(self.instances(), (1, self.geometry.channels), &[], forward_apply(from));
-        }
-        let parameters = self.parameters(false);
-        Ok(self.column_steps(Kernel::ForwardApplyColumns { element, parameters, from }, element, &[])?.0)
+        suits.then(|| self.widest_element(geometry.channels * geometry.spatial).unwrap_or(single))
     }
 
     /// Steps over the columns of all samples, and the chunks that these are cut into.

@@ -1,26 +1,16 @@
-//! What all steps share: uniforms, widths, slices, workgroups and grids, sized to a device.
+//! Widths, slices, teams, workgroups and grids, sized to a device.
 
 use std::ops::Range;
 
-use super::planner::{BUSY_GPU, BUSY_SOFTWARE, Planner};
-use super::{MAX_ITERATIONS, Step, Strategy};
+use super::planner::{BUSY_GPU, BUSY_SOFTWARE, Planner, Rows};
+use super::steps::{MAX_ITERATIONS, Step, Strategy};
 use crate::error::{Error, Result};
-use crate::kernel::{Element, Kernel, MIXED, PER_ELEMENT, PER_ROW, PER_UNIT, Parameters, Params, Team};
-use crate::spec::geometry::{ParameterIndex, Source};
-use crate::spec::{Momentum, NormSpec, Variance};
+use crate::kernel::{Element, Kernel, Params, Team};
 
 /// A tensor is bound in at most this many slices; with real bindings, of 128 MiB and more, no buffer has as many.
 const MAX_SLICES: usize = 1024;
 /// Units of a row that one invocation sums as fast as a team would.
 const SHORT_ROW: usize = 16;
-
-/// Rows that lie one after the other, as a step sees them.
-#[derive(Clone, Copy)]
-pub(super) struct Rows {
-    pub count: usize,
-    pub len: usize,
-    pub parameter: ParameterIndex,
-}
 
 /// Invocations of a workgroup, and of each team in it; powers of two.
 #[derive(Clone, Copy)]
@@ -30,65 +20,6 @@ pub(super) struct Size {
 }
 
 impl Planner<'_> {
-    /// The uniform's part that only depends on the layer and the geometry.
-    pub(super) fn params(&self) -> Params {
-        let geometry = self.geometry;
-        let bessel = |count: usize| if count > 1 { count as f32 / (count - 1) as f32 } else { 1.0 };
-        let momentum = match self.spec.tracked() {
-            Some(Momentum::Fixed(momentum)) => momentum,
-            Some(Momentum::Cumulative) | None => 0.0,
-        };
-        let mut params =
-            Params { eps: self.spec.eps(), momentum, unbias: bessel(geometry.row_len), ..Params::default() };
-        if let NormSpec::Switchable(norm) = self.spec {
-            (params.instance_scale, params.layer_scale, params.batch_scale) = (1.0, 1.0, 1.0);
-            if norm.variance == Variance::Reference {
-                if norm.is_flat(geometry.spatial) {
-                    params.layer_scale = bessel(geometry.channels);
-                    params.batch_scale = bessel(geometry.samples);
-                } else {
-                    params.instance_scale = bessel(geometry.spatial);
-                }
-            }
-            if geometry.source == Source::Running {
-                params.batch_scale = 1.0;
-            }
-            params.unbias = params.batch_scale;
-        }
-        params
-    }
-
-    pub(super) fn row_params(&self, rows: Rows) -> Result<Params> {
-        Ok(Params {
-            row_len: index(rows.len, "a row")?,
-            period: index(rows.parameter.period, "parameters")?,
-            step: index(rows.parameter.step, "parameters")?,
-            inner: index(rows.parameter.inner, "parameters")?,
-            ..self.instance_params(1)?
-        })
-    }
-
-    pub(super) fn instance_params(&self, parts: usize) -> Result<Params> {
-        let params = self.params();
-        Ok(Params {
-            samples: index(self.geometry.samples, "samples")?,
-            channels: index(self.geometry.channels, "channels")?,
-            parts: index(parts, "partial statistics")?,
-            // Only switchable norm mixes other estimators.
-            instance_scale: if matches!(self.spec, NormSpec::Switchable(_)) { params.instance_scale } else { 1.0 },
-            ..params
-        })
-    }
-
-    pub(super) fn cumulative(&self) -> Vec<(&'static str, u32)> {
-        vec![("CUMULATIVE", u32::from(self.spec.tracked() == Some(Momentum::Cumulative)))]
-    }
-
-    /// The override that says whether the mean is a statistic.
-    pub(super) fn centered(&self) -> (&'static str, u32) {
-        ("CENTERED", u32::from(!matches!(self.spec, NormSpec::Rms(_))))
-    }
-
     /// Units that each lane of a team holds of a row: two while that takes no more lanes than a subgroup has, or than a
     /// workgroup is worth.
     pub(super) fn units_per_lane(&self, team: Team, units: usize) -> u32 {
@@ -104,40 +35,8 @@ impl Planner<'_> {
         if units <= 2 * few { 2 } else { 8 }
     }
 
-    /// Whether a kernel over `rows` in units of `element` can read four parameters at once.
-    pub(super) fn quads(&self, rows: Rows, element: Element) -> bool {
-        element.width >= 4 && self.affine(rows, element) == PER_ELEMENT
-    }
-
-    /// Which parameters there are, and whether they are read in fours.
-    pub(super) fn parameters(&self, quads: bool) -> Parameters {
-        match (self.spec.has_weight(), self.spec.has_bias(), quads) {
-            (false, _, _) => Parameters::None,
-            (true, false, false) => Parameters::Weight,
-            (true, true, false) => Parameters::Both,
-            (true, false, true) => Parameters::WeightQuads,
-            (true, true, true) => Parameters::BothQuads,
-        }
-    }
-
-    /// The overrides of shaders/part/common/parameter.wgsl.
-    pub(super) fn affine_constants(&self, rows: Rows, element: Element) -> Vec<(&'static str, u32)> {
-        vec![("AFFINE", self.affine(rows, element)), ("SAME_PARAMETERS", u32::from(rows.parameter.period == 1))]
-    }
-
-    /// The value of AFFINE.
-    pub(super) fn affine(&self, rows: Rows, element: Element) -> u32 {
-        let inner = rows.parameter.inner;
-        match () {
-            _ if !self.spec.has_weight() || inner >= rows.len => PER_ROW,
-            _ if inner.is_multiple_of(element.width as usize) => PER_UNIT,
-            _ if inner == 1 => PER_ELEMENT,
-            _ => MIXED,
-        }
-    }
-
     /// The widest element that no row of `len` splits and that can be written.
-    pub(super) fn widest(&self, len: usize) -> Option<Element> {
+    pub(super) fn widest_element(&self, len: usize) -> Option<Element> {
         let widths = Element::widths(self.dtype);
         let fits = |&&width: &&u32| len.is_multiple_of(width as usize) && width as usize * self.dtype.size() >= 4;
         widths.iter().find(fits).map(|&width| Element { dtype: self.dtype, width })
@@ -226,14 +125,14 @@ impl Planner<'_> {
 
     /// Who sums a row of so many units: a few are not worth a workgroup.
     pub(super) fn row_team(&self, units: usize) -> Team {
-        match self.team() {
+        match self.chosen_team() {
             Team::Workgroup if units <= SHORT_ROW && self.strategy == Strategy::default() => Team::Invocation,
             team => team,
         }
     }
 
     /// Who sums where nothing is forced. Barriers are what costs a software adapter.
-    pub(super) fn team(&self) -> Team {
+    pub(super) fn chosen_team(&self) -> Team {
         self.strategy.team.unwrap_or(match self.caps.subgroup {
             _ if self.caps.software => Team::Invocation,
             Some(_) => Team::Subgroup,
@@ -242,7 +141,7 @@ impl Planner<'_> {
     }
 
     /// The team for a loop over `count` entries of `parts` each: alone where that is short.
-    pub(super) fn gather_team(&self, count: usize, parts: usize) -> (Team, Size) {
+    pub(super) fn reduction_team(&self, count: usize, parts: usize) -> (Team, Size) {
         let alone = if self.caps.software { 4096 } else { 8 };
         let wide = if self.caps.subgroup.is_some() && !self.caps.software { Team::Subgroup } else { Team::Workgroup };
         let wanted = self.strategy.team.unwrap_or(if count * parts <= alone { Team::Invocation } else { wide });
@@ -260,7 +159,7 @@ impl Planner<'_> {
         parts: usize,
     ) -> (Team, Size, [(&'static str, u32); 2]) {
         let most = kinds.iter().filter(|(count, _)| *count > 0).map(|&(_, entries)| entries).max().unwrap_or(0);
-        let (team, size) = match (self.gather_team(most, parts), self.caps.subgroup) {
+        let (team, size) = match (self.reduction_team(most, parts), self.caps.subgroup) {
             // Teams without barriers, which every item would pay for.
             ((Team::Workgroup, _), Some(lanes))
                 if self.caps.software
@@ -355,10 +254,9 @@ impl Planner<'_> {
     }
 }
 
-/// Shaders count in 32 bits.
-pub(super) fn index(value: usize, what: &'static str) -> Result<u32> {
-    let limit = u64::from(u32::MAX);
-    u32::try_from(value).map_err(|_| Error::TooLarge { what, needed: value as u64, unit: "entries", limit })
+/// Of so many parts, those that a loop merges.
+pub(super) fn merged(parts: usize) -> usize {
+    if parts == 1 { 0 } else { parts }
 }
 
 fn gcd(a: u64, b: u64) -> u64 {

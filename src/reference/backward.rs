@@ -2,8 +2,11 @@
 
 use ndarray::{Array1, Array2, Array3, ArrayD, Axis, Zip};
 
+use super::forward::tolerance;
+use super::instances::{inverse_std, parameter, per_row, row, running, view};
+use super::moments::{Moments, average, largest, sum};
+use super::state::State;
 use super::switchable::{Mixture, Over};
-use super::{Moments, State, average, inverse_std, largest, parameter, per_row, row, running, sum, view};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::spec::geometry::Geometry;
@@ -45,7 +48,7 @@ impl Gradient {
     /// F16 and BF16 gradients are rounded once more: one ulp at `magnitude`.
     pub fn tolerance(&self, dtype: DType) -> ArrayD<f64> {
         // 8 + log2 terms = 4 + log2(16 terms).
-        self.magnitude.mapv(|magnitude| super::tolerance(magnitude, 16 * self.terms, dtype))
+        self.magnitude.mapv(|magnitude| tolerance(magnitude, 16 * self.terms, dtype))
     }
 }
 

@@ -2,7 +2,9 @@
 
 use ndarray::{Array2, Array3, ArrayD, Axis, Zip};
 
-use super::{Moments, State, average, largest, per_row};
+use super::instances::per_row;
+use super::moments::{Moments, average, largest};
+use super::state::State;
 use crate::spec::{SwitchableNorm, Variance, Weighting};
 
 /// Over which instances a statistic is taken.

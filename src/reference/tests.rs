@@ -1,7 +1,11 @@
 //! What the torch fixtures cannot show of the oracle.
 
+use ndarray::ArrayD;
+
+use super::moments::Moments;
 use super::*;
-use crate::{BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RmsNorm, SwitchableNorm};
+use crate::dtype::DType;
+use crate::spec::{BatchNorm, GroupNorm, InstanceNorm, LayerNorm, Mode, NormSpec, RmsNorm, SwitchableNorm, Weighting};
 
 #[test]
 fn where_var_plus_eps_is_zero_the_output_is_the_bias() {

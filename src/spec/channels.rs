@@ -1,6 +1,6 @@
 //! The norms of channels: batch, instance and group normalization.
 
-use super::{Affine, Momentum, Running};
+use super::options::{Affine, Momentum, Running};
 
 /// Batch normalization over `N` and all spatial dimensions, per channel, of inputs `[N, C, *]` of rank 2 and above
 /// (`torch.nn.BatchNorm1d`, `2d`, `3d`; Ioffe & Szegedy 2015, arXiv:1502.03167).

@@ -1,6 +1,6 @@
 //! Switchable normalization, whose options are its own.
 
-use super::{Affine, Momentum};
+use super::options::{Affine, Momentum};
 
 /// How switchable norm turns `mean_weight` and `var_weight` into the shares of its statistics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]

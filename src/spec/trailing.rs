@@ -1,6 +1,6 @@
 //! The norms of trailing dimensions: layer and RMS normalization.
 
-use super::Affine;
+use super::options::Affine;
 
 /// Layer normalization over the trailing dimensions `normalized_shape`, of inputs `[*, normalized_shape]`
 /// (`torch.nn.LayerNorm`; Ba, Kiros & Hinton 2016, arXiv:1607.06450).

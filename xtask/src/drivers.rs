@@ -1,31 +1,12 @@
 //! Makes sure that the machine has the GPU drivers that a command needs. A driver that is there is left alone.
 
 mod detect;
+mod driver;
 mod install;
 
-use std::fmt;
-
 use detect::System;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Driver {
-    /// Any Vulkan driver, and the loader.
-    Vulkan,
-    /// Mesa's software Vulkan driver, and the loader.
-    Lavapipe,
-    /// EGL with Mesa's OpenGL, for wgpu's GL backend.
-    MesaEgl,
-}
-
-impl fmt::Display for Driver {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Driver::Vulkan => "Vulkan driver",
-            Driver::Lavapipe => "software Vulkan driver (Mesa's lavapipe)",
-            Driver::MesaEgl => "Mesa EGL and OpenGL driver",
-        })
-    }
-}
+pub use driver::Driver;
+use driver::list;
 
 /// Installs what is missing of `wanted`. macOS and Windows come with their drivers.
 pub fn ensure(wanted: &[Driver]) -> Result<(), String> {
@@ -45,8 +26,4 @@ pub fn ensure(wanted: &[Driver]) -> Result<(), String> {
         Some(variable) => format!("{why}\n{variable} is set: only the Vulkan drivers that it names are found."),
         None => why,
     })
-}
-
-fn list(drivers: &[Driver]) -> String {
-    drivers.iter().map(Driver::to_string).collect::<Vec<_>>().join(" and no ")
 }

@@ -2,12 +2,12 @@
 
 use std::ops::Range;
 
-use super::Walk;
+use super::sums::Walk;
 use crate::error::{Error, Result};
 use crate::kernel::{CoefficientsFrom, Element, KeptSums, Kernel, Parameters, Params, StatisticsFrom, Team};
-use crate::plan::fit::{Rows, Size, index};
-use crate::plan::planner::{BUSY_GPU, BUSY_SOFTWARE, Planner};
-use crate::plan::{MAX_ITERATIONS, Pass, Plan, Route, SUM_BYTES, Scratch, Step};
+use crate::plan::fit::Size;
+use crate::plan::planner::{BUSY_GPU, BUSY_SOFTWARE, Planner, Rows, index};
+use crate::plan::steps::{MAX_ITERATIONS, Pass, Plan, Route, SUM_BYTES, Scratch, Step};
 use crate::spec::NormSpec;
 
 /// Lanes that keep a GPU's memory busy, each with a row's part of x and dy on its way.
@@ -51,7 +51,7 @@ impl Planner<'_> {
         let channels = geometry.parameter.step;
         let by_channel = matches!(self.spec, NormSpec::Group(_)) && self.spec.has_weight() && channels > 1;
         let run = if by_channel { geometry.spatial } else { geometry.row_len / geometry.runs };
-        let element = self.widest(run)?;
+        let element = self.widest_element(run)?;
         let row_units = geometry.row_len / element.width as usize;
         let team = self.row_team(row_units);
         // On their own, a software adapter's invocations are faster at blocks of columns, and of rows that are not tiny.
@@ -157,13 +157,13 @@ impl Planner<'_> {
     /// Rows whose elements have weights of their own: layer and RMS norm.
     pub(super) fn backward_weighted_rows(&self) -> Result<Plan> {
         let rows = self.instances();
-        let Some(element) = self.widest(rows.len) else { return self.backward_shared_words(rows) };
+        let Some(element) = self.widest_element(rows.len) else { return self.backward_shared_words(rows) };
         let parameters = self.parameters(self.quads(rows, element)).without_bias();
         let units = rows.len / element.width as usize;
         // Few rows at once where they are long: an invocation has to loop over all of them.
         let held = if units > 512 { Kernel::ROWS[0] } else { Kernel::ROWS[1] };
         let kernel = |from| Kernel::BackwardRows { element, units: held, parameters, from };
-        if self.blocks_of_rows(units) {
+        if self.fits_row_blocks(units) {
             let (steps, sums) =
                 self.row_blocks(rows, kernel(CoefficientsFrom::Computed), element, 0, (None, Walk::NOWHERE, 1))?;
             if steps.iter().all(|step| step.iterations() <= u64::from(MAX_ITERATIONS)) {
@@ -184,7 +184,7 @@ impl Planner<'_> {
     }
 
     /// Whether blocks of whole rows are small enough to be read twice from a cache: a block is one invocation's.
-    fn blocks_of_rows(&self, units: usize) -> bool {
+    fn fits_row_blocks(&self, units: usize) -> bool {
         let forced = matches!(self.strategy.route, Some(Route::Fused));
         let chosen = self.caps.software && self.strategy.route.is_none();
         (forced || chosen) && matches!(self.strategy.team, None | Some(Team::Invocation)) && units <= 1024

@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::Driver;
+use super::driver::Driver;
 
 /// A file tree and its environment: the host's, or a test's.
 pub struct System {

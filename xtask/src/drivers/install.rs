@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, stdin};
 use std::process::{Command, Stdio};
 
-use super::{Driver, list};
+use super::driver::{Driver, list};
 
 #[derive(Clone, Copy)]
 enum Manager {

@@ -1,33 +1,60 @@
 //! Calls of wgpu, with typed errors in place of its panics.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, OnceLock};
 
-use wgpu::{BufferDescriptor, BufferUsages, ErrorFilter, PollType};
+use wgpu::{BufferDescriptor, BufferUsages, DeviceLostReason, ErrorFilter, PollType};
 
-use super::gpu::Gpu;
 use crate::error::{Error, Result};
 
-impl Gpu {
+/// A device and its queue, whose calls give errors. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct CheckedDevice {
+    pub device: wgpu::Device,
+    pub queue: wgpu::Queue,
+    /// Why the device is gone, once it is; of the app's device only the app is told.
+    lost: Option<Arc<OnceLock<String>>>,
+}
+
+impl CheckedDevice {
+    /// A device that this crate has opened.
+    pub fn own(device: wgpu::Device, queue: wgpu::Queue) -> CheckedDevice {
+        let lost = Arc::new(OnceLock::new());
+        let told = lost.clone();
+        device.set_device_lost_callback(move |reason, message| {
+            let _ = told.set(match reason {
+                DeviceLostReason::Destroyed => "it was destroyed".to_owned(),
+                DeviceLostReason::Unknown => message,
+            });
+        });
+        CheckedDevice { device, queue, lost: Some(lost) }
+    }
+
+    /// A device of the app's.
+    pub fn of_app(device: wgpu::Device, queue: wgpu::Queue) -> CheckedDevice {
+        CheckedDevice { device, queue, lost: None }
+    }
+
     /// Calls wgpu and returns the error that it would otherwise raise as a panic; `during` is what the caller does. In
     /// a browser errors come later, to the app's own handler.
-    pub(crate) fn checked<T>(&self, during: &'static str, what: impl FnOnce(&wgpu::Device) -> T) -> Result<T> {
+    pub fn call<T>(&self, during: &'static str, what: impl FnOnce(&wgpu::Device) -> T) -> Result<T> {
         match self.scoped(what) {
             (value, None) => Ok(value),
-            (_, Some(error)) => Err(match typed(error, during) {
+            (_, Some(error)) => Err(match typed_error(error, during) {
                 memory @ Error::OutOfMemory { .. } => memory,
                 // What was made of a device that is gone is refused in many words.
-                refused => self.alive(during).err().unwrap_or(refused),
+                refused => self.check_alive(during).err().unwrap_or(refused),
             }),
         }
     }
 
     fn scoped<T>(&self, what: impl FnOnce(&wgpu::Device) -> T) -> (T, Option<wgpu::Error>) {
         if cfg!(target_arch = "wasm32") {
-            return (what(self.device()), None);
+            return (what(&self.device), None);
         }
         let [validation, internal, memory] = [ErrorFilter::Validation, ErrorFilter::Internal, ErrorFilter::OutOfMemory]
-            .map(|filter| self.device().push_error_scope(filter));
-        let value = what(self.device());
+            .map(|filter| self.device.push_error_scope(filter));
+        let value = what(&self.device);
         // Innermost first; being out of memory explains the others.
         let [memory, internal, validation] =
             [memory, internal, validation].map(|scope| pollster::block_on(scope.pop()));
@@ -36,22 +63,22 @@ impl Gpu {
 
     /// Fails once the device is gone. wgpu tells so late, by a callback that is the app's on the app's device, so it is
     /// tried: a lost device cannot map a new buffer.
-    pub(crate) fn alive(&self, during: &'static str) -> Result<()> {
+    pub fn check_alive(&self, during: &'static str) -> Result<()> {
         let usage = BufferUsages::COPY_DST;
         let descriptor = BufferDescriptor { label: None, size: 4, usage, mapped_at_creation: true };
         match self.scoped(|device| device.create_buffer(&descriptor).get_mapped_range_mut(..).is_ok()) {
             // A device without memory is not gone: what needs some will say so.
             (true, _) | (_, Some(wgpu::Error::OutOfMemory { .. })) => Ok(()),
-            (false, None) => Err(self.lost(during)),
-            (false, Some(error)) => Err(typed(error, during)),
+            (false, None) => Err(self.lost_error(during)),
+            (false, Some(error)) => Err(typed_error(error, during)),
         }
     }
 
     /// Why a mapping failed, when it did: the device is gone.
-    pub(crate) fn lost(&self, during: &'static str) -> Error {
+    pub fn lost_error(&self, during: &'static str) -> Error {
         // wgpu calls back when it is polled.
         self.wait();
-        let reason = match &self.inner.lost {
+        let reason = match &self.lost {
             Some(told) => told.get().map_or("its buffers cannot be mapped any more", String::as_str),
             None => "wgpu tells why to a callback of the app's, whose device it is",
         };
@@ -60,25 +87,25 @@ impl Gpu {
 
     /// Waits for all that was submitted; says whether the device has done it. wgpu's poll panics where it learns by it
     /// that the device is gone. Browsers poll by themselves.
-    pub(crate) fn wait(&self) -> bool {
-        let poll = || self.device().poll(PollType::wait_indefinitely());
+    pub fn wait(&self) -> bool {
+        let poll = || self.device.poll(PollType::wait_indefinitely());
         catch_unwind(AssertUnwindSafe(poll)).is_ok_and(|polled| polled.is_ok())
     }
 
     /// A new encoder.
-    pub(crate) fn encoder(&self, during: &'static str) -> Result<wgpu::CommandEncoder> {
-        self.checked(during, |device| device.create_command_encoder(&Default::default()))
+    pub fn encoder(&self, during: &'static str) -> Result<wgpu::CommandEncoder> {
+        self.call(during, |device| device.create_command_encoder(&Default::default()))
     }
 
     /// Submits what is recorded, unless the device is gone.
-    pub(crate) fn submit(&self, encoder: wgpu::CommandEncoder, during: &'static str) -> Result<()> {
-        self.alive(during)?;
-        self.checked(during, |_| self.queue().submit([encoder.finish()])).map(drop)
+    pub fn submit(&self, encoder: wgpu::CommandEncoder, during: &'static str) -> Result<()> {
+        self.check_alive(during)?;
+        self.call(during, |_| self.queue.submit([encoder.finish()])).map(drop)
     }
 }
 
 /// This crate's word for an error of wgpu's.
-fn typed(error: wgpu::Error, during: &'static str) -> Error {
+fn typed_error(error: wgpu::Error, during: &'static str) -> Error {
     let message = match error {
         wgpu::Error::OutOfMemory { .. } => return Error::OutOfMemory { during, bytes: None },
         wgpu::Error::Validation { description, .. } | wgpu::Error::Internal { description, .. } => description,
@@ -102,15 +129,15 @@ mod tests {
             |text: &str| (text.into(), format!("Validation Error\n\nCaused by:\n  In a call\n    {text}\n"));
         let validation = |text| {
             let (source, description) = described(text);
-            typed(wgpu::Error::Validation { source, description }, during)
+            typed_error(wgpu::Error::Validation { source, description }, during)
         };
-        let memory = typed(wgpu::Error::OutOfMemory { source: "no more".into() }, during);
+        let memory = typed_error(wgpu::Error::OutOfMemory { source: "no more".into() }, during);
         assert_eq!(memory, Error::OutOfMemory { during, bytes: None });
         for reason in ["Buffer with 'a' label has been destroyed", "Buffer with '' label is still mapped"] {
             assert_eq!(validation(reason), Error::BufferUnusable { during, reason: reason.into() });
         }
         let (source, message) = described("linking failed");
-        let internal = typed(wgpu::Error::Internal { source, description: message.clone() }, during);
+        let internal = typed_error(wgpu::Error::Internal { source, description: message.clone() }, during);
         assert_eq!(internal, Error::Wgpu { during, message });
         assert!(matches!(validation("wrong"), Error::Wgpu { message, .. } if message.contains("wrong")));
     }
@@ -124,13 +151,13 @@ mod tests {
             ..wgpu::InstanceDescriptor::new_without_display_handle()
         };
         let adapters = pollster::block_on(wgpu::Instance::new(descriptor).enumerate_adapters(wgpu::Backends::GL));
-        let gpu = pollster::block_on(Gpu::from_adapter(&adapters[0])).unwrap();
+        let (device, queue) = pollster::block_on(adapters[0].request_device(&Default::default())).unwrap();
         let source = "
             @group(0) @binding(0) var depth: texture_depth_2d;
             @group(0) @binding(1) var<storage, read_write> out: f32;
             @compute @workgroup_size(1) fn main() { out = textureLoad(depth, vec2(0), 0); }
         ";
-        let compiled = gpu.checked("compiling", |device| {
+        let compiled = CheckedDevice::own(device, queue).call("compiling", |device| {
             let source = wgpu::ShaderSource::Wgsl(source.into());
             device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
                 label: None,

@@ -1,0 +1,104 @@
+//! Passes over contiguous rows of any length, a team at a piece of one: partial results of each, and outputs.
+
+use super::planner::{BUSY_GPU, BUSY_SOFTWARE, Planner, Rows, index};
+use super::steps::{MAX_ITERATIONS, Step};
+use crate::error::Result;
+use crate::kernel::{BY_ELEMENT, BY_ROW, BY_UNIT, Element, Kernel, Parameters, Params, Team};
+
+impl Planner<'_> {
+    /// A kernel that leaves one result per segment of each row, and how many segments that are.
+    pub(super) fn segmented(
+        &self,
+        rows: Rows,
+        constants: &[(&'static str, u32)],
+        kernel: impl Fn(Team, Element, u32) -> Kernel,
+    ) -> Result<(Vec<Step>, usize)> {
+        let element = self.widest_element(rows.len).unwrap_or(Element { dtype: self.dtype, width: 1 });
+        let units = rows.len / element.width as usize;
+        let team = self.row_team(units);
+        let held = self.units_per_lane(team, units);
+        // Enough teams to keep the adapter busy, none with more tiles than the loop limit allows.
+        let busy = if self.caps.software { BUSY_SOFTWARE } else { BUSY_GPU };
+        let wanted = busy.div_ceil(rows.count);
+        let size = self.row_size(team, units.div_ceil(wanted * held as usize));
+        let tile = held as usize * size.lanes as usize;
+        let kernel = kernel(team, element, held);
+        // The rest is for what comes before and after the tiles.
+        let most = (MAX_ITERATIONS as usize * 3 / 4) / kernel.iterations_of_tile() as usize;
+        let wanted = wanted.min(units.div_ceil(tile)).max(units.div_ceil(most * tile));
+        let tiles = units.div_ceil(wanted * tile);
+        let segments = units.div_ceil(tiles * tile);
+        let full = units.is_multiple_of(segments * tiles * tile);
+        let constants = [constants, &[("FULL", u32::from(full))]].concat();
+        let mut steps = vec![];
+        for slice in self.slices(rows)? {
+            let params = Params {
+                rows: index(slice.len(), "rows")?,
+                first: index(slice.start, "rows")?,
+                units: index(units, "a row")?,
+                row_stride: index(units, "a row")?,
+                tiles: index(tiles, "a row")?,
+                segments: index(segments, "a row")?,
+                segment_units: index(tiles * tile, "a row")?,
+                partial_first: index(slice.start * segments, "partial statistics")?,
+                partial_row: index(segments, "a row")?,
+                partial_segment: 1,
+                ..self.row_params(rows)?
+            };
+            let bytes = self.bytes(&slice, rows.len);
+            steps.push(self.sized_step(kernel, params, constants.clone(), bytes, size)?);
+        }
+        Ok((steps, segments))
+    }
+
+    /// Row `r` uses statistics `(r / run) mod period`.
+    pub(super) fn apply(
+        &self,
+        rows: Rows,
+        (run, period): (usize, usize),
+        extra: &[(&'static str, u32)],
+        kernel: impl Fn(Team, Element, Parameters) -> Kernel,
+    ) -> Result<Vec<Step>> {
+        let (element, within) = match self.widest_element(rows.len) {
+            Some(element) => (element, true),
+            None => (Element { dtype: self.dtype, width: 2 }, false),
+        };
+        let width = element.width as usize;
+        let team = self.strategy.team.unwrap_or(if self.caps.software { Team::Invocation } else { Team::Workgroup });
+        let size = self.size(team, 256);
+        let lanes = size.lanes as usize;
+        // Units that a team takes, and the shortest row that is worth a team of its own.
+        let stretch = if team == Team::Invocation { 256 } else { 8 * lanes };
+        let lookup = match within {
+            true if rows.len / width >= lanes.max(4) => BY_ROW,
+            true => BY_UNIT,
+            false => BY_ELEMENT,
+        };
+        let kernel = kernel(team, element, self.parameters(self.quads(rows, element)));
+        let mut constants = self.affine_constants(rows, element);
+        constants.push(("LOOKUP", lookup));
+        constants.extend_from_slice(extra);
+        let mut steps = vec![];
+        for slice in self.slices(rows)? {
+            let (count, units) = match lookup {
+                BY_ROW => (slice.len(), rows.len / width),
+                // The first element may be the second of its word.
+                _ => (1, (slice.start * rows.len % width + slice.len() * rows.len).div_ceil(width)),
+            };
+            let params = Params {
+                rows: index(count, "rows")?,
+                first: index(slice.start, "rows")?,
+                units: index(units, "a tensor")?,
+                segments: index(units.div_ceil(stretch), "a tensor")?,
+                segment_units: index(stretch, "a tensor")?,
+                statistics_run: index(run, "rows")?,
+                statistics_period: index(period, "rows")?,
+                elements: index(slice.len() * rows.len, "a tensor")?,
+                ..self.row_params(rows)?
+            };
+            let bytes = self.bytes(&slice, rows.len);
+            steps.push(self.sized_step(kernel, params, constants.clone(), bytes, size)?);
+        }
+        Ok(steps)
+    }
+}

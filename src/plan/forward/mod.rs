@@ -1,0 +1,61 @@
+//! The steps of a forward: one kernel for everything where a row fits a team, else moments, combine and apply.
+
+use self::split::forward_apply;
+use crate::error::{Error, Result};
+use crate::kernel::{Params, StatisticsFrom, Team};
+use crate::plan::planner::{Planner, index};
+use crate::plan::steps::{Plan, Route, Scratch, Strategy};
+use crate::spec::NormSpec;
+use crate::spec::geometry::Source;
+
+/// Bytes of a tensor whose scattered rows a software adapter still reads one by one.
+const SCATTERED_BYTES: u64 = 4 << 20;
+
+mod fused;
+mod split;
+mod switchable;
+
+impl Planner<'_> {
+    pub fn forward(&self) -> Result<Plan> {
+        let geometry = self.geometry;
+        if geometry.is_empty() {
+            return self.empty();
+        }
+        if let NormSpec::Switchable(norm) = self.spec {
+            return self.switchable(norm);
+        }
+        if geometry.source == Source::Running {
+            let steps = match self.columns() {
+                Some(element) => self.apply_columns(element, StatisticsFrom::Running)?,
+                None => {
+                    self.apply(self.instances(), (1, geometry.channels), &[], forward_apply(StatisticsFrom::Running))?
+                }
+            };
+            return Ok(Plan { steps, scratch: Scratch::default(), why: "running statistics: nothing to sum".into() });
+        }
+        // Rows of scattered scalars are slow to read; beyond this size two more dispatches cost less.
+        let chosen = self.strategy == Strategy::default();
+        let scattered =
+            chosen && self.caps.software && self.tensor_bytes() > SCATTERED_BYTES && self.columns().is_some();
+        let row = if scattered { Err("rows are scattered".into()) } else { self.row_shape() };
+        match (self.strategy.route, row) {
+            (None | Some(Route::Fused), Ok(row)) => self.fused(row),
+            (Some(Route::Fused), Err(reason)) => Err(Error::Strategy { reason }),
+            (_, Err(reason)) => self.split(reason),
+            (Some(Route::Split), Ok(_)) => self.split("the split route is forced".into()),
+        }
+    }
+
+    /// No elements: outputs are empty and running statistics stay, but the batch counts.
+    fn empty(&self) -> Result<Plan> {
+        let counts = self.geometry.updates && !matches!(self.spec, NormSpec::Instance(_));
+        let mut steps = vec![];
+        let mut scratch = Scratch::default();
+        if counts {
+            let params = Params { rows: index(self.geometry.channels, "channels")?, ..self.params() };
+            steps.push(self.step(self.combine_kernel(Team::Invocation, true), params, self.cumulative(), 0..0)?);
+            scratch.statistics = self.geometry.channels as u64;
+        }
+        Ok(Plan { steps, scratch, why: "an empty input".into() })
+    }
+}

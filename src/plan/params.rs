@@ -1,0 +1,100 @@
+//! The uniforms and overrides that follow from the layer and the input.
+
+use super::planner::{Planner, Rows, index};
+use crate::error::Result;
+use crate::kernel::{Element, MIXED, PER_ELEMENT, PER_ROW, PER_UNIT, Parameters, Params};
+use crate::spec::geometry::Source;
+use crate::spec::{Momentum, NormSpec, Variance};
+
+impl Planner<'_> {
+    /// The uniform's part that only depends on the layer and the geometry.
+    pub(super) fn params(&self) -> Params {
+        let geometry = self.geometry;
+        let bessel = |count: usize| if count > 1 { count as f32 / (count - 1) as f32 } else { 1.0 };
+        let momentum = match self.spec.tracked() {
+            Some(Momentum::Fixed(momentum)) => momentum,
+            Some(Momentum::Cumulative) | None => 0.0,
+        };
+        let mut params =
+            Params { eps: self.spec.eps(), momentum, unbias: bessel(geometry.row_len), ..Params::default() };
+        if let NormSpec::Switchable(norm) = self.spec {
+            (params.instance_scale, params.layer_scale, params.batch_scale) = (1.0, 1.0, 1.0);
+            if norm.variance == Variance::Reference {
+                if norm.is_flat(geometry.spatial) {
+                    params.layer_scale = bessel(geometry.channels);
+                    params.batch_scale = bessel(geometry.samples);
+                } else {
+                    params.instance_scale = bessel(geometry.spatial);
+                }
+            }
+            if geometry.source == Source::Running {
+                params.batch_scale = 1.0;
+            }
+            params.unbias = params.batch_scale;
+        }
+        params
+    }
+
+    pub(super) fn row_params(&self, rows: Rows) -> Result<Params> {
+        Ok(Params {
+            row_len: index(rows.len, "a row")?,
+            period: index(rows.parameter.period, "parameters")?,
+            step: index(rows.parameter.step, "parameters")?,
+            inner: index(rows.parameter.inner, "parameters")?,
+            ..self.instance_params(1)?
+        })
+    }
+
+    pub(super) fn instance_params(&self, parts: usize) -> Result<Params> {
+        let params = self.params();
+        Ok(Params {
+            samples: index(self.geometry.samples, "samples")?,
+            channels: index(self.geometry.channels, "channels")?,
+            parts: index(parts, "partial statistics")?,
+            // Only switchable norm mixes other estimators.
+            instance_scale: if matches!(self.spec, NormSpec::Switchable(_)) { params.instance_scale } else { 1.0 },
+            ..params
+        })
+    }
+
+    pub(super) fn cumulative(&self) -> Vec<(&'static str, u32)> {
+        vec![("CUMULATIVE", u32::from(self.spec.tracked() == Some(Momentum::Cumulative)))]
+    }
+
+    /// The override that says whether the mean is a statistic.
+    pub(super) fn centered(&self) -> (&'static str, u32) {
+        ("CENTERED", u32::from(!matches!(self.spec, NormSpec::Rms(_))))
+    }
+
+    /// Whether a kernel over `rows` in units of `element` can read four parameters at once.
+    pub(super) fn quads(&self, rows: Rows, element: Element) -> bool {
+        element.width >= 4 && self.affine(rows, element) == PER_ELEMENT
+    }
+
+    /// Which parameters there are, and whether they are read in fours.
+    pub(super) fn parameters(&self, quads: bool) -> Parameters {
+        match (self.spec.has_weight(), self.spec.has_bias(), quads) {
+            (false, _, _) => Parameters::None,
+            (true, false, false) => Parameters::Weight,
+            (true, true, false) => Parameters::Both,
+            (true, false, true) => Parameters::WeightQuads,
+            (true, true, true) => Parameters::BothQuads,
+        }
+    }
+
+    /// The overrides of shaders/part/common/parameter.wgsl.
+    pub(super) fn affine_constants(&self, rows: Rows, element: Element) -> Vec<(&'static str, u32)> {
+        vec![("AFFINE", self.affine(rows, element)), ("SAME_PARAMETERS", u32::from(rows.parameter.period == 1))]
+    }
+
+    /// The value of AFFINE.
+    pub(super) fn affine(&self, rows: Rows, element: Element) -> u32 {
+        let inner = rows.parameter.inner;
+        match () {
+            _ if !self.spec.has_weight() || inner >= rows.len => PER_ROW,
+            _ if inner.is_multiple_of(element.width as usize) => PER_UNIT,
+            _ if inner == 1 => PER_ELEMENT,
+            _ => MIXED,
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! What a plan is: steps and the buffers between them.
+
+use std::fmt;
+use std::ops::Range;
+
+use crate::kernel::{Binding, Kernel, Params, Team};
+use crate::spec::NormSpec;
+
+/// Lavapipe silently ends loops after 65,535 iterations of one invocation in all; no step comes near that.
+pub const MAX_ITERATIONS: u32 = 32_768;
+/// Of a set's partial moments.
+pub(super) const MOMENTS_BYTES: u64 = 16;
+/// Of a sum of dy and one of dy·x̂.
+pub(super) const SUM_BYTES: u64 = 8;
+
+/// How a row is treated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Route {
+    /// One kernel reads the row, takes its statistics and writes it.
+    Fused,
+    /// Partial moments, then a combine, then an apply.
+    Split,
+}
+
+/// What planning is told to do instead of choosing by itself: for tests and experiments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Strategy {
+    /// How rows are treated.
+    pub route: Option<Route>,
+    /// Who works on a row.
+    pub team: Option<Team>,
+    /// Lanes of a team that is not one invocation; the next power of two that the device has.
+    pub lanes: Option<u32>,
+}
+
+/// What a plan is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Pass {
+    /// The output; `saves` keeps the statistics for a backward.
+    Forward {
+        /// Whether a backward follows.
+        saves: bool,
+    },
+    /// The gradients.
+    Backward {
+        /// Partial moments per row that the forward left, of switchable norm.
+        parts: usize,
+        /// Whether they are added to what is there.
+        accumulate: bool,
+    },
+}
+
+/// What a forward or backward runs, in order. `Display` prints it with the reasons.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// The dispatches, in order.
+    pub steps: Vec<Step>,
+    /// The buffers between them.
+    pub scratch: Scratch,
+    /// Why these steps.
+    pub why: String,
+}
+
+/// Entries of the buffers that steps hand to one another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Scratch {
+    /// Moments, 16 bytes each.
+    pub moments: u64,
+    /// Statistics, 12 bytes each.
+    pub statistics: u64,
+    /// Layer and batch moments and the shares, 16 bytes each.
+    pub axes: u64,
+    /// Sums of a backward, 8 bytes each.
+    pub sums: u64,
+    /// Coefficients of a backward, 20 bytes each.
+    pub coefficients: u64,
+    /// What samples and channels contribute to switchable norm's backward, 16 bytes each.
+    pub axis_gradients: u64,
+}
+
+impl Scratch {
+    /// Bytes of the buffer behind `binding`; at least one entry, since an empty buffer cannot be bound.
+    pub fn bytes(&self, binding: Binding) -> u64 {
+        let (entries, size) = match binding {
+            Binding::Statistics => (self.statistics, 12),
+            Binding::Axes => (self.axes, 16),
+            Binding::Sums => (self.sums, SUM_BYTES),
+            Binding::Coefficients => (self.coefficients, 20),
+            Binding::AxisGradients => (self.axis_gradients, 16),
+            _ => (self.moments, MOMENTS_BYTES),
+        };
+        entries.max(1).saturating_mul(size)
+    }
+
+    /// The bindings that are scratch.
+    pub const BINDINGS: [Binding; 6] = [
+        Binding::Moments,
+        Binding::Statistics,
+        Binding::Axes,
+        Binding::Sums,
+        Binding::Coefficients,
+        Binding::AxisGradients,
+    ];
+}
+
+/// One dispatch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    /// The WGSL that runs.
+    pub kernel: Kernel,
+    /// WGSL overrides by name.
+    pub constants: Vec<(&'static str, u32)>,
+    /// Its uniform.
+    pub params: Params,
+    /// Workgroups in x and y.
+    pub workgroups: [u32; 2],
+    /// The bytes of x and y that it binds, relative to the tensors.
+    pub bytes: Range<u64>,
+}
+
+impl Plan {
+    /// Partial moments that a forward leaves per row, where its backward reads them: of switchable norm.
+    pub(crate) fn parts(&self, spec: &NormSpec) -> usize {
+        let first = self.steps.first().filter(|_| matches!(spec, NormSpec::Switchable(_)));
+        first.map_or(1, |step| step.params.segments.max(1) as usize)
+    }
+}
+
+impl Step {
+    /// The value of an override.
+    pub fn constant(&self, name: &str) -> Option<u32> {
+        self.constants.iter().find(|(key, _)| *key == name).map(|&(_, value)| value)
+    }
+
+    /// Lanes of one team.
+    pub fn lanes(&self) -> u32 {
+        self.kernel.lanes(&self.constants)
+    }
+
+    /// The most loop iterations that one invocation runs, inner loops included and unrolled by nobody; a loop that is entered
+    /// counts at least one.
+    pub fn iterations(&self) -> u64 {
+        self.kernel.iterations(&self.params, &self.constants)
+    }
+
+    /// Teams of one workgroup.
+    pub fn teams(&self) -> u32 {
+        match self.kernel.team() {
+            Team::Workgroup => 1,
+            _ => self.constant("WORKGROUP").unwrap_or(1) / self.lanes(),
+        }
+    }
+
+    pub(super) fn team_name(&self) -> String {
+        match self.kernel.team() {
+            Team::Workgroup => "workgroup".into(),
+            Team::Subgroup => format!("team of {} lanes", self.lanes()),
+            Team::Invocation => "invocation".into(),
+        }
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let dispatches = if self.steps.len() == 1 { "dispatch" } else { "dispatches" };
+        writeln!(f, "{} {dispatches}: {}", self.steps.len(), self.why)?;
+        for step in &self.steps {
+            let (kernel, [x, y]) = (step.kernel, step.workgroups);
+            write!(f, "  {:18} {x}", kernel.name())?;
+            if y > 1 {
+                write!(f, " x {y}")?;
+            }
+            write!(f, " workgroups of {}, a row per {}", step.constant("WORKGROUP").unwrap_or(1), step.team_name())?;
+            if let Some(element) = kernel.element() {
+                write!(f, ", {} x {} per load", element.width, element.dtype)?;
+            }
+            if step.params.segments > 1 {
+                write!(f, ", {} segments per row", step.params.segments)?;
+            }
+            writeln!(f)?;
+        }
+        Ok(())
+    }
+}
