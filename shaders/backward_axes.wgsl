@@ -1,8 +1,9 @@
-// How a switchable norm's loss changes with the mixed means and variances of the instances (part/through_instance.wgsl),
-// summed over each sample and each channel; times the statistics that are mixed, which is how it changes with the shares;
-// and the gradients of weight and bias.
+// How a switchable norm's loss changes with the mixed means and variances of the instances
+// (common/instance_gradients.wgsl), summed over each sample and each channel; times the statistics that are mixed,
+// which is how it changes with the shares; and the gradients of weight and bias.
 //
-// The first items are the samples, the next ones the channels (part/items.wgsl). The plan picks it between sums and mix.
+// The first items are the samples, the next ones the channels (common/items.wgsl). The plan picks it between sums and
+// mix.
 // In bounds: `axis_gradients` has 3 * samples + channels entries; `sums` and `moments` parts for each of the instances.
 @group(0) @binding(19) var<storage, read_write> axis_gradients: array<vec4<f32>>;
 override SOFTMAX: bool = true;
@@ -23,7 +24,7 @@ fn backward_axes(builtins: Builtins) {
     var by_batch = Sums();
     for (var i = item.lane; i < end; i += item.stride) {
         let row = select(i * params.channels + number, number * params.channels + i, layer);
-        let own = through_instance(row, statistics_for(row));
+        let own = instance_gradients(row, statistics_for(row));
         through = add(through, own.x, own.y);
         if layer {
             let m = instance_moments(row);
@@ -31,35 +32,47 @@ fn backward_axes(builtins: Builtins) {
             // Through a softmax only differences of means count: relative to the instance's, so that a large one costs
             // no digits.
             let origin = select(0.0, m.shift, SOFTMAX);
-            by_instance = add(by_instance, times(own.x, opaque(m.shift - origin) + m.mean), times(own.y, variance(m)));
+            by_instance = add(
+                by_instance,
+                mul_or_zero(own.x, opaque(m.shift - origin) + m.mean),
+                mul_or_zero(own.y, variance(m)),
+            );
             let layer_mean = opaque(sample.shift - origin) + sample.mean;
-            by_layer = add(by_layer, times(own.x, layer_mean), times(own.y, variance(sample) * params.layer_scale));
+            by_layer = add(
+                by_layer,
+                mul_or_zero(own.x, layer_mean),
+                mul_or_zero(own.y, variance(sample) * params.layer_scale),
+            );
             if BATCH {
                 let batch = axis(params.samples + i);
                 let batch_mean = opaque(batch.shift - origin) + batch.mean;
-                by_batch = add(by_batch, times(own.x, batch_mean), times(own.y, variance(batch) * params.batch_scale));
+                by_batch = add(
+                    by_batch,
+                    mul_or_zero(own.x, batch_mean),
+                    mul_or_zero(own.y, variance(batch) * params.batch_scale),
+                );
             }
         } else {
-            parameters = join(parameters, instance_sums(row));
+            parameters = merge_partials(parameters, instance_sums(row));
         }
     }
-    let sum = closed(whole(item, through, lane));
-    meet_again();
-    let parameter = closed(whole(item, parameters, lane));
-    meet_again();
-    let instance = closed(whole(item, by_instance, lane));
-    meet_again();
-    let sample = closed(whole(item, by_layer, lane));
-    meet_again();
-    let batch = closed(whole(item, by_batch, lane));
-    if live && tells(item) {
+    let sum = compensated(reduce_item(item, through, lane));
+    team_barrier();
+    let parameter = compensated(reduce_item(item, parameters, lane));
+    team_barrier();
+    let instance = compensated(reduce_item(item, by_instance, lane));
+    team_barrier();
+    let sample = compensated(reduce_item(item, by_layer, lane));
+    team_barrier();
+    let batch = compensated(reduce_item(item, by_batch, lane));
+    if live && is_first_lane(item) {
         axis_gradients[select(params.samples, 0u, layer) + number] = vec4(sum, 0.0, 0.0);
         if layer {
             let shares = params.samples + params.channels + 2u * number;
             axis_gradients[shares] = vec4(instance.x, sample.x, batch.x, 0.0);
             axis_gradients[shares + 1u] = vec4(instance.y, sample.y, batch.y, 0.0);
         } else {
-            put_parameter(number, parameter);
+            store_gradients(number, parameter);
         }
     }
 }

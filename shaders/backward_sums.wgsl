@@ -1,5 +1,5 @@
-// The sums of dy and of dy * xhat, xhat = (x - mean) * scale, over pieces of rows; dy times the weight where a row's
-// elements have weights of their own. Where the statistics are constants, dx = scale * weight * dy on the way.
+// The sums of dy and of dy * xhat, xhat = (x - mean) * rstd, over pieces of rows; dy times the weight where a row's
+// elements have weights of their own. Where the statistics are constants, dx = rstd * weight * dy on the way.
 //
 // A team owns one segment of one row. The plan picks it for the first step of a split backward.
 // In bounds: as forward_row; the plan sizes `sums` to rows * segments.
@@ -13,27 +13,27 @@ fn backward_sums(builtins: Builtins) {
     let end = own_segment.end;
     let s = statistics_for(params.first + row);
     let start = row * params.units;
-    let scale = s.scale * weight_at(parameter_base(params.first + row));
+    let scale = s.rstd * weight_at(parameter_base(params.first + row));
 
-    var own = Shared();
+    var own = Partial();
     for (var t = 0u; t < params.tiles; t++) {
         let first = own_segment.begin + t * UNITS * lanes() + lane;
         var few = LaneSums();
         for (var k = 0u; k < UNITS; k++) {
             let i = first + k * lanes();
             if FULL || i < end {
-                var h = unpack(load_dy(start + i));
-                put(start + i, mul(h, splat(scale)));
+                var gradient = unpack(load_dy(start + i));
+                store(start + i, mul(gradient, splat(scale)));
                 if WEIGHTED {
-                    h = mul(h, weight_unit(i * WIDTH));
+                    gradient = mul(gradient, weight_unit(i * WIDTH));
                 }
-                few = add_unit(few, h, load(start + i), s);
+                few = add_unit(few, gradient, load_x(start + i), s);
             }
         }
-        own = join(own, total_of(few, s));
+        own = merge_partials(own, total_of(few, s));
     }
     let all = reduce(own, lane);
     if own_segment.live && lane == 0u {
-        sums[params.partial_first + row * params.partial_row + own_segment.segment * params.partial_segment] = closed(all);
+        sums[params.partial_first + row * params.partial_row + own_segment.segment * params.partial_segment] = compensated(all);
     }
 }

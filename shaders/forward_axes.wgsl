@@ -1,8 +1,8 @@
 // Switchable norm's layer moments of each sample and batch moments of each channel, from the instance moments, so that
 // x is read once for all three; and the shares that its weights give to each. Moves the running statistics.
 //
-// The first items are the samples, the next ones the channels (part/items.wgsl); team 0 writes the shares as well. The plan
-// picks it between moments and apply.
+// The first items are the samples, the next ones the channels (common/items.wgsl); team 0 writes the shares as well.
+// The plan picks it between moments and apply.
 // In bounds: `axes` has samples + channels + 2 entries, `moments` parts for each of samples * channels instances.
 
 @group(0) @binding(10) var<storage, read_write> axes: array<vec4<f32>>;
@@ -53,12 +53,13 @@ fn forward_axes(builtins: Builtins) {
         }
         own = merge(own, some);
     }
-    let all = whole(item, own, lane);
-    if live && tells(item) {
+    let all = reduce_item(item, own, lane);
+    if live && is_first_lane(item) {
         if layer {
-            axes[number] = packed(all);
+            axes[number] = to_vec4(all);
         } else {
-            axes[params.samples + number] = packed(settle(number, all));
+            track_running(number, all);
+            axes[params.samples + number] = to_vec4(batch_moments(number, all));
         }
     }
     if team == 0u && lane == 0u {

@@ -23,6 +23,7 @@ fn forward_combine(builtins: Builtins) {
     }
     let all = reduce(own, lane);
     if live && lane == 0u {
-        statistics[row] = statistics_of(settle(row, all));
+        track_running(row, all);
+        statistics[row] = statistics_of(all);
     }
 }

@@ -25,10 +25,10 @@ fn forward_instances(builtins: Builtins) {
         variances = merge(variances, Moments(1.0, select(v, 3.4028234e38, v > 3.4028234e38), 0.0, 0.0));
     }
     let mean = reduce(means, lane);
-    meet_again();
+    team_barrier();
     let unbiased = reduce(variances, lane);
     if live && lane == 0u {
         let v = (unbiased.shift + unbiased.mean) * params.unbias;
-        move_running(channel, mean.shift + mean.mean, v, params.momentum);
+        update_running(channel, mean.shift + mean.mean, v, params.momentum);
     }
 }

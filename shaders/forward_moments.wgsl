@@ -17,7 +17,7 @@ fn forward_moments(builtins: Builtins) {
         read_tile(&held, row, first, end);
         own = merge_tile(own, &held, first, end);
     }
-    let all = reduce(checked(own, row, own_segment.begin + lane, end), lane);
+    let all = reduce(propagate_nan(own, row, own_segment.begin + lane, end), lane);
     if own_segment.live && lane == 0u {
         save(row, own_segment.segment, all);
     }

@@ -4,7 +4,7 @@
 // cache. The plan picks it wherever a row is short enough for one team.
 // In bounds: units stay below params.units of a row below params.rows, which the plan cuts from the bound slice.
 
-override HELD: bool = false; // a row is one tile: it is still in registers when it is written
+override ONE_TILE: bool = false; // a row is one tile: it is still in registers when it is written
 
 @compute @workgroup_size(WORKGROUP)
 fn forward_row(builtins: Builtins) {
@@ -21,26 +21,26 @@ fn forward_row(builtins: Builtins) {
         read_tile(&held, row, t * tile + lane, end);
         own = merge_tile(own, &held, t * tile + lane, end);
     }
-    let all = reduce(checked(own, row, lane, end), lane);
+    let all = reduce(propagate_nan(own, row, lane, end), lane);
     let s = statistics_of(all);
     if live && lane == 0u {
         save(row, 0u, all);
-        settle(params.first + row, all);
+        track_running(params.first + row, all);
     }
 
     let base = parameter_base(params.first + row);
     var at = walk(row, lane);
-    if HELD {
+    if ONE_TILE {
         for (var k = 0u; k < UNITS; k++) {
             let i = lane + k * lanes();
             if FULL || i < end {
-                put(address(at), normalize_unit(unpack(held[k]), s, base, i * WIDTH));
+                store(address(at), normalize_unit(unpack(held[k]), s, base, i * WIDTH));
             }
             at = next(at);
         }
     } else {
         for (var i = lane; i < end; i += lanes()) {
-            put(address(at), normalize_unit(unpack(load(address(at))), s, base, i * WIDTH));
+            store(address(at), normalize_unit(unpack(load_x(address(at))), s, base, i * WIDTH));
             at = next(at);
         }
     }

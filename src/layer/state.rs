@@ -78,7 +78,7 @@ impl State {
         if spec.tracked().is_some() {
             wanted.push(("running_mean", Binding::RunningMean, shape.clone(), 0.0));
             wanted.push(("running_var", Binding::RunningVar, shape.clone(), 1.0));
-            // One count per channel, all equal: see shaders/part/settle_track.wgsl.
+            // One count per channel, all equal: see shaders/part/track_running/update.wgsl.
             wanted.push((COUNTER, Binding::NumBatchesTracked, shape, 0.0));
         }
         let entries = wanted

@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::planner::{BUSY_GPU, BUSY_SOFTWARE, Planner, Rows, index};
 use super::steps::{MAX_ITERATIONS, MOMENTS_BYTES, SUM_BYTES, Step};
 use crate::error::Result;
-use crate::kernel::{Element, Kernel, Params, RowsFrom, StatisticsFrom, Team};
+use crate::kernel::{CoefficientsFrom, Element, Kernel, Params, StatisticsFrom, Team};
 use crate::spec::NormSpec;
 
 /// Spatial sizes below this are summed as columns (neighbouring channels in step) rather than plane by plane.
@@ -87,8 +87,8 @@ impl Planner<'_> {
         let iterations = MAX_ITERATIONS as usize / 4;
         let (block, chunk) = match kernel {
             // As many rows as it holds the coefficients of; all of their columns, if it finds these itself.
-            Kernel::BackwardRows { units: held, rows, .. } => {
-                (if rows == RowsFrom::Own { units } else { block }, held as usize)
+            Kernel::BackwardRows { units: held, from, .. } => {
+                (if from == CoefficientsFrom::Computed { units } else { block }, held as usize)
             }
             _ => {
                 let chunk = chunk.clamp(2 * held, (iterations / block).max(2 * held)).max(least);

@@ -1,11 +1,9 @@
 //! Passes over contiguous rows of any length, a team at a piece of one: partial results of each, and outputs.
 
-use super::iterations::iterations_of_tile;
-use super::params::{BY_ELEMENT, BY_ROW, BY_UNIT};
 use super::planner::{BUSY_GPU, BUSY_SOFTWARE, Planner, Rows, index};
 use super::steps::{MAX_ITERATIONS, Step};
 use crate::error::Result;
-use crate::kernel::{Element, Kernel, Parameters, Params, Team};
+use crate::kernel::{BY_ELEMENT, BY_ROW, BY_UNIT, Element, Kernel, Parameters, Params, Team};
 
 impl Planner<'_> {
     /// A kernel that leaves one result per segment of each row, and how many segments that are.
@@ -26,7 +24,7 @@ impl Planner<'_> {
         let tile = held as usize * size.lanes as usize;
         let kernel = kernel(team, element, held);
         // The rest is for what comes before and after the tiles.
-        let most = (MAX_ITERATIONS as usize * 3 / 4) / iterations_of_tile(kernel) as usize;
+        let most = (MAX_ITERATIONS as usize * 3 / 4) / kernel.iterations_of_tile() as usize;
         let wanted = wanted.min(units.div_ceil(tile)).max(units.div_ceil(most * tile));
         let tiles = units.div_ceil(wanted * tile);
         let segments = units.div_ceil(tiles * tile);

@@ -151,7 +151,7 @@ impl Planner<'_> {
         if fits { (wanted, size) } else { (Team::Workgroup, self.size(Team::Workgroup, usize::MAX / 4)) }
     }
 
-    /// The team for two kinds of items, so many of so many entries each (shaders/part/items.wgsl), of `parts` each: sized for
+    /// The team for two kinds of items, so many of so many entries each (shaders/part/common/items.wgsl), of `parts` each: sized for
     /// those of more entries, while the others are a lane's each if a team would mostly idle.
     pub(super) fn items_team(
         &self,
@@ -175,7 +175,7 @@ impl Planner<'_> {
             let many = count >= busy && entries * (1 + parts) < MAX_ITERATIONS as usize / 4;
             u32::from(many || 4 * entries <= size.lanes as usize)
         };
-        (team, size, [("FIRST_ALONE", alone(kinds[0])), ("SECOND_ALONE", alone(kinds[1]))])
+        (team, size, [("FIRST_PER_LANE", alone(kinds[0])), ("SECOND_PER_LANE", alone(kinds[1]))])
     }
 
     pub(super) fn step(
@@ -205,11 +205,11 @@ impl Planner<'_> {
         let on = |name| constants.contains(&(name, 1));
         let items = |[firsts, seconds]: [u32; 2]| {
             let teams = |count: u32, alone| u64::from(if alone { count.div_ceil(lanes) } else { count });
-            teams(firsts, on("FIRST_ALONE")) + teams(seconds, on("SECOND_ALONE"))
+            teams(firsts, on("FIRST_PER_LANE")) + teams(seconds, on("SECOND_PER_LANE"))
         };
         let teams = match kernel {
             Kernel::BackwardCombine { .. } => {
-                let of_a_team = if on("TOGETHER") { Kernel::NEIGHBOURS } else { 1 };
+                let of_a_team = if on("SEVERAL_CHANNELS") { Kernel::NEIGHBOURS } else { 1 };
                 items([params.rows, params.channels.div_ceil(of_a_team)])
             }
             Kernel::ForwardAxes { .. } | Kernel::BackwardAxes { .. } => {
@@ -228,7 +228,7 @@ impl Planner<'_> {
         constants.push(("WORKGROUP", workgroup));
         if kernel.team() == Team::Subgroup {
             let size = self.caps.subgroup.unwrap_or(1);
-            constants.extend([("SUBGROUP", size), ("LANES", lanes), ("MEETING", (lanes / size).max(1))]);
+            constants.extend([("SUBGROUP", size), ("LANES", lanes), ("PARTIALS", (lanes / size).max(1))]);
         }
         let per_workgroup = u64::from(workgroup / lanes);
         let workgroups = self.grid(teams.div_ceil(per_workgroup), per_workgroup)?;

@@ -11,7 +11,6 @@ mod columns;
 mod contiguous;
 mod fit;
 mod forward;
-mod iterations;
 mod params;
 mod planner;
 mod steps;

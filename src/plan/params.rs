@@ -2,20 +2,9 @@
 
 use super::planner::{Planner, Rows, index};
 use crate::error::Result;
-use crate::kernel::{Element, Parameters, Params};
+use crate::kernel::{Element, MIXED, PER_ELEMENT, PER_ROW, PER_UNIT, Parameters, Params};
 use crate::spec::geometry::Source;
 use crate::spec::{Momentum, NormSpec, Variance};
-
-// shaders/part/affine.wgsl
-pub(super) const PER_ROW: u32 = 0;
-const PER_UNIT: u32 = 1;
-pub(super) const PER_ELEMENT: u32 = 2;
-pub(super) const MIXED: u32 = 3;
-
-// shaders/part/each_unit.wgsl
-pub(super) const BY_ROW: u32 = 0;
-pub(super) const BY_UNIT: u32 = 1;
-pub(super) const BY_ELEMENT: u32 = 2;
 
 impl Planner<'_> {
     /// The uniform's part that only depends on the layer and the geometry.
@@ -93,9 +82,9 @@ impl Planner<'_> {
         }
     }
 
-    /// The overrides of shaders/part/affine.wgsl.
+    /// The overrides of shaders/part/common/parameter.wgsl.
     pub(super) fn affine_constants(&self, rows: Rows, element: Element) -> Vec<(&'static str, u32)> {
-        vec![("AFFINE", self.affine(rows, element)), ("SHARED", u32::from(rows.parameter.period == 1))]
+        vec![("AFFINE", self.affine(rows, element)), ("SAME_PARAMETERS", u32::from(rows.parameter.period == 1))]
     }
 
     /// The value of AFFINE.

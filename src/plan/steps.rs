@@ -134,12 +134,13 @@ impl Step {
 
     /// Lanes of one team.
     pub fn lanes(&self) -> u32 {
-        let name = match self.kernel.team() {
-            Team::Workgroup => "WORKGROUP",
-            Team::Subgroup => "LANES",
-            Team::Invocation => return 1,
-        };
-        self.constant(name).unwrap_or(1).max(1)
+        self.kernel.lanes(&self.constants)
+    }
+
+    /// The most loop iterations that one invocation runs, inner loops included and unrolled by nobody; a loop that is entered
+    /// counts at least one.
+    pub fn iterations(&self) -> u64 {
+        self.kernel.iterations(&self.params, &self.constants)
     }
 
     /// Teams of one workgroup.

@@ -19,16 +19,22 @@ macro_rules! piece {
 
 /// What a unit may be: a scalar, a vector, two of f16, the matrix of eight bf16.
 const ELEMENTS: [(&str, [&str; 3]); 4] = [
-    ("32x1", ["", piece!("element_32x1"), piece!("values")]),
-    ("32x4", ["", piece!("element_32x4"), piece!("values")]),
-    ("16x2", [piece!("word_f16"), piece!("element_16x2"), piece!("values")]),
-    ("16x8", [piece!("word_bf16"), piece!("element_16x8"), ""]),
+    ("32x1", ["", piece!("element/32x1"), piece!("values/vector")]),
+    ("32x4", ["", piece!("element/32x4"), piece!("values/vector")]),
+    ("16x2", [piece!("word/f16"), piece!("element/16x2"), piece!("values/vector")]),
+    ("16x8", [piece!("word/bf16"), piece!("element/16x8"), piece!("values/matrix")]),
 ];
 
 /// Four values for each row of four that `exact.wgsl` is given, times four.
 fn run(gpu: &Gpu, element: [&str; 3], given: &[[f32; 4]]) -> Vec<[f32; 4]> {
-    let shared = [piece!("params"), piece!("opaque"), piece!("two_sum"), piece!("moments"), piece!("sums_out")];
-    let last = [piece!("deviation"), piece!("column_sums"), include_str!("exact.wgsl")];
+    let shared = [
+        piece!("common/params"),
+        piece!("common/opaque"),
+        piece!("common/two_sum"),
+        piece!("common/moments"),
+        piece!("sums_buffer/write"),
+    ];
+    let last = [piece!("common/deviation"), piece!("common/column_sums"), include_str!("exact.wgsl")];
     let source = [shared.concat(), element.concat(), last.concat()].concat();
     let device = gpu.device();
     let module =

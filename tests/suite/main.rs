@@ -21,6 +21,7 @@ mod mixing;
 mod modes;
 mod numbers;
 mod overflow;
+mod pieces;
 mod plans;
 mod plans_backward;
 mod random;

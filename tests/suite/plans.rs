@@ -49,7 +49,7 @@ pub fn strategies(caps: &Caps) -> Vec<Strategy> {
     all
 }
 
-/// Where unit (or partial) `i` of `row` lies, by the contract in shaders/part/walk.wgsl.
+/// Where unit (or partial) `i` of `row` lies, by the contract in shaders/part/common/walk.wgsl.
 pub fn address(step: &Step, row: u32, i: u32) -> u32 {
     let p = &step.params;
     if step.constant("CONTIGUOUS") == Some(1) {
@@ -89,10 +89,10 @@ pub fn check_limits(plan: &Plan, caps: &Caps, geometry: &Geometry, dtype: DType)
         }
         if step.kernel.team() == Team::Subgroup {
             let (size, lanes) = (caps.subgroup.unwrap(), step.lanes());
-            let meeting = step.constant("MEETING").unwrap();
+            let partials = step.constant("PARTIALS").unwrap();
             assert!(step.constant("SUBGROUP") == Some(size) && workgroup.is_multiple_of(size), "{step:?}");
             assert!(lanes.is_power_of_two() && (lanes <= size || lanes == workgroup), "{step:?}");
-            assert!(meeting == (lanes / size).max(1) && 16 * meeting <= caps.workgroup_storage, "{step:?}");
+            assert!(partials == (lanes / size).max(1) && 16 * partials <= caps.workgroup_storage, "{step:?}");
         }
         assert!(step.workgroups.iter().all(|&count| (1..=caps.max_workgroups).contains(&count)), "{step:?}");
         assert!(step.iterations() <= u64::from(MAX_ITERATIONS), "{step:?}");

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use gpunorm::caps::Caps;
 use gpunorm::geometry::{Geometry, Source};
-use gpunorm::kernel::{Binding, Keep, Kernel, RowsFrom};
+use gpunorm::kernel::{Binding, CoefficientsFrom, KeptSums, Kernel};
 use gpunorm::plan::{Pass, Plan, Step};
 use gpunorm::{
     BatchNorm, DType, GroupNorm, InstanceNorm, LayerNorm, Mode, NormSpec, RmsNorm, Strategy, SwitchableNorm,
@@ -53,10 +53,10 @@ fn teams(step: &Step, live: u32) -> std::ops::Range<u32> {
     0..live
 }
 
-/// Teams for two kinds of items, by the contract in shaders/part/items.wgsl.
+/// Teams for two kinds of items, by the contract in shaders/part/common/items.wgsl.
 fn items(step: &Step, [firsts, seconds]: [u32; 2]) -> u32 {
     let teams = |count: u32, alone| if step.constant(alone) == Some(1) { count.div_ceil(step.lanes()) } else { count };
-    teams(firsts, "FIRST_ALONE") + teams(seconds, "SECOND_ALONE")
+    teams(firsts, "FIRST_PER_LANE") + teams(seconds, "SECOND_PER_LANE")
 }
 
 /// A unit of a row that a lane holds.
@@ -67,9 +67,9 @@ struct Held {
     sum: u32,
 }
 
-fn held(step: &Step, keep: Keep, lane: u32, k: u32) -> Option<Held> {
+fn held(step: &Step, keep: KeptSums, lane: u32, k: u32) -> Option<Held> {
     let p = &step.params;
-    let held = if keep == Keep::Channels {
+    let held = if keep == KeptSums::Channels {
         let constant = |name| step.constant(name).unwrap();
         let (lanes, units, summed) = (constant("CHANNEL_LANES"), constant("CHANNEL_UNITS"), constant("SUM_LANES"));
         let exchanged = step.constant("SUBGROUP").unwrap_or(step.lanes());
@@ -119,11 +119,11 @@ fn follow(plan: &Plan, dtype: DType) -> Trace {
                             trace.write(element);
                             trace.sets.entry(p.first + row).or_default().push(element);
                             match keep {
-                                Keep::Nothing => {}
-                                Keep::Rows | Keep::Channels => {
+                                KeptSums::Nothing => {}
+                                KeptSums::Rows | KeptSums::Channels => {
                                     trace.sum(number, p.partial_first + row * sums + sum, element);
                                 }
-                                Keep::Columns => {
+                                KeptSums::Columns => {
                                     let entry = p.partial_first + (team * p.units + unit) * width + k;
                                     trace.sum(number, entry, element);
                                 }
@@ -132,15 +132,15 @@ fn follow(plan: &Plan, dtype: DType) -> Trace {
                     }
                 }
             }
-            Kernel::BackwardRows { units, rows, .. } => {
+            Kernel::BackwardRows { units, from, .. } => {
                 assert!(p.segment_units <= units, "{step:?}: it holds fewer rows");
-                assert!(rows != RowsFrom::Own || p.run == p.units, "{step:?}: no whole rows");
+                assert!(from != CoefficientsFrom::Computed || p.run == p.units, "{step:?}: no whole rows");
                 for (chunk, column, row) in blocks() {
                     for (k, element) in elements(row * p.units + column).enumerate() {
-                        if rows != RowsFrom::Statistics {
+                        if from != CoefficientsFrom::Statistics {
                             trace.write(element);
                         }
-                        if rows == RowsFrom::Own {
+                        if from == CoefficientsFrom::Computed {
                             trace.sets.entry(p.first + row).or_default().push(element);
                         }
                         let entry = p.partial_first + (chunk * p.units + column) * width + k as u32;
@@ -180,7 +180,7 @@ fn follow(plan: &Plan, dtype: DType) -> Trace {
             }
             Kernel::BackwardCombine { .. } => {
                 assert!(p.channel_run > 0 && p.sum_parts > 0 && p.run > 0, "{step:?}: it divides by 0");
-                let together = step.constant("TOGETHER") == Some(1);
+                let together = step.constant("SEVERAL_CHANNELS") == Some(1);
                 let channels = if together { p.channels.div_ceil(Kernel::NEIGHBOURS) } else { p.channels };
                 teams(step, items(step, [p.rows, channels]));
                 for row in 0..p.rows {

@@ -1,7 +1,7 @@
 //! Every kernel that a plan can pick is valid WGSL, binds what the host says it binds, and translates to SPIR-V, MSL
 //! and HLSL: portability to Vulkan, Metal and DX12, tested without any of them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use gpunorm::geometry::Geometry;
 use gpunorm::kernel::{Binding, Kernel, Params};
@@ -95,8 +95,9 @@ fn kernels_translate_to_every_backend() {
 /// With every set of overrides that plans of the suite's layers and devices give a kernel: they decide what is left of it.
 #[test]
 fn planned_kernels_translate_to_every_backend() {
+    let listed: HashSet<Kernel> = Kernel::all().into_iter().collect();
     let mut seen = BTreeSet::new();
-    for shape in [&[3, 6, 11, 12][..], &[5, 4, 7], &[2, 6, 5000], &[70, 6]] {
+    for shape in [&[3, 6, 11, 12][..], &[5, 4, 7], &[2, 6, 5000], &[70, 6], &[9, 3, 5]] {
         let specs = data::channel_specs(shape[1]).into_iter().chain(data::trailing_specs(shape, 1));
         for (spec, dtype) in specs.flat_map(|spec| [(spec.clone(), DType::F32), (spec, DType::F16)]) {
             for mode in [Mode::Training, Mode::Evaluation] {
@@ -107,6 +108,7 @@ fn planned_kernels_translate_to_every_backend() {
                             continue;
                         };
                         for step in plan.steps {
+                            assert!(listed.contains(&step.kernel), "Kernel::all() lacks {:?}", step.kernel);
                             if seen.insert(format!("{:?} {:?}", step.kernel, step.constants)) {
                                 translate(step.kernel, &step.constants);
                             }
@@ -126,7 +128,7 @@ fn translate(kernel: Kernel, constants: &[(&'static str, u32)]) {
     let options = msl::Options { lang_version: (2, 4), fake_missing_bindings: true, ..Default::default() };
     let (source, translated) = msl::write_string(&module, &info, &options, &Default::default())
         .unwrap_or_else(|error| panic!("{kernel:?}: {error}"));
-    // The opaque step (shaders/part/opaque.wgsl) is there for Metal's fast math above all.
+    // The opaque step (shaders/part/common/opaque.wgsl) is there for Metal's fast math above all.
     assert!(
         !matches!(kernel, Kernel::ForwardRow { .. } | Kernel::BackwardCombine { .. }) || source.contains("params.zero")
     );

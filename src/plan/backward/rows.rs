@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::sums::Walk;
 use crate::error::{Error, Result};
-use crate::kernel::{Element, Keep, Kernel, Parameters, Params, RowsFrom, StatisticsFrom, Team};
+use crate::kernel::{CoefficientsFrom, Element, KeptSums, Kernel, Parameters, Params, StatisticsFrom, Team};
 use crate::plan::fit::Size;
 use crate::plan::planner::{BUSY_GPU, BUSY_SOFTWARE, Planner, Rows, index};
 use crate::plan::steps::{MAX_ITERATIONS, Pass, Plan, Route, SUM_BYTES, Scratch, Step};
@@ -89,10 +89,10 @@ impl Planner<'_> {
         let rows = self.rows();
         let parameters = self.parameters(false);
         let keep = match self.spec {
-            _ if parameters == Parameters::None => Keep::Nothing,
-            _ if held.channels.is_some() => Keep::Channels,
-            NormSpec::Layer(_) | NormSpec::Rms(_) => Keep::Columns,
-            _ => Keep::Rows,
+            _ if parameters == Parameters::None => KeptSums::Nothing,
+            _ if held.channels.is_some() => KeptSums::Channels,
+            NormSpec::Layer(_) | NormSpec::Rms(_) => KeptSums::Columns,
+            _ => KeptSums::Rows,
         };
         let Held { team, size, element, units, channels } = held;
         let weights = self.parameters(self.quads(rows, element)).without_bias();
@@ -101,7 +101,7 @@ impl Planner<'_> {
         // Several rows per team, while that leaves enough lanes: each team leaves 8 bytes for each of its columns.
         let enough = if self.caps.software { BUSY_SOFTWARE } else { BUSY_LANES };
         let busy = rows.count.saturating_mul(size.lanes as usize) / enough;
-        let together = if keep == Keep::Columns { busy.clamp(1, ROWS_OF_A_TEAM) } else { 1 };
+        let together = if keep == KeptSums::Columns { busy.clamp(1, ROWS_OF_A_TEAM) } else { 1 };
         let mut constants = self.affine_constants(rows, element);
         constants.extend([self.centered(), self.accumulate(), ("CONTIGUOUS", u32::from(geometry.runs == 1))]);
         let parts = channels.map_or(1, |held| held.lanes / held.summed);
@@ -112,7 +112,7 @@ impl Planner<'_> {
         }
         let run = row_units / geometry.runs;
         let rounds = match keep {
-            Keep::Columns => self.rounds(rows, together, 0)?,
+            KeptSums::Columns => self.rounds(rows, together, 0)?,
             _ => vec![self.slices(rows)?],
         };
         let sum = |slice: Range<usize>, kept: usize| {
@@ -130,10 +130,10 @@ impl Planner<'_> {
                 ..self.row_params(rows)?
             };
             let sums = match keep {
-                Keep::Nothing => 0,
-                Keep::Rows => slice.len(),
-                Keep::Channels => slice.len() * geometry.parameter.step * parts,
-                Keep::Columns => slice.len().div_ceil(together) * rows.len,
+                KeptSums::Nothing => 0,
+                KeptSums::Rows => slice.len(),
+                KeptSums::Channels => slice.len() * geometry.parameter.step * parts,
+                KeptSums::Columns => slice.len().div_ceil(together) * rows.len,
             };
             let bytes = if geometry.runs == 1 { self.bytes(&slice, rows.len) } else { 0..self.tensor_bytes() };
             let full = row_units == (units * size.lanes) as usize && slice.len().is_multiple_of(together);
@@ -143,9 +143,9 @@ impl Planner<'_> {
         let channels = geometry.channels;
         let (steps, kept) = self.in_rounds(rounds, sum, |planner, kept, _| {
             let (walk, count) = match keep {
-                Keep::Nothing => return Ok(None),
-                Keep::Rows | Keep::Channels => (Walk::planes(channels, parts, kept / channels), channels),
-                Keep::Columns => (Walk::columns(0, rows.len, kept / rows.len), rows.len),
+                KeptSums::Nothing => return Ok(None),
+                KeptSums::Rows | KeptSums::Channels => (Walk::planes(channels, parts, kept / channels), channels),
+                KeptSums::Columns => (Walk::columns(0, rows.len, kept / rows.len), rows.len),
             };
             planner.combine_sums(None, parameters, Walk::NOWHERE, (walk, count), 1).map(Some)
         })?;
@@ -162,9 +162,10 @@ impl Planner<'_> {
         let units = rows.len / element.width as usize;
         // Few rows at once where they are long: an invocation has to loop over all of them.
         let held = if units > 512 { Kernel::ROWS[0] } else { Kernel::ROWS[1] };
-        let kernel = |from| Kernel::BackwardRows { element, units: held, parameters, rows: from };
+        let kernel = |from| Kernel::BackwardRows { element, units: held, parameters, from };
         if self.fits_row_blocks(units) {
-            let (steps, sums) = self.row_blocks(rows, kernel(RowsFrom::Own), element, 0, (None, Walk::NOWHERE, 1))?;
+            let (steps, sums) =
+                self.row_blocks(rows, kernel(CoefficientsFrom::Computed), element, 0, (None, Walk::NOWHERE, 1))?;
             if steps.iter().all(|step| step.iterations() <= u64::from(MAX_ITERATIONS)) {
                 let why = "blocks of rows with their sums of columns, combine".into();
                 return Ok(Plan { steps, scratch: Scratch { sums: sums as u64, ..Scratch::default() }, why });
@@ -174,7 +175,7 @@ impl Planner<'_> {
         let weighted = Some(Parameters::None);
         let of_set = Walk::contiguous(segments);
         steps.push(self.combine_sums(weighted, Parameters::None, of_set, (Walk::NOWHERE, 0), segments)?);
-        let stored = kernel(RowsFrom::Stored);
+        let stored = kernel(CoefficientsFrom::Stored);
         let (blocks, kept) = self.row_blocks(rows, stored, element, 0, (None, Walk::NOWHERE, 1))?;
         steps.extend(blocks);
         let sums = kept.max(rows.count * segments) as u64;
@@ -197,7 +198,7 @@ impl Planner<'_> {
             element,
             units: Kernel::ROWS[0],
             parameters: Parameters::None,
-            rows: RowsFrom::Statistics,
+            from: CoefficientsFrom::Statistics,
         };
         // After the sums of the rows.
         let first = rows.count * segments;
@@ -221,12 +222,12 @@ impl Planner<'_> {
     ) -> Result<(Vec<Step>, usize)> {
         let mut constants = vec![];
         let mut chunk = 1;
-        if let Kernel::BackwardRows { rows: from, units, .. } = kernel {
+        if let Kernel::BackwardRows { from, units, .. } = kernel {
             chunk = units as usize;
-            constants.extend((from != RowsFrom::Statistics).then(|| self.accumulate()));
-            if from == RowsFrom::Own {
+            constants.extend((from != CoefficientsFrom::Statistics).then(|| self.accumulate()));
+            if from == CoefficientsFrom::Computed {
                 let whole = rows.len.is_multiple_of((units * element.width) as usize);
-                constants.extend([self.centered(), ("WHOLE", u32::from(whole))]);
+                constants.extend([self.centered(), ("WHOLE_TILES", u32::from(whole))]);
             }
         }
         let sum = |slice: Range<usize>, kept: usize| {

@@ -1,8 +1,7 @@
 //! What all backwards are made of: sums, the combine of them, the apply.
 
 use crate::error::Result;
-use crate::kernel::{Binding, Kernel, Parameters, Params, StatisticsFrom};
-use crate::plan::params::{PER_ELEMENT, PER_ROW};
+use crate::kernel::{Binding, Kernel, PER_ELEMENT, PER_ROW, Parameters, Params, StatisticsFrom};
 use crate::plan::planner::{Planner, Rows, index};
 use crate::plan::steps::{Pass, Step};
 use crate::spec::NormSpec;
@@ -125,7 +124,7 @@ impl Planner<'_> {
             _ => PER_ROW,
         };
         let mut constants = vec![
-            ("TOGETHER", u32::from(of_channel.run == 1)),
+            ("SEVERAL_CHANNELS", u32::from(of_channel.run == 1)),
             ("AFFINE", affine),
             ("CONTIGUOUS", u32::from(of_set.run == of_set.units)),
         ];

@@ -48,7 +48,7 @@ impl Planner<'_> {
             ("BATCH_FROM_INPUT", u32::from(geometry.source == Source::Input)),
             self.accumulate(),
             // Each instance is a lane's.
-            ("FIRST_ALONE", 1),
+            ("FIRST_PER_LANE", 1),
         ];
         let parameters = parameters.without_bias();
         steps.push(self.sized_step(Kernel::BackwardMix { team, parameters }, mix, constants, 0..0, size)?);

@@ -1,8 +1,7 @@
 //! Forwards of one kernel: a team reads its row, takes the statistics and writes it.
 
 use crate::error::Result;
-use crate::kernel::{Element, Kernel, Params, Save, Team};
-use crate::plan::iterations::looked_up;
+use crate::kernel::{Element, Kernel, Params, Save, Team, parameter_loops};
 use crate::plan::planner::{BUSY_SOFTWARE, Planner, index};
 use crate::plan::steps::{MAX_ITERATIONS, Pass, Plan, Route, Scratch};
 use crate::spec::NormSpec;
@@ -32,7 +31,7 @@ impl Planner<'_> {
                 let alone = units <= 64 || geometry.rows >= BUSY_SOFTWARE / 4 || few;
                 // A unit is read in tiles by four loops, and written with a weight and a bias.
                 let (rows, parameters) = (self.rows(), self.parameters(self.quads(self.rows(), element)));
-                let iterations = 6 + 2 * looked_up(self.affine(rows, element), parameters, element);
+                let iterations = 6 + 2 * parameter_loops(self.affine(rows, element), parameters, element);
                 let most = MAX_ITERATIONS as usize * 3 / 4 / iterations as usize;
                 if forced {
                     most
@@ -79,7 +78,7 @@ impl Planner<'_> {
         }
         let size = self.row_size(team, units.div_ceil(held as usize));
         let tile = held as usize * size.lanes as usize;
-        constants.push(("HELD", u32::from(units <= tile)));
+        constants.push(("ONE_TILE", u32::from(units <= tile)));
         constants.push(("FULL", u32::from(units.is_multiple_of(tile))));
         let mut steps = vec![];
         for slice in self.slices(rows)? {

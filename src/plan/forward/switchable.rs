@@ -2,7 +2,7 @@
 
 use super::split::forward_apply;
 use crate::error::{Error, Result};
-use crate::kernel::{Kernel, Params, Settle, StatisticsFrom};
+use crate::kernel::{Kernel, Params, RunningStatistics, StatisticsFrom};
 use crate::plan::fit::merged;
 use crate::plan::planner::{Planner, index};
 use crate::plan::steps::{Plan, Route, Scratch};
@@ -17,11 +17,11 @@ impl Planner<'_> {
         let geometry = self.geometry;
         let rows = self.instances();
         let (mut steps, parts) = self.moments(rows)?;
-        let settle = match geometry.source {
-            _ if !norm.batch => Settle::None,
-            Source::Input if geometry.updates => Settle::Track,
-            Source::Input => Settle::None,
-            Source::Running => Settle::Running,
+        let running = match geometry.source {
+            _ if !norm.batch => RunningStatistics::None,
+            Source::Input if geometry.updates => RunningStatistics::Update,
+            Source::Input => RunningStatistics::None,
+            Source::Running => RunningStatistics::Use,
         };
         let axes = geometry.samples + if norm.batch { geometry.channels } else { 0 };
         let kinds = [(geometry.samples, geometry.channels), (axes - geometry.samples, geometry.samples)];
@@ -35,11 +35,11 @@ impl Planner<'_> {
             ("BATCH_FROM_INPUT", u32::from(geometry.source == Source::Input)),
         ];
         constants.extend(alone);
-        if settle == Settle::Track {
+        if running == RunningStatistics::Update {
             constants.extend(self.cumulative());
         }
         let params = Params { rows: index(axes, "samples and channels")?, ..self.instance_params(parts)? };
-        steps.push(self.sized_step(Kernel::ForwardAxes { team, settle }, params, constants, 0..0, size)?);
+        steps.push(self.sized_step(Kernel::ForwardAxes { team, running }, params, constants, 0..0, size)?);
         let mixed = [("BATCH", u32::from(norm.batch)), one_part];
         let apply = self.apply(rows, (1, geometry.rows), &mixed, forward_apply(StatisticsFrom::Mixed))?;
         steps.extend(apply.into_iter().map(|mut step| {

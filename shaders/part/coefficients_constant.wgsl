@@ -1,7 +1,0 @@
-// The statistics are taken as constants: dx is dy, scaled.
-const THROUGH = false;
-
-fn coefficients_for(row: u32) -> Coefficients {
-    let s = statistics_for(row);
-    return Coefficients(s.shift, s.mean, s.scale, 0.0, 0.0);
-}

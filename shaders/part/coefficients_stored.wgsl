@@ -1,8 +1,0 @@
-// Coefficients that a combine has written.
-@group(0) @binding(16) var<storage, read> coefficients: array<Coefficients>;
-const THROUGH = true; // dx depends on x, through the statistics
-
-fn coefficients_for(row: u32) -> Coefficients {
-    let c = coefficients[(row / params.statistics_run) % params.statistics_period];
-    return Coefficients(opaque(c.shift), c.mean, c.scale, c.of_x, c.constant);
-}

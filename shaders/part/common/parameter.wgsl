@@ -1,0 +1,26 @@
+// Which parameter belongs to element `i` of `row`: (row mod period) * step + i / inner.
+const PER_ROW = 0u;     // one for the whole row
+const PER_UNIT = 1u;    // one for each unit
+const PER_ELEMENT = 2u; // inner is 1: neighbours have neighbours
+const MIXED = 3u;       // a unit may cross from one to the next
+override AFFINE: u32 = 3u;
+override SAME_PARAMETERS: bool = false; // for all rows: a compiler may load them once for many
+
+// The first parameter of a row: a division, so once per row and not once per unit.
+fn parameter_base(row: u32) -> u32 {
+    if SAME_PARAMETERS {
+        return 0u;
+    }
+    return (row % params.period) * params.step;
+}
+
+// The parameter of element `i` of a row whose first is `base`.
+fn parameter_of(base: u32, i: u32) -> u32 {
+    if AFFINE == PER_ROW {
+        return base;
+    }
+    if AFFINE == PER_ELEMENT {
+        return base + i;
+    }
+    return base + i / params.inner;
+}

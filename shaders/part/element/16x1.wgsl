@@ -1,0 +1,30 @@
+// f16 or bf16, one by one: for rows that may begin in the middle of a word. Two rows then share a word, which only
+// reading may (storage/half.wgsl).
+alias Unit = f32;
+alias Values = f32;
+alias Bits = u32;
+const WIDTH = 1u;
+
+fn pack(v: Values) -> Unit {
+    return v;
+}
+
+fn unpack(unit: Unit) -> Values {
+    return unit;
+}
+
+fn total(v: Values) -> f32 {
+    return v;
+}
+
+fn extract_first(v: Values) -> f32 {
+    return v;
+}
+
+fn extract(v: Values, k: u32) -> f32 {
+    return v;
+}
+
+fn from_array(s: array<f32, WIDTH>) -> Values {
+    return s[0];
+}

@@ -1,0 +1,29 @@
+// f32, four per 16-byte unit.
+alias Unit = vec4<f32>;
+alias Values = vec4<f32>;
+alias Bits = vec4<u32>;
+const WIDTH = 4u;
+
+fn pack(v: Values) -> Unit {
+    return v;
+}
+
+fn unpack(unit: Unit) -> Values {
+    return unit;
+}
+
+fn total(v: Values) -> f32 {
+    return (v.x + v.y) + (v.z + v.w);
+}
+
+fn extract(v: Values, k: u32) -> f32 {
+    return v[k];
+}
+
+fn from_array(s: array<f32, WIDTH>) -> Values {
+    return vec4(s[0], s[1], s[2], s[3]);
+}
+
+fn extract_first(v: Values) -> f32 {
+    return v.x;
+}

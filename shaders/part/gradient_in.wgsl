@@ -1,6 +1,0 @@
-// The gradient of the output.
-@group(0) @binding(13) var<storage, read> dy: array<Stored>;
-
-fn load_dy(i: u32) -> Unit {
-    return fetch(dy[slot(place(i))], place(i));
-}

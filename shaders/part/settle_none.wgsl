@@ -1,4 +1,0 @@
-// No running statistics.
-fn settle(channel: u32, m: Moments) -> Moments {
-    return m;
-}

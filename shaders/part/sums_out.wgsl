@@ -1,3 +1,0 @@
-// Sums of pieces of rows, written: of dy, and of dy times the normalized x. Their rests are lost, which costs a rounding
-// for each piece.
-@group(0) @binding(15) var<storage, read_write> sums: array<vec2<f32>>;

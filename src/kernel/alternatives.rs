@@ -1,0 +1,155 @@
+//! What varies in a kernel.
+
+use crate::dtype::DType;
+
+/// Who works on one row together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Team {
+    /// A workgroup, meeting in shared memory.
+    Workgroup,
+    /// Lanes that exchange registers: some of a subgroup, a whole one, or those of a workgroup, whose subgroups meet once.
+    Subgroup,
+    /// A single invocation, for software adapters and very short rows.
+    Invocation,
+}
+
+/// How activations are loaded: a type, and how many of it in a unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Element {
+    /// The type.
+    pub dtype: DType,
+    /// Elements in a unit.
+    pub width: u32,
+}
+
+/// Which parameters the layer has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Parameters {
+    /// Neither.
+    None,
+    /// A weight alone.
+    Weight,
+    /// A weight and a bias.
+    Both,
+    /// A weight, read in fours: for units of neighbours that have neighbouring parameters.
+    WeightQuads,
+    /// A weight and a bias, read in fours.
+    BothQuads,
+}
+
+/// Where a backward over blocks of rows finds the coefficients of its rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CoefficientsFrom {
+    /// In the rows themselves, which it has whole.
+    Computed,
+    /// In the scratch that a combine wrote.
+    Stored,
+    /// It only has the rows' statistics, and writes no dx.
+    Statistics,
+}
+
+/// Which sums a backward over whole rows keeps, for the gradients of parameters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum KeptSums {
+    /// None.
+    Nothing,
+    /// Those of a row, which is of one channel.
+    Rows,
+    /// Those of each channel of a row.
+    Channels,
+    /// Those of each column over a team's rows.
+    Columns,
+}
+
+/// What the running statistics of a channel are there for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RunningStatistics {
+    /// Nothing: the batch's are used and move none.
+    None,
+    /// The batch's are used and move them.
+    Update,
+    /// They are used instead of the batch's.
+    Use,
+}
+
+/// What becomes of a row's moments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Save {
+    /// Nothing.
+    Nothing,
+    /// They are kept, for running statistics of instances.
+    Moments,
+    /// The statistics that they give are kept, for a backward.
+    Statistics,
+}
+
+/// Where a kernel finds the statistics of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum StatisticsFrom {
+    /// In the scratch that a combine wrote.
+    Stored,
+    /// In the running statistics.
+    Running,
+    /// Mixed on the spot from instance, layer and batch moments.
+    Mixed,
+}
+
+impl Element {
+    /// All of them.
+    pub(super) fn all() -> impl Iterator<Item = Element> {
+        let widths = |dtype| Element::widths(dtype).iter().map(move |&width| Element { dtype, width });
+        [DType::F32, DType::F16, DType::BF16].into_iter().flat_map(widths)
+    }
+
+    /// Those that can be written.
+    pub(super) fn written() -> impl Iterator<Item = Element> {
+        Element::all().filter(|element| element.writes())
+    }
+
+    /// How `dtype` can be loaded, widest first. The last one of 16-bit types only reads.
+    pub fn widths(dtype: DType) -> &'static [u32] {
+        match dtype {
+            DType::F32 => &[4, 1],
+            DType::F16 | DType::BF16 => &[8, 2, 1],
+        }
+    }
+
+    /// Whether a unit is at least a word: smaller ones share words, which only reading may.
+    pub fn writes(self) -> bool {
+        self.width as usize * self.dtype.size() >= 4
+    }
+}
+
+impl Team {
+    /// All of them.
+    pub const ALL: [Team; 3] = [Team::Workgroup, Team::Subgroup, Team::Invocation];
+
+    /// How many units a lane may hold in registers at once; each has its piece.
+    pub fn units(self) -> &'static [u32] {
+        match self {
+            Team::Workgroup => &[2, 8],
+            Team::Subgroup => &[2, 8],
+            Team::Invocation => &[2, 8, 16],
+        }
+    }
+
+    /// Each team, each of these elements, each number of units that a lane may hold.
+    pub(super) fn holding(elements: impl Iterator<Item = Element>) -> Vec<(Team, Element, u32)> {
+        let held = |element| {
+            let units = move |team: Team| team.units().iter().map(move |&units| (team, element, units));
+            Team::ALL.into_iter().flat_map(units)
+        };
+        elements.flat_map(held).collect()
+    }
+}
+
+impl Parameters {
+    /// The same without a bias.
+    pub fn without_bias(self) -> Parameters {
+        match self {
+            Parameters::Both => Parameters::Weight,
+            Parameters::BothQuads => Parameters::WeightQuads,
+            parameters => parameters,
+        }
+    }
+}

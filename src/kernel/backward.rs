@@ -1,0 +1,262 @@
+//! The kernels of a backward: the pieces of each, how often it loops, and what varies in it.
+
+use super::alternatives::{CoefficientsFrom, Element, KeptSums, Parameters, StatisticsFrom, Team};
+use super::binding::Binding;
+use super::declaration::Declaration;
+use super::kernels::Kernel;
+use super::launch::{Launch, neighbour_loops};
+use super::part;
+use super::piece::{Piece, piece};
+
+/// Every backward kernel that a plan can pick.
+pub(super) fn all() -> Vec<Kernel> {
+    let first = [all_row(), all_rows(), all_sums(), all_columns()].concat();
+    [first, all_combines(), all_axes(), all_mixes(), all_applies(), all_columns_applied()].concat()
+}
+
+/// A kernel of a backward: its teams reduce sums.
+fn declare(
+    own: Piece,
+    team: Team,
+    element: Option<Element>,
+    pieces: impl Fn() -> Vec<Piece> + 'static,
+    iterations: impl Fn(&Launch) -> u64 + 'static,
+) -> Declaration {
+    let pieces = move || {
+        let inputs = element.map(|_| [part::X, part::DY]);
+        let shared = vec![part::TWO_SUM, part::SUMS, part::COEFFICIENTS, part::PARTIAL_SUMS];
+        [shared, Vec::from_iter(inputs.into_iter().flatten()), pieces()].concat()
+    };
+    Declaration::new(own, team, element, pieces, iterations)
+}
+
+pub(super) fn row(team: Team, element: Element, units: u32, parameters: Parameters, keep: KeptSums) -> Declaration {
+    let pieces = move || {
+        let fixed = vec![part::DX, part::WALK, part::units(units), part::FULL, part::LANE_SUMS, part::HELD_ROW];
+        [fixed, StatisticsFrom::Stored.pieces(), parameters.unit_pieces(element), keep.pieces()].concat()
+    };
+    let iterations = move |launch: &Launch| {
+        let (units, weights) = (u64::from(units), launch.parameter_loops(parameters));
+        let channels = units / launch.constant("CHANNEL_UNITS").map_or(1, |count| u64::from(count).max(1));
+        let (sums, kept) = match keep {
+            KeptSums::Nothing => (units * (1 + weights), 0),
+            KeptSums::Columns => (units * (1 + weights), launch.width()),
+            KeptSums::Rows => (units, 0),
+            KeptSums::Channels => (units + channels * launch.reduce(), 0),
+        };
+        let row = units + sums + launch.reduce() + units * (1 + weights);
+        u64::from(launch.params.segment_units) * (1 + row) + units * (1 + kept)
+    };
+    declare(piece!("backward_row"), team, Some(element), pieces, iterations)
+}
+
+fn all_row() -> Vec<Kernel> {
+    let mut all = vec![];
+    for (team, element, units) in Team::holding(Element::written()) {
+        let row = |parameters, keep| Kernel::BackwardRow { team, element, units, parameters, keep };
+        all.push(row(Parameters::None, KeptSums::Nothing));
+        all.extend([KeptSums::Rows, KeptSums::Channels].map(|keep| row(Parameters::Weight, keep)));
+        all.push(row(widest(element), KeptSums::Columns));
+    }
+    all
+}
+
+pub(super) fn rows(element: Element, units: u32, parameters: Parameters, from: CoefficientsFrom) -> Declaration {
+    let pieces = move || {
+        let fixed = vec![part::FULL, part::COLUMNS, part::units(units), part::SUMS_OUT, part::COLUMN_SUMS];
+        let dx = part::dx_if(from != CoefficientsFrom::Statistics);
+        [fixed, vec![dx], parameters.unit_pieces(element), from.pieces()].concat()
+    };
+    let iterations = move |launch: &Launch| {
+        let (params, held, weights) = (launch.params, u64::from(units), neighbour_loops(parameters, element));
+        let known = match from {
+            CoefficientsFrom::Computed => {
+                held * (1 + u64::from(params.units.div_ceil(units)) * (1 + held * (1 + weights)))
+            }
+            CoefficientsFrom::Stored | CoefficientsFrom::Statistics => held,
+        };
+        let column = 1 + weights + held + launch.width();
+        u64::from(params.segment_units.div_ceil(units)) * (1 + known + u64::from(params.run) * column)
+    };
+    declare(piece!("backward_rows"), Team::Invocation, Some(element), pieces, iterations)
+}
+
+fn all_rows() -> Vec<Kernel> {
+    let mut all = vec![];
+    for element in Element::all() {
+        let rows = |units, parameters, from| Kernel::BackwardRows { element, units, parameters, from };
+        if element.writes() {
+            let from = [CoefficientsFrom::Computed, CoefficientsFrom::Stored];
+            all.extend(Kernel::ROWS.into_iter().flat_map(|units| from.map(|from| rows(units, widest(element), from))));
+        } else {
+            all.push(rows(Kernel::ROWS[0], Parameters::None, CoefficientsFrom::Statistics));
+        }
+    }
+    all
+}
+
+pub(super) fn sums(
+    team: Team,
+    element: Element,
+    units: u32,
+    parameters: Parameters,
+    from: StatisticsFrom,
+) -> Declaration {
+    let pieces = move || {
+        let fixed = vec![part::units(units), part::FULL, part::SEGMENT, part::SUMS_OUT, part::LANE_SUMS];
+        [fixed, vec![dx_from(from, element)], parameters.unit_pieces(element), from.pieces()].concat()
+    };
+    let of_tile = u64::from(units) * (1 + neighbour_loops(parameters, element)) + 1;
+    let iterations = move |launch: &Launch| {
+        let lookup = if from == StatisticsFrom::Mixed { launch.parts() } else { 0 };
+        lookup + launch.tiles() * of_tile + launch.reduce()
+    };
+    declare(piece!("backward_sums"), team, Some(element), pieces, iterations).tiled(of_tile)
+}
+
+fn all_sums() -> Vec<Kernel> {
+    let mut all = vec![];
+    for (team, element, units) in Team::holding(Element::all()) {
+        let sums = |parameters, from| Kernel::BackwardSums { team, element, units, parameters, from };
+        all.push(sums(widest(element), StatisticsFrom::Stored));
+        all.push(sums(Parameters::Weight, StatisticsFrom::Running));
+        all.extend([StatisticsFrom::Stored, StatisticsFrom::Mixed].map(|from| sums(Parameters::None, from)));
+    }
+    all
+}
+
+pub(super) fn columns(element: Element, parameters: Parameters, from: StatisticsFrom) -> Declaration {
+    let pieces = move || {
+        let fixed =
+            vec![part::FULL, part::COLUMNS, part::units(Kernel::COLUMN_UNITS), part::SUMS_OUT, part::COLUMN_SUMS];
+        [fixed, vec![dx_from(from, element), parameters.piece()], from.pieces()].concat()
+    };
+    let iterations = |launch: &Launch| launch.columns(2, 0);
+    declare(piece!("backward_columns"), Team::Invocation, Some(element), pieces, iterations)
+}
+
+fn all_columns() -> Vec<Kernel> {
+    let from = [(Parameters::None, StatisticsFrom::Stored), (Parameters::Weight, StatisticsFrom::Running)];
+    let columns = |element| from.map(|(parameters, from)| Kernel::BackwardColumns { element, parameters, from });
+    Element::all().flat_map(columns).collect()
+}
+
+/// Statistics that are constants have sums of dy pass by all that dx needs: it is dy, scaled.
+fn dx_from(from: StatisticsFrom, element: Element) -> Piece {
+    part::dx_if(from == StatisticsFrom::Running && element.writes())
+}
+
+pub(super) fn combine(team: Team, sets: Option<Parameters>, parameters: Parameters) -> Declaration {
+    let pieces = move || {
+        let weights = sets.unwrap_or(Parameters::None).piece();
+        let fixed =
+            vec![part::WALK, part::SUMS_IN, weights, part::PARAMETER, parameters.gradients_piece(), part::ITEMS];
+        [fixed, part::store_coefficients_if(sets.is_some())].concat()
+    };
+    let iterations = |launch: &Launch| {
+        let params = launch.params;
+        let channels = if launch.is("SEVERAL_CHANNELS") { u64::from(Kernel::NEIGHBOURS) } else { 1 };
+        let entries = launch.per_item([params.units, 0]) + launch.per_item([0, params.channel_units]);
+        entries + channels * (1 + launch.reduce())
+    };
+    declare(piece!("backward_combine"), team, None, pieces, iterations)
+}
+
+fn all_combines() -> Vec<Kernel> {
+    let mut all = vec![];
+    for team in Team::ALL {
+        for parameters in GRADIENTS {
+            let mut sets = vec![Some(Parameters::None)];
+            if parameters != Parameters::None {
+                sets.extend([None, Some(Parameters::Weight)]);
+            }
+            all.extend(sets.into_iter().map(|sets| Kernel::BackwardCombine { team, sets, parameters }));
+        }
+    }
+    all
+}
+
+pub(super) fn axes(team: Team, parameters: Parameters) -> Declaration {
+    let own = piece!("backward_axes").writes(&[Binding::AxisGradients]);
+    let pieces = move || [instance_gradients(parameters.without_bias()), vec![parameters.gradients_piece()]].concat();
+    let iterations = |launch: &Launch| {
+        let entry = 1 + 2 * launch.parts() + 2 * launch.sum_parts();
+        launch.per_item([launch.params.channels, launch.params.samples]) * entry + 5 * launch.reduce()
+    };
+    declare(own, team, None, pieces, iterations)
+}
+
+fn all_axes() -> Vec<Kernel> {
+    let axes = |team| GRADIENTS.map(|parameters| Kernel::BackwardAxes { team, parameters });
+    Team::ALL.into_iter().flat_map(axes).collect()
+}
+
+pub(super) fn mix(team: Team, parameters: Parameters) -> Declaration {
+    const WRITES: [Binding; 3] = [Binding::Coefficients, Binding::MeanWeightGradient, Binding::VarWeightGradient];
+    let own = piece!("backward_mix").reads(&[Binding::AxisGradients]).writes(&WRITES);
+    let iterations = |launch: &Launch| {
+        let instance = 2 * launch.parts() + launch.sum_parts();
+        instance + launch.per_lane(launch.params.samples).max(1) + 3 * launch.reduce() + 2 * 3
+    };
+    declare(own, team, None, move || instance_gradients(parameters), iterations)
+}
+
+fn all_mixes() -> Vec<Kernel> {
+    let mix = |team| WEIGHTS.map(|parameters| Kernel::BackwardMix { team, parameters });
+    Team::ALL.into_iter().flat_map(mix).collect()
+}
+
+/// What a switchable norm's loss changes with, instance by instance.
+fn instance_gradients(weights: Parameters) -> Vec<Piece> {
+    let fixed = vec![part::SUMS_IN, weights.piece(), part::INSTANCE_GRADIENTS, part::ITEMS];
+    [StatisticsFrom::Mixed.pieces(), fixed].concat()
+}
+
+pub(super) fn apply(team: Team, element: Element, parameters: Parameters, running: bool) -> Declaration {
+    let pieces = move || {
+        let fixed = vec![part::DX, part::FOR_EACH_UNIT, element.straddling_piece()];
+        [fixed, parameters.unit_pieces(element), part::coefficients(running)].concat()
+    };
+    let iterations = move |launch: &Launch| launch.stretch(0, launch.parameter_loops(parameters));
+    declare(piece!("backward_apply"), team, Some(element), pieces, iterations)
+}
+
+fn all_applies() -> Vec<Kernel> {
+    let mut all = vec![];
+    for element in Element::written() {
+        let quads = [Parameters::WeightQuads].into_iter().filter(|_| element.width >= 4);
+        for parameters in WEIGHTS.into_iter().chain(quads) {
+            for team in Team::ALL {
+                all.extend([false, true].map(|running| Kernel::BackwardApply { team, element, parameters, running }));
+            }
+        }
+    }
+    all
+}
+
+pub(super) fn apply_columns(element: Element, parameters: Parameters, running: bool) -> Declaration {
+    let pieces = move || {
+        let fixed = vec![part::DX, part::FULL, part::COLUMNS, parameters.piece()];
+        [fixed, part::coefficients(running)].concat()
+    };
+    let own = piece!("backward_apply_columns");
+    declare(own, Team::Invocation, Some(element), pieces, |launch| launch.columns_applied())
+}
+
+fn all_columns_applied() -> Vec<Kernel> {
+    // With a weight, what sums dy up for its gradient leaves dx as well where the statistics are constants.
+    let given = [(Parameters::None, false), (Parameters::Weight, false), (Parameters::None, true)];
+    let apply =
+        |element| given.map(|(parameters, running)| Kernel::BackwardApplyColumns { element, parameters, running });
+    Element::written().flat_map(apply).collect()
+}
+
+/// What gradients there are.
+const GRADIENTS: [Parameters; 3] = [Parameters::None, Parameters::Weight, Parameters::Both];
+/// What dy is multiplied by.
+const WEIGHTS: [Parameters; 2] = [Parameters::None, Parameters::Weight];
+
+/// A weight for each element, as wide as it is read.
+fn widest(element: Element) -> Parameters {
+    if element.width >= 4 { Parameters::WeightQuads } else { Parameters::Weight }
+}

@@ -1,0 +1,30 @@
+//! The buffers that kernels bind.
+
+/// A buffer that a kernel binds, with its number in every kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u32)]
+#[allow(missing_docs, reason = "they are called what the shaders call them, see shaders/README.md")]
+pub enum Binding {
+    X = 0,
+    Y = 1,
+    Params = 2,
+    Weight = 3,
+    Bias = 4,
+    Moments = 5,
+    Statistics = 6,
+    RunningMean = 7,
+    RunningVar = 8,
+    NumBatchesTracked = 9,
+    Axes = 10,
+    MeanWeight = 11,
+    VarWeight = 12,
+    Dy = 13,
+    Dx = 14,
+    Sums = 15,
+    Coefficients = 16,
+    WeightGradient = 17,
+    BiasGradient = 18,
+    AxisGradients = 19,
+    MeanWeightGradient = 20,
+    VarWeightGradient = 21,
+}

@@ -1,0 +1,186 @@
+//! The kernels of a forward: the pieces of each, how often it loops, and what varies in it.
+
+use super::alternatives::{Element, Parameters, RunningStatistics, Save, StatisticsFrom, Team};
+use super::binding::Binding;
+use super::declaration::Declaration;
+use super::kernels::Kernel;
+use super::launch::{Launch, chained};
+use super::part;
+use super::piece::{Piece, piece};
+
+/// Every forward kernel that a plan can pick.
+pub(super) fn all() -> Vec<Kernel> {
+    let rows_and_columns = [all_rows(), all_columns(), all_applies(), all_columns_applied()].concat();
+    [rows_and_columns, all_moments(), all_combines(), all_instances(), all_axes()].concat()
+}
+
+/// A kernel of a forward: its teams reduce moments.
+fn declare(
+    own: Piece,
+    team: Team,
+    element: Option<Element>,
+    pieces: impl Fn() -> Vec<Piece> + 'static,
+    iterations: impl Fn(&Launch) -> u64 + 'static,
+) -> Declaration {
+    let pieces = move || {
+        let input = element.map(|_| part::X);
+        [vec![part::PARTIAL_MOMENTS], Vec::from_iter(input), pieces()].concat()
+    };
+    Declaration::new(own, team, element, pieces, iterations)
+}
+
+pub(super) fn row(
+    team: Team,
+    element: Element,
+    units: u32,
+    parameters: Parameters,
+    save: Save,
+    track: bool,
+) -> Declaration {
+    let pieces = move || {
+        let fixed = vec![part::Y, part::WALK, part::units(units), part::FULL, part::TILE, part::NORMALIZE];
+        [fixed, parameters.unit_pieces(element), save.pieces(), part::track_running_if(track)].concat()
+    };
+    let iterations = move |launch: &Launch| {
+        let written = if launch.is("ONE_TILE") { u64::from(units) } else { launch.per_lane(launch.params.units) };
+        launch.tiles() * moments_tile(units) + launch.reduce() + written * (1 + 2 * launch.parameter_loops(parameters))
+    };
+    let declaration = declare(piece!("forward_row"), team, Some(element), pieces, iterations);
+    declaration.tiled(moments_tile(units))
+}
+
+fn all_rows() -> Vec<Kernel> {
+    let mut all = vec![];
+    for (team, element, units) in Team::holding(Element::written()) {
+        for parameters in with_quads(element) {
+            let (nothing, statistics) = (Save::Nothing, Save::Statistics);
+            let saves = [(nothing, false), (Save::Moments, false), (nothing, true)];
+            for (save, track) in saves.into_iter().chain([(statistics, false), (statistics, true)]) {
+                all.push(Kernel::ForwardRow { team, element, units, parameters, save, track });
+            }
+        }
+    }
+    all
+}
+
+pub(super) fn moments(team: Team, element: Element, units: u32) -> Declaration {
+    let pieces = move || {
+        let fixed = vec![part::WALK, part::units(units), part::FULL, part::TILE, part::SEGMENT];
+        [fixed, Save::Moments.pieces()].concat()
+    };
+    let iterations = move |launch: &Launch| launch.tiles() * moments_tile(units) + launch.reduce();
+    let declaration = declare(piece!("forward_moments"), team, Some(element), pieces, iterations);
+    declaration.tiled(moments_tile(units))
+}
+
+fn all_moments() -> Vec<Kernel> {
+    let all = Team::holding(Element::all()).into_iter();
+    all.map(|(team, element, units)| Kernel::ForwardMoments { team, element, units }).collect()
+}
+
+/// Reading a tile, its sum and its squares are loops of their own, and one that asks whether the squares fit.
+fn moments_tile(units: u32) -> u64 {
+    1 + 4 * u64::from(units)
+}
+
+pub(super) fn combine(team: Team, track: bool) -> Declaration {
+    let pieces = move || {
+        let fixed = vec![part::WALK, part::MOMENTS_IN, part::STATISTICS_OUT];
+        [fixed, part::track_running_if(track)].concat()
+    };
+    let iterations = |launch: &Launch| chained(launch.per_lane(launch.params.units)) + launch.reduce();
+    declare(piece!("forward_combine"), team, None, pieces, iterations)
+}
+
+fn all_combines() -> Vec<Kernel> {
+    let combine = |team| [false, true].map(|track| Kernel::ForwardCombine { team, track });
+    Team::ALL.into_iter().flat_map(combine).collect()
+}
+
+pub(super) fn instances(team: Team) -> Declaration {
+    let pieces = || vec![part::MOMENTS_IN, part::INSTANCE_MOMENTS, part::STATISTICS_OUT, part::UPDATE_RUNNING];
+    let iterations =
+        |launch: &Launch| launch.per_lane(launch.params.samples) * (1 + launch.parts()) + 2 * launch.reduce();
+    declare(piece!("forward_instances"), team, None, pieces, iterations)
+}
+
+fn all_instances() -> Vec<Kernel> {
+    Team::ALL.map(|team| Kernel::ForwardInstances { team }).to_vec()
+}
+
+pub(super) fn axes(team: Team, running: RunningStatistics) -> Declaration {
+    let own = piece!("forward_axes").reads(&[Binding::MeanWeight, Binding::VarWeight]).writes(&[Binding::Axes]);
+    let pieces = move || {
+        let fixed = vec![part::TWO_SUM, part::MOMENTS_IN, part::INSTANCE_MOMENTS, part::ITEMS];
+        [fixed, running.pieces()].concat()
+    };
+    let iterations = |launch: &Launch| {
+        let entries = launch.per_item([launch.params.channels, launch.params.samples]);
+        chained(entries) + entries * launch.parts() + launch.reduce()
+    };
+    declare(own, team, None, pieces, iterations)
+}
+
+fn all_axes() -> Vec<Kernel> {
+    let all = [RunningStatistics::None, RunningStatistics::Update, RunningStatistics::Use];
+    let axes = |team| all.map(|running| Kernel::ForwardAxes { team, running });
+    Team::ALL.into_iter().flat_map(axes).collect()
+}
+
+pub(super) fn columns(element: Element) -> Declaration {
+    let pieces = || vec![part::FULL, part::COLUMNS, part::units(Kernel::COLUMN_UNITS), part::MOMENTS_OUT];
+    let iterations = |launch: &Launch| launch.columns(1, 2 * u64::from(Kernel::COLUMN_UNITS));
+    declare(piece!("forward_columns"), Team::Invocation, Some(element), pieces, iterations)
+}
+
+fn all_columns() -> Vec<Kernel> {
+    Element::all().map(|element| Kernel::ForwardColumns { element }).collect()
+}
+
+pub(super) fn apply(team: Team, element: Element, parameters: Parameters, from: StatisticsFrom) -> Declaration {
+    let pieces = move || {
+        let fixed = vec![part::Y, part::NORMALIZE, part::FOR_EACH_UNIT, element.straddling_piece()];
+        [fixed, parameters.unit_pieces(element), from.pieces()].concat()
+    };
+    let iterations = move |launch: &Launch| {
+        let lookup = if from == StatisticsFrom::Mixed { launch.parts() } else { 0 };
+        launch.stretch(lookup, 2 * launch.parameter_loops(parameters))
+    };
+    declare(piece!("forward_apply"), team, Some(element), pieces, iterations)
+}
+
+fn all_applies() -> Vec<Kernel> {
+    let mut all = vec![];
+    for element in Element::written() {
+        for (team, parameters) in Team::ALL.into_iter().flat_map(|team| with_quads(element).map(move |p| (team, p))) {
+            for from in [StatisticsFrom::Stored, StatisticsFrom::Running, StatisticsFrom::Mixed] {
+                all.push(Kernel::ForwardApply { team, element, parameters, from });
+            }
+        }
+    }
+    all
+}
+
+pub(super) fn apply_columns(element: Element, parameters: Parameters, from: StatisticsFrom) -> Declaration {
+    let pieces = move || [vec![part::Y, part::FULL, part::COLUMNS, parameters.piece()], from.pieces()].concat();
+    let own = piece!("forward_apply_columns");
+    declare(own, Team::Invocation, Some(element), pieces, |launch| launch.columns_applied())
+}
+
+fn all_columns_applied() -> Vec<Kernel> {
+    let mut all = vec![];
+    for element in Element::written() {
+        for from in [StatisticsFrom::Stored, StatisticsFrom::Running] {
+            all.extend(SCALARS.map(|parameters| Kernel::ForwardApplyColumns { element, parameters, from }));
+        }
+    }
+    all
+}
+
+const SCALARS: [Parameters; 3] = [Parameters::None, Parameters::Weight, Parameters::Both];
+
+/// Parameters of a kernel that looks them up for units.
+fn with_quads(element: Element) -> impl Iterator<Item = Parameters> {
+    let quads = [Parameters::WeightQuads, Parameters::BothQuads].into_iter().filter(move |_| element.width >= 4);
+    SCALARS.into_iter().chain(quads)
+}

@@ -1,0 +1,60 @@
+//! The closed set of kernels.
+
+use super::alternatives::{
+    CoefficientsFrom, Element, KeptSums, Parameters, RunningStatistics, Save, StatisticsFrom, Team,
+};
+
+/// A kernel and the pieces that vary in it. Its name is its file, its entry point and its label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "the fields are of types that say what they are")]
+pub enum Kernel {
+    /// Whole rows: read once, summed, written. `units` registers per lane; `track` moves running statistics.
+    ForwardRow { team: Team, element: Element, units: u32, parameters: Parameters, save: Save, track: bool },
+    /// Moments of pieces of rows.
+    ForwardMoments { team: Team, element: Element, units: u32 },
+    /// Statistics of rows from their pieces.
+    ForwardCombine { team: Team, track: bool },
+    /// Statistics of instances, and instance norm's running ones.
+    ForwardInstances { team: Team },
+    /// Switchable norm's layer and batch moments and its shares.
+    ForwardAxes { team: Team, running: RunningStatistics },
+    /// Moments of columns.
+    ForwardColumns { element: Element },
+    /// Outputs of columns from known statistics.
+    ForwardApplyColumns { element: Element, parameters: Parameters, from: StatisticsFrom },
+    /// Outputs from known statistics.
+    ForwardApply { team: Team, element: Element, parameters: Parameters, from: StatisticsFrom },
+    /// Whole rows: read once, summed, their dx written.
+    BackwardRow { team: Team, element: Element, units: u32, parameters: Parameters, keep: KeptSums },
+    /// Sums over pieces of rows; weighted by `parameters`, which have no bias. From running statistics, which are
+    /// constants, dx too.
+    BackwardSums { team: Team, element: Element, units: u32, parameters: Parameters, from: StatisticsFrom },
+    /// Sums over columns. From running statistics dx too.
+    BackwardColumns { element: Element, parameters: Parameters, from: StatisticsFrom },
+    /// From sums: coefficients of sets, if any, after multiplying by these weights; and the gradients of `parameters`.
+    BackwardCombine { team: Team, sets: Option<Parameters>, parameters: Parameters },
+    /// What switchable norm's samples and channels contribute, and the gradients of `parameters`.
+    BackwardAxes { team: Team, parameters: Parameters },
+    /// Coefficients of switchable norm's instances, and the gradients of its mixing weights.
+    BackwardMix { team: Team, parameters: Parameters },
+    /// Gradients of the input from known coefficients; `running` statistics are constants.
+    BackwardApply { team: Team, element: Element, parameters: Parameters, running: bool },
+    /// The same of columns.
+    BackwardApplyColumns { element: Element, parameters: Parameters, running: bool },
+    /// The same of rows whose elements have weights of their own, `units` rows at once, and the sums over their columns.
+    BackwardRows { element: Element, units: u32, parameters: Parameters, from: CoefficientsFrom },
+}
+
+impl Kernel {
+    /// Samples of a column that an invocation holds in registers at once.
+    pub const COLUMN_UNITS: u32 = 8;
+
+    /// Rows that `backward_rows` may hold the coefficients of.
+    pub const ROWS: [u32; 2] = [8, 16];
+
+    /// Channels of a team of `backward_combine`, where it owns several.
+    pub const NEIGHBOURS: u32 = 4;
+
+    /// What a browser needs before a kernel whose team is a subgroup.
+    pub const BROWSER_SUBGROUPS: &'static str = "enable subgroups;\nrequires subgroup_id;\n";
+}
