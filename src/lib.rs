@@ -30,7 +30,7 @@ mod spec;
 pub use device::{Gpu, Tensor};
 pub use dtype::{DType, Scalar};
 pub use error::{Error, Result};
-pub use layer::{Call, GpuNorm, Gradients, Recorder, Saved, StateDict, StateValue};
+pub use layer::{Call, GpuNorm, Gradients, Recorder, Saved, StateDict, StateValue, Wanted};
 pub use plan::{Plan, Strategy, caps};
 pub use spec::{
     BatchNorm, GroupNorm, InstanceNorm, LayerNorm, Mode, NormSpec, RmsNorm, SwitchableNorm, Variance, Weighting,

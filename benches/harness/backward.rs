@@ -41,7 +41,7 @@ impl<'a> Backward<'a> {
         for _ in 0..turns(3, case.len()) {
             let (_, saved) = norm.forward_saved(&tensor(&x)?)?;
             let gradients = norm.zero_gradients(&saved)?;
-            pairs.push((tensor(&dy)?, gradients.input.clone()));
+            pairs.push((tensor(&dy)?, gradients.input()?.clone()));
             sets.push((saved, gradients));
         }
         let geometry = Geometry::new(&case.spec, case.mode, &case.shape)?;
@@ -80,7 +80,7 @@ impl Pass for Backward<'_> {
 
     fn arrays(&self) -> Result<(), Box<dyn Error>> {
         let dy = Tensor::from_array(self.gpu, &ArrayView::from_shape(&self.case.shape[..], &self.dy)?)?;
-        black_box(self.norm.backward(&dy, &self.turns[0].0)?.input.to_array()?);
+        black_box(self.norm.backward(&dy, &self.turns[0].0)?.input()?.to_array()?);
         Ok(())
     }
 
@@ -96,7 +96,7 @@ impl Pass for Backward<'_> {
         let share = most * len as f64 * normalized;
         for (_, gradients) in &self.turns {
             let all = [
-                ("dx", Some(&gradients.input), &self.dx, input),
+                ("dx", gradients.input.as_ref(), &self.dx, input),
                 ("weight", gradients.weight.as_ref(), &self.expected.weight, parameter),
                 ("bias", gradients.bias.as_ref(), &self.expected.bias, parameter),
                 ("mean_weight", gradients.mean_weight.as_ref(), &self.expected.mean_weight, share),

@@ -88,7 +88,7 @@ impl Norm {
             let bytes: Vec<u8> = value.iter().flat_map(|value| value.to_le_bytes()).collect();
             gpu.queue().write_buffer(parameter.buffer(), parameter.offset(), &bytes);
         }
-        Ok(shaped(gradients.input.to_array()?))
+        Ok(shaped(gradients.input()?.to_array()?))
     }
 
     /// The shares that switchable norm gives to instance, layer and batch statistics: of the means, then of the variances.

@@ -55,6 +55,9 @@ fn all_row() -> Vec<Kernel> {
     for (team, element, units) in Team::holding(Element::written()) {
         let row = |parameters, keep| Kernel::BackwardRow { team, element, units, parameters, keep };
         all.push(row(Parameters::None, KeptSums::Nothing));
+        // Weights whose gradients nobody wants.
+        all.push(row(Parameters::Weight, KeptSums::Nothing));
+        all.extend((element.width >= 4).then(|| row(Parameters::WeightQuads, KeptSums::Nothing)));
         all.extend([KeptSums::Rows, KeptSums::Channels].map(|keep| row(Parameters::Weight, keep)));
         all.push(row(widest(element), KeptSums::Columns));
     }
@@ -88,9 +91,8 @@ fn all_rows() -> Vec<Kernel> {
         if element.writes() {
             let from = [CoefficientsFrom::Computed, CoefficientsFrom::Stored];
             all.extend(Kernel::ROWS.into_iter().flat_map(|units| from.map(|from| rows(units, widest(element), from))));
-        } else {
-            all.push(rows(Kernel::ROWS[0], Parameters::None, CoefficientsFrom::Statistics));
         }
+        all.push(rows(Kernel::ROWS[0], Parameters::None, CoefficientsFrom::Statistics));
     }
     all
 }
@@ -101,10 +103,11 @@ pub(super) fn sums(
     units: u32,
     parameters: Parameters,
     from: StatisticsFrom,
+    dx: bool,
 ) -> Declaration {
     let pieces = move || {
         let fixed = vec![part::units(units), part::FULL, part::SEGMENT, part::SUMS_OUT, part::LANE_SUMS];
-        [fixed, vec![dx_from(from, element)], parameters.unit_pieces(element), from.pieces()].concat()
+        [fixed, vec![part::dx_if(dx)], parameters.unit_pieces(element), from.pieces()].concat()
     };
     let of_tile = u64::from(units) * (1 + neighbour_loops(parameters, element)) + 1;
     let iterations = move |launch: &Launch| {
@@ -117,33 +120,37 @@ pub(super) fn sums(
 fn all_sums() -> Vec<Kernel> {
     let mut all = vec![];
     for (team, element, units) in Team::holding(Element::all()) {
-        let sums = |parameters, from| Kernel::BackwardSums { team, element, units, parameters, from };
-        all.push(sums(widest(element), StatisticsFrom::Stored));
-        all.push(sums(Parameters::Weight, StatisticsFrom::Running));
-        all.extend([StatisticsFrom::Stored, StatisticsFrom::Mixed].map(|from| sums(Parameters::None, from)));
+        let sums = |parameters, from, dx| Kernel::BackwardSums { team, element, units, parameters, from, dx };
+        all.push(sums(widest(element), StatisticsFrom::Stored, false));
+        all.extend(with_dx(element).map(|dx| sums(Parameters::Weight, StatisticsFrom::Running, dx)));
+        all.extend([StatisticsFrom::Stored, StatisticsFrom::Mixed].map(|from| sums(Parameters::None, from, false)));
     }
     all
 }
 
-pub(super) fn columns(element: Element, parameters: Parameters, from: StatisticsFrom) -> Declaration {
+pub(super) fn columns(element: Element, parameters: Parameters, from: StatisticsFrom, dx: bool) -> Declaration {
     let pieces = move || {
         let fixed =
             vec![part::FULL, part::COLUMNS, part::units(Kernel::COLUMN_UNITS), part::SUMS_OUT, part::COLUMN_SUMS];
-        [fixed, vec![dx_from(from, element), parameters.piece()], from.pieces()].concat()
+        [fixed, vec![part::dx_if(dx), parameters.piece()], from.pieces()].concat()
     };
     let iterations = |launch: &Launch| launch.columns(2, 0);
     declare(piece!("backward_columns"), Team::Invocation, Some(element), pieces, iterations)
 }
 
 fn all_columns() -> Vec<Kernel> {
-    let from = [(Parameters::None, StatisticsFrom::Stored), (Parameters::Weight, StatisticsFrom::Running)];
-    let columns = |element| from.map(|(parameters, from)| Kernel::BackwardColumns { element, parameters, from });
-    Element::all().flat_map(columns).collect()
+    let mut all = vec![];
+    for element in Element::all() {
+        let columns = |parameters, from, dx| Kernel::BackwardColumns { element, parameters, from, dx };
+        all.push(columns(Parameters::None, StatisticsFrom::Stored, false));
+        all.extend(with_dx(element).map(|dx| columns(Parameters::Weight, StatisticsFrom::Running, dx)));
+    }
+    all
 }
 
-/// Statistics that are constants have sums of dy pass by all that dx needs: it is dy, scaled.
-fn dx_from(from: StatisticsFrom, element: Element) -> Piece {
-    part::dx_if(from == StatisticsFrom::Running && element.writes())
+/// Statistics that are constants have sums of dy pass by all that dx needs: it is dy, scaled, where it can be written.
+fn with_dx(element: Element) -> impl Iterator<Item = bool> {
+    [false, true].into_iter().filter(move |&dx| !dx || element.writes())
 }
 
 pub(super) fn combine(team: Team, sets: Option<Parameters>, parameters: Parameters) -> Declaration {
@@ -166,10 +173,8 @@ fn all_combines() -> Vec<Kernel> {
     let mut all = vec![];
     for team in Team::ALL {
         for parameters in GRADIENTS {
-            let mut sets = vec![Some(Parameters::None)];
-            if parameters != Parameters::None {
-                sets.extend([None, Some(Parameters::Weight)]);
-            }
+            let mut sets = vec![Some(Parameters::None), Some(Parameters::Weight)];
+            sets.extend((parameters != Parameters::None).then_some(None));
             all.extend(sets.into_iter().map(|sets| Kernel::BackwardCombine { team, sets, parameters }));
         }
     }
@@ -244,10 +249,10 @@ pub(super) fn apply_columns(element: Element, parameters: Parameters, running: b
 }
 
 fn all_columns_applied() -> Vec<Kernel> {
-    // With a weight, what sums dy up for its gradient leaves dx as well where the statistics are constants.
-    let given = [(Parameters::None, false), (Parameters::Weight, false), (Parameters::None, true)];
-    let apply =
-        |element| given.map(|(parameters, running)| Kernel::BackwardApplyColumns { element, parameters, running });
+    let apply = |element| {
+        let of = move |running| WEIGHTS.map(|parameters| Kernel::BackwardApplyColumns { element, parameters, running });
+        [false, true].into_iter().flat_map(of)
+    };
     Element::written().flat_map(apply).collect()
 }
 

@@ -27,10 +27,10 @@ pub enum Kernel {
     /// Whole rows: read once, summed, their dx written.
     BackwardRow { team: Team, element: Element, units: u32, parameters: Parameters, keep: KeptSums },
     /// Sums over pieces of rows; weighted by `parameters`, which have no bias. From running statistics, which are
-    /// constants, dx too.
-    BackwardSums { team: Team, element: Element, units: u32, parameters: Parameters, from: StatisticsFrom },
-    /// Sums over columns. From running statistics dx too.
-    BackwardColumns { element: Element, parameters: Parameters, from: StatisticsFrom },
+    /// constants, `dx` too.
+    BackwardSums { team: Team, element: Element, units: u32, parameters: Parameters, from: StatisticsFrom, dx: bool },
+    /// Sums over columns. From running statistics `dx` too.
+    BackwardColumns { element: Element, parameters: Parameters, from: StatisticsFrom, dx: bool },
     /// From sums: coefficients of sets, if any, after multiplying by these weights; and the gradients of `parameters`.
     BackwardCombine { team: Team, sets: Option<Parameters>, parameters: Parameters },
     /// What switchable norm's samples and channels contribute, and the gradients of `parameters`.

@@ -26,10 +26,12 @@ impl Kernel {
             Kernel::BackwardRow { team, element, units, parameters, keep } => {
                 backward::row(team, element, units, parameters, keep)
             }
-            Kernel::BackwardSums { team, element, units, parameters, from } => {
-                backward::sums(team, element, units, parameters, from)
+            Kernel::BackwardSums { team, element, units, parameters, from, dx } => {
+                backward::sums(team, element, units, parameters, from, dx)
             }
-            Kernel::BackwardColumns { element, parameters, from } => backward::columns(element, parameters, from),
+            Kernel::BackwardColumns { element, parameters, from, dx } => {
+                backward::columns(element, parameters, from, dx)
+            }
             Kernel::BackwardCombine { team, sets, parameters } => backward::combine(team, sets, parameters),
             Kernel::BackwardAxes { team, parameters } => backward::axes(team, parameters),
             Kernel::BackwardMix { team, parameters } => backward::mix(team, parameters),

@@ -15,6 +15,8 @@ use crate::plan::{Plan, Scratch, Step};
 pub(crate) struct Resources<'a> {
     /// Of the input's shape: a step binds its slice of them.
     pub sliced: &'a [(Binding, &'a Tensor)],
+    /// What nobody wants and a step may write all the same, and how many bytes it takes.
+    pub discarded: &'a [(Binding, u64)],
     /// Bound whole: parameters, running statistics, and what is kept instead of scratch.
     pub whole: &'a dyn Fn(Binding) -> Option<&'a Tensor>,
 }
@@ -26,15 +28,17 @@ pub(crate) fn prepare(gpu: &Gpu, plan: &Plan, resources: &Resources, during: &'s
     let used = |binding| plan.steps.iter().any(|step| step.kernel.bindings().iter().any(|used| used.0 == binding));
     let scratch = Scratch::BINDINGS
         .into_iter()
-        .filter(|&binding| used(binding) && (resources.whole)(binding).is_none())
-        .map(|binding| Ok((binding, gpu.buffers().scratch(binding, plan.scratch.bytes(binding))?)))
+        .map(|binding| (binding, plan.scratch.bytes(binding)))
+        .chain(resources.discarded.iter().copied())
+        .filter(|&(binding, _)| used(binding) && (resources.whole)(binding).is_none())
+        .map(|(binding, bytes)| Ok((binding, bytes, gpu.buffers().scratch(binding, bytes)?)))
         .collect::<Result<Vec<_>>>()?;
     let dispatches = plan.steps.iter().map(|step| {
         let name = step.kernel.name();
         let pipeline = gpu.pipelines().get(step)?;
         let uniform = gpu.buffers().uniform(&step.params)?;
-        let bound = |binding| match scratch.iter().find(|(scratch, _)| *scratch == binding) {
-            Some((_, buffer)) => Ok((&**buffer, 0..plan.scratch.bytes(binding))),
+        let bound = |binding| match scratch.iter().find(|(scratch, ..)| *scratch == binding) {
+            Some((_, bytes, buffer)) => Ok((&**buffer, 0..*bytes)),
             None if binding == Binding::Params => Ok((&*uniform, 0..uniform.size())),
             None => tensor_for(step, resources, binding, during),
         };
@@ -47,7 +51,7 @@ pub(crate) fn prepare(gpu: &Gpu, plan: &Plan, resources: &Resources, during: &'s
         let entries = step.kernel.bindings().into_iter().map(entry).collect::<Result<Vec<_>>>()?;
         let descriptor = wgpu::BindGroupDescriptor { label: Some(name), layout: &pipeline.layout, entries: &entries };
         let group = gpu.checked().call(during, |device| device.create_bind_group(&descriptor))?;
-        let _held = scratch.iter().map(|(_, buffer)| buffer).chain([&uniform]).cloned().collect();
+        let _held = scratch.iter().map(|(.., buffer)| buffer).chain([&uniform]).cloned().collect();
         Ok(Dispatch { name, pipeline, group, workgroups: step.workgroups, _held })
     });
     dispatches.collect()

@@ -1,8 +1,9 @@
 //! Where a backward's results go.
 
 use crate::device::Tensor;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::kernel::Binding;
+use crate::plan::Gradient;
 
 /// What errors say is done.
 const ZEROING: &str = "zeroing gradients";
@@ -18,12 +19,12 @@ pub(super) struct ParameterGradient<'a> {
 }
 
 /// The gradients of a loss, each in the shape of what it is of: the input's in the input's element type, the others f32.
-/// `None` where the layer has no such parameter. Each has a buffer of its own: wgpu cannot bind one buffer for writing
-/// twice.
-#[derive(Debug, Clone)]
+/// `None` where the layer has no such parameter, and where nobody wants it: a backward computes no more than what has a
+/// tensor here. Each has a buffer of its own: wgpu cannot bind one buffer for writing twice.
+#[derive(Debug, Clone, Default)]
 pub struct Gradients {
     /// Of the input.
-    pub input: Tensor,
+    pub input: Option<Tensor>,
     /// Of the weight: `[C]`, or the normalized shape.
     pub weight: Option<Tensor>,
     /// Of the bias, in the same shape.
@@ -33,19 +34,58 @@ pub struct Gradients {
     /// Of switchable norm's `var_weight`, likewise.
     pub var_weight: Option<Tensor>,
     pub(super) accumulate: bool,
+    pub(super) accumulate_input: bool,
+}
+
+/// Which gradients a backward is to give.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Wanted {
+    /// Those of the input and of all parameters.
+    #[default]
+    All,
+    /// The input's: the layer is frozen, others below it are not.
+    Input,
+    /// Those of the parameters: there is nothing below that learns.
+    Parameters,
 }
 
 impl Gradients {
     /// A gradient of the input and of nothing else; set the other fields to tensors of the layer's parameters' shapes.
+    /// [`Gradients::default`] has none.
     pub fn new(input: Tensor) -> Gradients {
-        let (weight, bias, mean_weight, var_weight) = (None, None, None, None);
-        Gradients { input, weight, bias, mean_weight, var_weight, accumulate: false }
+        Gradients { input: Some(input), ..Gradients::default() }
     }
 
-    /// Whether [`GpuNorm::encode_backward`](crate::GpuNorm::encode_backward) adds to what is in the tensors instead of replacing it.
+    /// The input's.
+    ///
+    /// # Errors
+    /// [`NoGradient`](Error::NoGradient) where it was not wanted.
+    pub fn input(&self) -> Result<&Tensor> {
+        self.input.as_ref().ok_or(Error::NoGradient { name: "the input" })
+    }
+
+    /// Whether [`GpuNorm::encode_backward`](crate::GpuNorm::encode_backward) adds the parameters' gradients to what is in
+    /// their tensors, as torch does from batch to batch. The input's is replaced.
     pub fn accumulate(mut self, accumulate: bool) -> Gradients {
         self.accumulate = accumulate;
         self
+    }
+
+    /// Whether it adds the input's too: for an input that several layers have read.
+    pub fn accumulate_input(mut self, accumulate: bool) -> Gradients {
+        self.accumulate_input = accumulate;
+        self
+    }
+
+    /// What a backward does with the input's, and with those of parameters.
+    pub(super) fn stored(&self) -> [Gradient; 2] {
+        let stored = |wanted, adds| match (wanted, adds) {
+            (false, _) => Gradient::Unwanted,
+            (true, false) => Gradient::Replaced,
+            (true, true) => Gradient::Added,
+        };
+        let parameters = self.parameters().iter().any(|given| given.tensor.is_some());
+        [stored(self.input.is_some(), self.accumulate_input), stored(parameters, self.accumulate)]
     }
 
     /// Sets all of them to 0, after the work that was submitted before.
@@ -53,7 +93,8 @@ impl Gradients {
     /// # Errors
     /// As [`encode_zero`](Self::encode_zero).
     pub fn zero(&self) -> Result<()> {
-        let checked = self.input.gpu().checked();
+        let Some(first) = self.tensors().next() else { return Ok(()) };
+        let checked = first.gpu().checked();
         let mut encoder = checked.encoder(ZEROING)?;
         self.record_zeros(&mut encoder)?;
         checked.submit(encoder, ZEROING)
@@ -72,7 +113,7 @@ impl Gradients {
     }
 
     fn record_zeros(&self, encoder: &mut wgpu::CommandEncoder) -> Result<()> {
-        self.input.gpu().checked().check_alive(ZEROING)?;
+        self.tensors().next().map_or(Ok(()), |first| first.gpu().checked().check_alive(ZEROING))?;
         self.tensors().try_for_each(|tensor| tensor.check_usage(wgpu::BufferUsages::COPY_DST))?;
         // Only the input's, which is first, can fail: the others have whole words.
         self.tensors().try_for_each(|tensor| tensor.record_zeros(encoder, ZEROING))
@@ -85,7 +126,7 @@ impl Gradients {
     /// All of them, by what they are of.
     pub fn named(&self) -> [(&'static str, Option<&Tensor>); 5] {
         [
-            ("input", Some(&self.input)),
+            ("input", self.input.as_ref()),
             ("weight", self.weight.as_ref()),
             ("bias", self.bias.as_ref()),
             ("mean_weight", self.mean_weight.as_ref()),

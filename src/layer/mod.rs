@@ -20,7 +20,7 @@ mod tests;
 
 pub use call::Call;
 pub use encode::Recorder;
-pub use gradients::Gradients;
+pub use gradients::{Gradients, Wanted};
 pub use norm::GpuNorm;
 pub use state_dict::StateDict;
 pub use state_value::StateValue;

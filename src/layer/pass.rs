@@ -50,20 +50,21 @@ impl GpuNorm {
         plan: impl FnOnce() -> Result<Plan>,
     ) -> Result<Arc<[Dispatch]>> {
         let BoundPass { mode, pass, sliced, kept } = bound;
-        let tensors = sliced.iter().map(|&(_, tensor)| tensor).chain(kept.iter().map(|(_, tensor)| tensor));
+        let tensors = sliced.iter().copied().chain(kept.iter().map(|(binding, tensor)| (*binding, tensor)));
         if let Some(dispatches) = self.prepared.get(mode, pass, tensors.clone()) {
             return Ok(dispatches);
         }
         let own = |binding| kept.iter().find(|(kept, _)| *kept == binding).map(|(_, tensor)| tensor);
         let whole = |binding| own(binding).or_else(|| self.state.tensor(binding));
+        let discarded = self.state.gradients();
         let plan = plan()?;
         let during = match pass {
             Pass::Forward { .. } => RUNNING_FORWARD,
             Pass::Backward { .. } => RUNNING_BACKWARD,
         };
-        let tensors_of = sliced.iter().copied().chain(kept.iter().map(|(binding, tensor)| (*binding, tensor)));
-        aliasing::check(&plan, &tensors_of.chain(self.state.tensors()).collect::<Vec<_>>())?;
-        let dispatches = prepare(&self.gpu, &plan, &Resources { sliced, whole: &whole }, during)?;
+        aliasing::check(&plan, &tensors.clone().chain(self.state.tensors()).collect::<Vec<_>>())?;
+        let dispatches =
+            prepare(&self.gpu, &plan, &Resources { sliced, discarded: &discarded, whole: &whole }, during)?;
         self.prepared.put(mode, pass, tensors, dispatches.clone());
         Ok(dispatches)
     }

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 use crate::device::{BufferUser, Pipeline, Tensor, lock};
 use crate::dtype::DType;
+use crate::kernel::Binding;
 use crate::plan::Pass;
 use crate::spec::Mode;
 
@@ -57,6 +58,7 @@ struct Key {
 
 #[derive(Debug)]
 struct Place {
+    binding: Binding,
     dtype: DType,
     shape: Vec<usize>,
     /// Memory and offset.
@@ -64,19 +66,26 @@ struct Place {
 }
 
 impl Place {
-    fn is(&self, tensor: &Tensor) -> bool {
-        self.place == tensor.location() && self.dtype == tensor.dtype() && self.shape == tensor.shape()
+    fn is(&self, (binding, tensor): (Binding, &Tensor)) -> bool {
+        self.binding == binding
+            && self.place == tensor.location()
+            && self.dtype == tensor.dtype()
+            && self.shape == tensor.shape()
     }
 }
 
 impl Key {
-    fn new<'a>(mode: Mode, pass: Pass, tensors: impl Iterator<Item = &'a Tensor>) -> Key {
-        let place =
-            |tensor: &Tensor| Place { dtype: tensor.dtype(), shape: tensor.shape().to_vec(), place: tensor.location() };
+    fn new<'a>(mode: Mode, pass: Pass, tensors: impl Iterator<Item = (Binding, &'a Tensor)>) -> Key {
+        let place = |(binding, tensor): (_, &Tensor)| Place {
+            binding,
+            dtype: tensor.dtype(),
+            shape: tensor.shape().to_vec(),
+            place: tensor.location(),
+        };
         Key { mode, pass, tensors: tensors.map(place).collect() }
     }
 
-    fn is<'a>(&self, mode: Mode, pass: Pass, mut tensors: impl Iterator<Item = &'a Tensor>) -> bool {
+    fn is<'a>(&self, mode: Mode, pass: Pass, mut tensors: impl Iterator<Item = (Binding, &'a Tensor)>) -> bool {
         let same = self.tensors.iter().all(|place| tensors.next().is_some_and(|tensor| place.is(tensor)));
         same && tensors.next().is_none() && self.mode == mode && self.pass == pass
     }
@@ -87,7 +96,7 @@ impl Prepared {
         &self,
         mode: Mode,
         pass: Pass,
-        tensors: impl Iterator<Item = &'a Tensor> + Clone,
+        tensors: impl Iterator<Item = (Binding, &'a Tensor)> + Clone,
     ) -> Option<Arc<[Dispatch]>> {
         let passes = &mut self.entries().passes;
         let at = passes.iter().rposition(|(key, _)| key.is(mode, pass, tensors.clone()))?;
@@ -100,11 +109,11 @@ impl Prepared {
         self: &Arc<Self>,
         mode: Mode,
         pass: Pass,
-        tensors: impl Iterator<Item = &'a Tensor> + Clone,
+        tensors: impl Iterator<Item = (Binding, &'a Tensor)> + Clone,
         dispatches: Arc<[Dispatch]>,
     ) {
         let user: Weak<dyn BufferUser> = Arc::<Self>::downgrade(self);
-        tensors.clone().for_each(|tensor| tensor.memory().add_user(&user));
+        tensors.clone().for_each(|(_, tensor)| tensor.memory().add_user(&user));
         let mut entries = self.entries();
         let room = entries.most.saturating_sub(1);
         entries.shrink(room);

@@ -118,6 +118,21 @@ impl State {
         self.entries.iter().map(|entry| (entry.binding, &entry.tensor))
     }
 
+    /// The gradients of the arrays that have any, and their bytes.
+    pub fn gradients(&self) -> Vec<(Binding, u64)> {
+        let gradient = |(binding, tensor): (_, &Tensor)| {
+            let gradient = match binding {
+                Binding::Weight => Binding::WeightGradient,
+                Binding::Bias => Binding::BiasGradient,
+                Binding::MeanWeight => Binding::MeanWeightGradient,
+                Binding::VarWeight => Binding::VarWeightGradient,
+                _ => return None,
+            };
+            Some((gradient, tensor.byte_len()))
+        };
+        self.tensors().filter_map(gradient).collect()
+    }
+
     /// Puts `tensor` in place of an array.
     pub fn replace(&mut self, gpu: &Gpu, name: &'static str, tensor: &Tensor) -> Result<()> {
         let entry = self.entries.iter_mut().find(|entry| entry.name == name);

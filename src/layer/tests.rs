@@ -4,6 +4,7 @@ use super::norm::GpuNorm;
 use crate::device::{Gpu, Tensor};
 use crate::dtype::DType;
 use crate::error::Error;
+use crate::kernel::Binding;
 use crate::plan::Pass;
 use crate::spec::{BatchNorm, LayerNorm, Mode, NormSpec, SwitchableNorm};
 
@@ -154,7 +155,7 @@ fn the_pass_that_was_used_longest_ago_is_forgotten() {
     };
     let remembered = || {
         [0, 1, 2].map(|index| {
-            let pass = [&tensors[index], &tensors[3]].into_iter();
+            let pass = [(Binding::X, &tensors[index]), (Binding::Y, &tensors[3])].into_iter();
             norm.prepared.get(Mode::Training, Pass::Forward { saves: false }, pass).is_some()
         })
     };

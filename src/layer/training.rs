@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::call::Call;
 use super::encode::record;
-use super::gradients::Gradients;
+use super::gradients::{Gradients, Wanted};
 use super::norm::GpuNorm;
 use super::pass::{BoundPass, RUNNING_BACKWARD, RUNNING_FORWARD};
 use super::prepared::Dispatch;
@@ -13,7 +13,7 @@ use crate::device::{PROFILING, Tensor};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::kernel::Binding;
-use crate::plan::{Pass, Plan};
+use crate::plan::{Gradient, Pass, Plan};
 use crate::spec::geometry::{Geometry, Source};
 use crate::spec::{Mode, NormSpec};
 
@@ -175,21 +175,30 @@ impl GpuNorm {
     /// # Errors
     /// Those of [`encode_backward`](Self::encode_backward), and [`Error::OutOfMemory`].
     pub fn backward(&self, dy: &Tensor, saved: &Saved) -> Result<Gradients> {
+        self.backward_of(dy, saved, Wanted::All)
+    }
+
+    /// As [`backward`](Self::backward), of the gradients that are wanted: the others are `None`, and nothing is computed for
+    /// them alone.
+    ///
+    /// # Errors
+    /// As [`backward`](Self::backward).
+    pub fn backward_of(&self, dy: &Tensor, saved: &Saved, wanted: Wanted) -> Result<Gradients> {
         self.check_saved(saved)?;
         let new = |tensor: &Tensor| Tensor::uninitialized(&self.gpu, tensor.shape(), tensor.dtype());
-        let gradients = self.gradients_by(saved, new)?;
+        let gradients = self.gradients_by(saved, wanted, new)?;
         let dispatches = self.prepare_backward(dy, saved, &gradients)?;
         let mut encoder = self.gpu.checked().encoder(RUNNING_BACKWARD)?;
-        self.record_backward(&mut encoder, &dispatches, &gradients);
+        self.record_backward(&mut encoder, &dispatches, saved, &gradients);
         self.gpu.checked().submit(encoder, RUNNING_BACKWARD)?;
         Ok(gradients)
     }
 
     /// Records a backward into tensors of yours and nothing else. `dy` has the shape and element type of the forward's
-    /// input; `gradients` has a tensor for every parameter that the layer has, and no other.
+    /// input; `gradients` has a tensor for whatever is wanted, and for nothing that the layer has not.
     ///
     /// # Errors
-    /// [`Error::OtherLayer`], [`Error::OtherDevice`], [`Error::Shape`], [`Error::ElementType`], [`Error::NoGradient`],
+    /// [`Error::OtherLayer`], [`Error::OtherDevice`], [`Error::Shape`], [`Error::ElementType`],
     /// [`Error::NoParameter`], [`Error::Aliasing`], [`Error::BufferUnusable`], and [`Error::BufferUsage`] for an empty
     /// input whose gradients, which are then cleared, have buffers without `COPY_DST`. The device: [`Error::TooLarge`],
     /// [`Error::OutOfMemory`], [`Error::DeviceLost`]. On an error nothing is recorded.
@@ -204,7 +213,7 @@ impl GpuNorm {
         let dispatches = self.prepare_backward(dy, saved, gradients)?;
         saved.forbid_reuse(dy);
         gradients.tensors().for_each(Tensor::forbid_reuse);
-        self.record_backward(encoder, &dispatches, gradients);
+        self.record_backward(encoder, &dispatches, saved, gradients);
         Ok(())
     }
 
@@ -231,18 +240,27 @@ impl GpuNorm {
     pub fn zero_gradients(&self, saved: &Saved) -> Result<Gradients> {
         self.check_saved(saved)?;
         let zeros = |tensor: &Tensor| Tensor::zeros(&self.gpu, tensor.shape(), tensor.dtype());
-        self.gradients_by(saved, zeros)
+        self.gradients_by(saved, Wanted::All, zeros)
     }
 
-    /// Each gradient as `like` makes it from what it is of.
-    fn gradients_by(&self, saved: &Saved, like: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Gradients> {
-        let of = |binding| self.state.tensor(binding).map(&like).transpose();
+    /// Each gradient that is wanted, as `like` makes it from what it is of.
+    fn gradients_by(
+        &self,
+        saved: &Saved,
+        wanted: Wanted,
+        like: impl Fn(&Tensor) -> Result<Tensor>,
+    ) -> Result<Gradients> {
+        let of = |binding| match wanted {
+            Wanted::Input => Ok(None),
+            _ => self.state.tensor(binding).map(&like).transpose(),
+        };
         Ok(Gradients {
+            input: (wanted != Wanted::Parameters).then(|| like(&saved.x)).transpose()?,
             weight: of(Binding::Weight)?,
             bias: of(Binding::Bias)?,
             mean_weight: of(Binding::MeanWeight)?,
             var_weight: of(Binding::VarWeight)?,
-            ..Gradients::new(like(&saved.x)?)
+            ..Gradients::default()
         })
     }
 
@@ -251,17 +269,16 @@ impl GpuNorm {
     }
 
     fn prepare_backward(&self, dy: &Tensor, saved: &Saved, gradients: &Gradients) -> Result<Arc<[Dispatch]>> {
-        // Which tensor is for what is not in the key of what is prepared.
         let parameters = gradients.parameters();
-        for given in &parameters {
-            match (self.state.tensor(given.parameter), given.tensor) {
-                (Some(_), None) => return Err(Error::NoGradient { name: given.of }),
-                (None, Some(_)) => return Err(Error::NoParameter { name: given.of }),
-                _ => {}
-            }
+        if let Some(given) =
+            parameters.iter().find(|given| given.tensor.is_some() && self.state.tensor(given.parameter).is_none())
+        {
+            return Err(Error::NoParameter { name: given.of });
         }
-        let pass = Pass::Backward { parts: saved.parts, accumulate: gradients.accumulate };
-        let sliced = [(Binding::X, &saved.x), (Binding::Dy, dy), (Binding::Dx, &gradients.input)];
+        let [input, stored] = gradients.stored();
+        let pass = Pass::Backward { parts: saved.parts, input, parameters: stored };
+        let mut sliced = vec![(Binding::X, &saved.x), (Binding::Dy, dy)];
+        sliced.extend(gradients.input.as_ref().map(|dx| (Binding::Dx, dx)));
         let given = parameters.iter().filter_map(|given| Some((given.gradient, given.tensor.clone()?)));
         let kept: Vec<_> = saved.kept().cloned().chain(given).collect();
         let bound = BoundPass { mode: saved.mode, pass, sliced: &sliced, kept: &kept };
@@ -274,22 +291,26 @@ impl GpuNorm {
     fn check_backward(&self, dy: &Tensor, saved: &Saved, gradients: &Gradients) -> Result<()> {
         let (shape, dtype) = (saved.x.shape(), saved.x.dtype());
         dy.check(&self.gpu, "dy", shape, dtype)?;
-        gradients.input.check(&self.gpu, "the input's gradient", shape, dtype)?;
-        let mut outputs = vec![&gradients.input];
+        gradients.input.iter().try_for_each(|dx| dx.check(&self.gpu, "the input's gradient", shape, dtype))?;
         for given in gradients.parameters() {
             if let (Some(parameter), Some(gradient)) = (self.state.tensor(given.parameter), given.tensor) {
                 gradient.check(&self.gpu, given.name, parameter.shape(), DType::F32)?;
-                outputs.push(gradient);
             }
         }
         if saved.x.is_empty() && !gradients.accumulate {
-            outputs.iter().try_for_each(|output| output.check_usage(wgpu::BufferUsages::COPY_DST))?;
+            gradients.tensors().try_for_each(|output| output.check_usage(wgpu::BufferUsages::COPY_DST))?;
         }
         Ok(())
     }
 
-    fn record_backward(&self, encoder: &mut wgpu::CommandEncoder, dispatches: &[Dispatch], gradients: &Gradients) {
-        if gradients.input.is_empty() && !gradients.accumulate {
+    fn record_backward(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        dispatches: &[Dispatch],
+        saved: &Saved,
+        gradients: &Gradients,
+    ) {
+        if saved.x.is_empty() && !gradients.accumulate {
             // Sums of nothing.
             for given in gradients.parameters() {
                 given.tensor.iter().for_each(|gradient| gradient.record_clear(encoder));
@@ -304,7 +325,8 @@ impl GpuNorm {
     /// [`Error::OtherLayer`], [`Error::TooLarge`], [`Error::Strategy`].
     pub fn plan_backward(&self, saved: &Saved) -> Result<Plan> {
         self.check_saved(saved)?;
-        let pass = Pass::Backward { parts: saved.parts, accumulate: false };
+        let (input, parameters) = (Gradient::Replaced, Gradient::Replaced);
+        let pass = Pass::Backward { parts: saved.parts, input, parameters };
         self.plan_pass(&saved.geometry, saved.x.dtype(), pass)
     }
 }

@@ -4,7 +4,7 @@ use super::training::SAVING;
 use crate::device::{COMPILING, Gpu, bytes_of};
 use crate::dtype::DType;
 use crate::error::Result;
-use crate::plan::{Pass, Plan, Strategy};
+use crate::plan::{Gradient, Pass, Plan, Strategy};
 use crate::spec::geometry::Geometry;
 use crate::spec::{Mode, NormSpec};
 
@@ -50,8 +50,8 @@ impl Gpu {
         compile(Pass::Forward { saves: false })?;
         if mode == Mode::Training {
             let parts = compile(SAVING)?.parts(spec);
-            for accumulate in [false, true] {
-                compile(Pass::Backward { parts, accumulate })?;
+            for parameters in [Gradient::Replaced, Gradient::Added] {
+                compile(Pass::Backward { parts, input: Gradient::Replaced, parameters })?;
             }
         }
         Ok(())

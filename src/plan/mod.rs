@@ -17,7 +17,7 @@ mod steps;
 
 use caps::Caps;
 use planner::Planner;
-pub use steps::{MAX_ITERATIONS, Pass, Plan, Route, Scratch, Step, Strategy};
+pub use steps::{Gradient, MAX_ITERATIONS, Pass, Plan, Route, Scratch, Step, Strategy};
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};

@@ -33,6 +33,17 @@ pub struct Strategy {
     pub lanes: Option<u32>,
 }
 
+/// What a backward does with a gradient.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Gradient {
+    /// Nothing: nobody wants it.
+    Unwanted,
+    /// It replaces what is there.
+    Replaced,
+    /// It is added to what is there.
+    Added,
+}
+
 /// What a plan is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Pass {
@@ -45,8 +56,10 @@ pub enum Pass {
     Backward {
         /// Partial moments per row that the forward left, of switchable norm.
         parts: usize,
-        /// Whether they are added to what is there.
-        accumulate: bool,
+        /// What becomes of the input's.
+        input: Gradient,
+        /// What becomes of the parameters'.
+        parameters: Gradient,
     },
 }
 

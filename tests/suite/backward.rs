@@ -2,7 +2,7 @@
 //! oracle.
 
 use gpunorm::geometry::Geometry;
-use gpunorm::plan::{Pass, Plan};
+use gpunorm::plan::{Gradient, Pass, Plan};
 use gpunorm::reference::{self, State};
 use gpunorm::{
     BatchNorm, DType, Gpu, GpuNorm, Gradients, GroupNorm, LayerNorm, Mode, NormSpec, Strategy, SwitchableNorm, Tensor,
@@ -17,6 +17,8 @@ use super::forward::{CHANNEL_SHAPES, Failures, MODES, TRAILING_SHAPES, may_be_re
 use super::{adapters, data, torch};
 
 type Outcome = Result<(), String>;
+
+const GRADIENTS: [&str; 5] = ["input", "weight", "bias", "mean_weight", "var_weight"];
 
 fn text(error: impl ToString) -> String {
     error.to_string()
@@ -38,6 +40,8 @@ fn check_gradients(
                     .map_err(|worst| format!("{what}, {worst}"))?;
             }
             (None, None) => {}
+            // The oracle always has it.
+            (None, Some(_)) if what == "input" => {}
             (found, _) => return Err(format!("{what} is there: {}", found.is_some())),
         }
     }
@@ -74,7 +78,8 @@ impl Case {
         Case { spec: spec.clone(), mode, state, x, dy, dtype, expected, off, r }
     }
 
-    fn gradients(&self, gpu: &Gpu, strategy: Strategy) -> Result<Gradients, String> {
+    /// Those that are `wanted`, by their names.
+    fn gradients(&self, gpu: &Gpu, strategy: Strategy, wanted: &[&str]) -> Result<Gradients, String> {
         let mut norm = GpuNorm::new(gpu, self.spec.clone()).map_err(text)?;
         norm.load_state_dict(&state_dict(&self.state), "").map_err(text)?;
         norm.set_strategy(strategy);
@@ -83,11 +88,26 @@ impl Case {
         }
         let tensor = |array| Tensor::from_array_as(gpu, array, self.dtype).map_err(text);
         let (_, saved) = norm.forward_saved(&tensor(&self.x)?).map_err(text)?;
-        norm.backward(&tensor(&self.dy)?, &saved).map_err(text)
+        let mut gradients = norm.zero_gradients(&saved).map_err(text)?;
+        let unwanted = |name| !wanted.contains(&name);
+        gradients.input.take_if(|_| unwanted("input"));
+        gradients.weight.take_if(|_| unwanted("weight"));
+        gradients.bias.take_if(|_| unwanted("bias"));
+        gradients.mean_weight.take_if(|_| unwanted("mean_weight"));
+        gradients.var_weight.take_if(|_| unwanted("var_weight"));
+        let mut encoder = gpu.device().create_command_encoder(&Default::default());
+        norm.encode_backward(&mut encoder, &tensor(&self.dy)?, &saved, &gradients).map_err(text)?;
+        gpu.queue().submit([encoder.finish()]);
+        Ok(gradients)
     }
 
     /// Fails if a gradient is out of tolerance.
     pub fn check(&self, gpu: &Gpu, strategy: Strategy) -> Outcome {
+        self.check_wanted(gpu, strategy, &GRADIENTS)
+    }
+
+    /// The same of some of them; the others have to be missing.
+    fn check_wanted(&self, gpu: &Gpu, strategy: Strategy, wanted: &[&str]) -> Outcome {
         let (gamma, dy) = (self.state.weight.as_ref().map_or(1.0, largest), self.dy.mapv(f64::from));
         let allowance = |what: &str| match what {
             "input" => self.off * self.r * gamma * largest(&dy) + f64::from(f32::MIN_POSITIVE),
@@ -96,20 +116,30 @@ impl Case {
             "mean_weight" | "var_weight" => self.off * gamma * dy.mapv(f64::abs).sum(),
             _ => f64::from(f32::MIN_POSITIVE),
         };
-        check_gradients(&self.gradients(gpu, strategy)?, &self.expected, self.dtype, allowance)
+        let mut expected = self.expected.clone();
+        let unwanted = |name| !wanted.contains(&name);
+        expected.weight.take_if(|_| unwanted("weight"));
+        expected.bias.take_if(|_| unwanted("bias"));
+        expected.mean_weight.take_if(|_| unwanted("mean_weight"));
+        expected.var_weight.take_if(|_| unwanted("var_weight"));
+        check_gradients(&self.gradients(gpu, strategy, wanted)?, &expected, self.dtype, allowance)
     }
 
     /// The same, unless the forced strategy or small bindings rule it out by a typed error.
     pub fn check_if_planned(&self, gpu: &Gpu, strategy: Strategy) -> Option<Outcome> {
+        self.is_planned(gpu, strategy, &GRADIENTS).then(|| self.check(gpu, strategy))
+    }
+
+    fn is_planned(&self, gpu: &Gpu, strategy: Strategy, wanted: &[&str]) -> bool {
         let geometry = Geometry::new(&self.spec, self.mode, self.x.shape()).unwrap();
-        let passes = [Pass::Forward { saves: true }, Pass::Backward { parts: 1, accumulate: false }];
-        for pass in passes {
+        let stored = |wanted| if wanted { Gradient::Replaced } else { Gradient::Unwanted };
+        let (input, parameters) = (wanted.contains(&"input"), wanted.iter().any(|&name| name != "input"));
+        let backward = Pass::Backward { parts: 1, input: stored(input), parameters: stored(parameters) };
+        let passes = [Pass::Forward { saves: true }, backward];
+        passes.into_iter().all(|pass| {
             let plan = Plan::new(&self.spec, &geometry, self.dtype, gpu.caps(), strategy, pass);
-            if plan.is_err_and(|error| may_be_refused(gpu, &error)) {
-                return None;
-            }
-        }
-        Some(self.check(gpu, strategy))
+            !plan.is_err_and(|error| may_be_refused(gpu, &error))
+        })
     }
 }
 
@@ -186,6 +216,32 @@ fn groups_of_channels_in_every_variant() {
     every_variant(&shapes, specs, 75);
 }
 
+/// Any of the gradients alone, the parameters' without the input's: in every variant, and from plans that have no step for
+/// the others.
+#[test]
+fn only_what_is_wanted() {
+    let wanted: [&[&str]; 7] =
+        [&GRADIENTS[..1], &GRADIENTS[1..], &GRADIENTS[1..2], &GRADIENTS[2..3], &GRADIENTS[3..4], &GRADIENTS[..2], &[]];
+    let mut failures = Failures::default();
+    for (index, shape) in [&[3, 6, 11][..], &[9, 6, 2, 2], &[2, 6, 70], &[70, 6]].into_iter().enumerate() {
+        let specs = data::channel_specs(6).into_iter().chain(data::trailing_specs(shape, shape.len() - 1));
+        for (number, spec) in specs.enumerate() {
+            for mode in MODES {
+                let dtype = [DType::F32, DType::F16, DType::F32][(index + number) % 3];
+                let Some(case) = case(&spec, mode, shape, "normal", dtype) else { continue };
+                for (turn, (place, gpu, strategy)) in everywhere().enumerate() {
+                    let wanted = wanted[(turn + number) % wanted.len()];
+                    if case.is_planned(&gpu, strategy, wanted) {
+                        let place = || format!("{place}, {spec:?}, {mode:?}, {shape:?}, {dtype}, {wanted:?}");
+                        failures.check(place, case.check_wanted(&gpu, strategy, wanted));
+                    }
+                }
+            }
+        }
+    }
+    failures.assert_none(200);
+}
+
 #[test]
 fn every_value_set() {
     let mut failures = Failures::default();
@@ -257,7 +313,7 @@ fn shares_close_to_one() {
 fn the_check_can_fail() {
     let spec: NormSpec = GroupNorm::new(2, 4).into();
     let case = case(&spec, Mode::Training, &[3, 4, 6], "normal", DType::F32).unwrap();
-    let found = case.gradients(adapters::first(), Strategy::default()).unwrap();
+    let found = case.gradients(adapters::first(), Strategy::default(), &GRADIENTS).unwrap();
     check_gradients(&found, &case.expected, DType::F32, |_| 0.0).unwrap();
     for what in 0..4 {
         let mut wrong = case.expected.clone();
@@ -279,7 +335,7 @@ fn the_check_can_fail_on_long_rows() {
     let mut dy = x.clone();
     dy.invert_axis(Axis(2));
     let case = Case::new(&spec, Mode::Training, State::new(&spec).unwrap(), &x, &dy, DType::F32);
-    let found = case.gradients(adapters::first(), Strategy::default()).unwrap();
+    let found = case.gradients(adapters::first(), Strategy::default(), &GRADIENTS).unwrap();
     check_gradients(&found, &case.expected, DType::F32, |_| 0.0).unwrap();
     for what in 0..2 {
         let mut wrong = case.expected.clone();

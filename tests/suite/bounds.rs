@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use gpunorm::caps::Caps;
 use gpunorm::geometry::Geometry;
 use gpunorm::kernel::{Binding, Params, Team};
-use gpunorm::plan::{Pass, Plan, Scratch, Step};
+use gpunorm::plan::{Gradient, Pass, Plan, Scratch, Step};
 use gpunorm::{DType, Mode, NormSpec, Strategy};
 
 use super::data::{self, Random};
@@ -75,28 +75,30 @@ fn faults(plan: &Plan, step: &Step, spec: &NormSpec, form: Subgroups) -> Vec<Str
     faults
 }
 
+/// What of a backward somebody wants.
+const WANTED: [(Gradient, Gradient); 3] = [
+    (Gradient::Added, Gradient::Added),
+    (Gradient::Replaced, Gradient::Unwanted),
+    (Gradient::Unwanted, Gradient::Replaced),
+];
+
 /// The plans of a layer: of its forward, its saved forward and its backward.
-fn plans(
-    spec: &NormSpec,
-    geometry: &Geometry,
-    dtype: DType,
-    caps: &Caps,
-    strategy: Strategy,
-) -> impl Iterator<Item = Plan> {
+fn plans(spec: &NormSpec, geometry: &Geometry, dtype: DType, caps: &Caps, strategy: Strategy) -> Vec<Plan> {
     let plan = |pass| Plan::new(spec, geometry, dtype, caps, strategy, pass).ok();
     let saved = plan(Pass::Forward { saves: true });
     let parts = saved.as_ref().map_or(1, |plan| plan.steps.first().map_or(1, |step| step.params.segments.max(1)));
     let parts = if matches!(spec, NormSpec::Switchable(_)) { parts as usize } else { 1 };
     let forward = plan(Pass::Forward { saves: false });
-    let backward = saved.as_ref().and_then(|_| plan(Pass::Backward { parts, accumulate: true }));
+    let backward = |(input, parameters)| saved.as_ref().and_then(|_| plan(Pass::Backward { parts, input, parameters }));
     // What a saved forward leaves is bound whole by the backward.
     let scratch = saved.as_ref().map(|plan| plan.scratch);
-    let backward = backward.map(|mut plan| {
+    let mut plans: Vec<Plan> = [&forward, &saved].into_iter().flatten().cloned().collect();
+    for mut plan in WANTED.into_iter().filter_map(backward) {
         let Scratch { moments, statistics, axes, .. } = scratch.unwrap_or_default();
         plan.scratch = Scratch { moments, statistics, axes, ..plan.scratch };
-        plan
-    });
-    [forward, saved, backward].into_iter().flatten()
+        plans.push(plan);
+    }
+    plans
 }
 
 fn check(spec: &NormSpec, mode: Mode, shape: &[usize], dtype: DType, caps: &Caps, strategy: Strategy) -> usize {

@@ -174,8 +174,8 @@ fn a_profile_has_every_step() {
         if let Some(times) = norm.profile_backward(&dy, &saved, &gradients).unwrap() {
             let steps: Vec<_> = plan.steps.iter().map(|step| step.kernel.name()).collect();
             assert_eq!(times.iter().map(|(kernel, _)| *kernel).collect::<Vec<_>>(), steps, "{name}");
-            let expected = norm.backward(&dy, &saved).unwrap().input.to_array().unwrap();
-            assert_eq!(gradients.input.to_array().unwrap(), expected, "{name}");
+            let expected = norm.backward(&dy, &saved).unwrap().input().unwrap().to_array().unwrap();
+            assert_eq!(gradients.input().unwrap().to_array().unwrap(), expected, "{name}");
         }
     }
 }

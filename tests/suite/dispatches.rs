@@ -4,7 +4,7 @@
 
 use gpunorm::caps::Caps;
 use gpunorm::geometry::Geometry;
-use gpunorm::plan::Pass;
+use gpunorm::plan::{Gradient, Pass};
 use gpunorm::{
     BatchNorm, DType, GroupNorm, InstanceNorm, LayerNorm, Mode, NormSpec, Plan, RmsNorm, Strategy, SwitchableNorm,
 };
@@ -88,9 +88,51 @@ fn dispatches_of_a_backward_are_a_contract() {
     for (spec, mode, shape, on_gpu, on_software) in cases {
         let geometry = Geometry::new(&spec, mode, shape).unwrap();
         for (caps, dispatches) in devices().iter().zip([on_gpu, on_software]) {
-            let pass = Pass::Backward { parts: 1, accumulate: false };
+            let pass = Pass::Backward { parts: 1, input: Gradient::Replaced, parameters: Gradient::Replaced };
             let plan = Plan::new(&spec, &geometry, DType::F32, caps, Strategy::default(), pass).unwrap();
             assert_eq!(plan.steps.len(), dispatches, "{spec:?} {mode:?} {shape:?} {caps:?}\n{plan}");
+        }
+    }
+}
+
+/// A frozen layer costs no sums for its parameters, and the first layer of a net no dx.
+#[test]
+fn what_nobody_wants_is_not_computed() {
+    use gpunorm::kernel::Binding;
+    let specs: [(NormSpec, &[usize]); 7] = [
+        (LayerNorm::new([1024]).into(), &[4096, 1024]),
+        (LayerNorm::new([100_001]).into(), &[64, 100_001]),
+        (RmsNorm::new([64]).into(), &[70_000, 64]),
+        (BatchNorm::new(64).into(), &[32, 64, 56, 56]),
+        (BatchNorm::new(256).into(), &[65_536, 256]),
+        (GroupNorm::new(8, 64).into(), &[16, 64, 28, 28]),
+        (InstanceNorm::new(64).affine(true).track_running_stats(true).into(), &[16, 64, 28, 28]),
+    ];
+    for (spec, shape) in specs {
+        for mode in [Mode::Training, Mode::Evaluation] {
+            let geometry = Geometry::new(&spec, mode, shape).unwrap();
+            for (caps, dtype) in devices().iter().flat_map(|caps| [(caps, DType::F32), (caps, DType::F16)]) {
+                let plan = |input, parameters| {
+                    let pass = Pass::Backward { parts: 1, input, parameters };
+                    Plan::new(&spec, &geometry, dtype, caps, Strategy::default(), pass).unwrap()
+                };
+                let bound = |plan: &Plan| -> Vec<Binding> {
+                    plan.steps.iter().flat_map(|step| step.kernel.bindings()).map(|(binding, _)| binding).collect()
+                };
+                let (unwanted, replaced) = (Gradient::Unwanted, Gradient::Replaced);
+                let [dx, parameters] = [plan(replaced, unwanted), plan(unwanted, replaced)];
+                let of_parameters = [Binding::WeightGradient, Binding::BiasGradient];
+                assert!(!bound(&dx).iter().any(|binding| of_parameters.contains(binding)), "{spec:?}\n{dx}");
+                assert!(!bound(&parameters).contains(&Binding::Dx), "{spec:?}\n{parameters}");
+                assert!(bound(&dx).contains(&Binding::Dx) && bound(&parameters).contains(&of_parameters[0]));
+                assert!(plan(unwanted, unwanted).steps.is_empty());
+                let reads = |plan: &Plan| bound(plan).iter().filter(|&&binding| binding == Binding::Dy).count();
+                let all = reads(&plan(replaced, replaced));
+                assert!(reads(&parameters) <= all && reads(&dx) <= all.max(2), "{spec:?}\n{dx}{parameters}");
+                if mode == Mode::Evaluation && geometry.source == gpunorm::geometry::Source::Running {
+                    assert_eq!(reads(&dx), 1, "{spec:?}\n{dx}");
+                }
+            }
         }
     }
 }

@@ -73,7 +73,7 @@ fn run(gpu: &Gpu, spec: &NormSpec, mode: Mode, shape: &[usize], dtype: DType) ->
         saved => saved.unwrap(),
     };
     let mut gradients = norm.zero_gradients(&saved).unwrap();
-    gradients.input = dx.tensor.clone();
+    gradients.input = Some(dx.tensor.clone());
     match norm.encode_backward(&mut encoder, &dy, &saved, &gradients) {
         Err(Error::TooLarge { .. }) => return None,
         recorded => recorded.unwrap(),

@@ -43,7 +43,7 @@ fn nothing_is_kept_for_ever() {
         let saved = {
             let norm = GpuNorm::new(gpu, SwitchableNorm::new(6)).unwrap();
             let (y, saved) = norm.forward_saved(&x).unwrap();
-            norm.backward(&y, &saved).unwrap().input.to_array().unwrap();
+            norm.backward(&y, &saved).unwrap().input().unwrap().to_array().unwrap();
             saved
         };
         gpu.empty_cache();

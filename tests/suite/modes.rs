@@ -22,7 +22,10 @@ fn a_call_has_its_own_mode() {
         assert!(close(evaluates.forward_tensor(&x).unwrap().to_array().unwrap()), "{name}");
         let (y, saved) = evaluates.forward_saved(&x).unwrap();
         assert!(close(y.to_array().unwrap()), "{name}");
-        assert!(close(norm.backward(&x, &saved).unwrap().input.to_array().unwrap()), "{name}: dx is dy scaled");
+        assert!(
+            close(norm.backward(&x, &saved).unwrap().input().unwrap().to_array().unwrap()),
+            "{name}: dx is dy scaled"
+        );
         let mut encoder = gpu.device().create_command_encoder(&Default::default());
         evaluates.encode_forward(&mut encoder, &x, &y).unwrap();
         gpu.queue().submit([encoder.finish()]);

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use gpunorm::caps::Caps;
 use gpunorm::geometry::{Geometry, Source};
 use gpunorm::kernel::{Kernel, StatisticsFrom, Team};
-use gpunorm::plan::{MAX_ITERATIONS, Pass, Route, Scratch, Step};
+use gpunorm::plan::{Gradient, MAX_ITERATIONS, Pass, Route, Scratch, Step};
 use gpunorm::{BatchNorm, DType, InstanceNorm, LayerNorm, Mode, NormSpec, Plan, Strategy};
 use proptest::prelude::*;
 
@@ -306,8 +306,11 @@ proptest! {
             let Ok(geometry) = Geometry::new(spec, mode, &shape) else { continue };
             for caps in zoo() {
                 for strategy in strategies(&caps) {
-                    let backward = Pass::Backward { parts: 3, accumulate: true };
-                    if let Ok(plan) = Plan::new(spec, &geometry, dtype, &caps, strategy, backward) {
+                    let (added, unwanted) = (Gradient::Added, Gradient::Unwanted);
+                    let wanted = [(added, added), (added, unwanted), (unwanted, added)];
+                    let backwards = wanted.map(|(input, parameters)| Pass::Backward { parts: 3, input, parameters });
+                    for plan in backwards.map(|pass| Plan::new(spec, &geometry, dtype, &caps, strategy, pass)) {
+                        let Ok(plan) = plan else { continue };
                         check_limits(&plan, &caps, &geometry, dtype);
                         let bound_whole = (geometry.len() * dtype.size()) as u64 <= caps.max_binding;
                         assert!(plan.steps.len() <= 4 || !bound_whole, "{spec:?} {shape:?} {caps:?}\n{plan}");

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use gpunorm::geometry::Geometry;
 use gpunorm::kernel::{Binding, Kernel, Params};
-use gpunorm::plan::Pass;
+use gpunorm::plan::{Gradient, Pass};
 use gpunorm::{DType, Mode, Plan, Strategy};
 use naga::back::{hlsl, msl, spv};
 use naga::valid::{Capabilities, GlobalUse, ModuleInfo, SubgroupOperationSet, ValidationFlags, Validator};
@@ -103,7 +103,10 @@ fn planned_kernels_translate_to_every_backend() {
             for mode in [Mode::Training, Mode::Evaluation] {
                 let Ok(geometry) = Geometry::new(&spec, mode, shape) else { continue };
                 for caps in &zoo()[..5] {
-                    for pass in [Pass::Forward { saves: true }, Pass::Backward { parts: 2, accumulate: true }] {
+                    let backward = |input, parameters| Pass::Backward { parts: 2, input, parameters };
+                    let (added, unwanted) = (Gradient::Added, Gradient::Unwanted);
+                    let backwards = [(added, added), (added, unwanted), (unwanted, added)].map(|(a, b)| backward(a, b));
+                    for pass in backwards.into_iter().chain([Pass::Forward { saves: true }]) {
                         let Ok(plan) = Plan::new(&spec, &geometry, dtype, caps, Strategy::default(), pass) else {
                             continue;
                         };

@@ -5,7 +5,7 @@ use gpunorm::kernel::Team;
 use gpunorm::plan::Route;
 use gpunorm::{
     BatchNorm, DType, Error, GpuNorm, Gradients, GroupNorm, InstanceNorm, LayerNorm, NormSpec, RmsNorm, Saved,
-    Strategy, SwitchableNorm, Tensor,
+    Strategy, SwitchableNorm, Tensor, Wanted,
 };
 use ndarray::{ArrayD, arr1};
 
@@ -79,7 +79,7 @@ fn gradients_accumulate() {
     for spec in every_spec() {
         let (norm, held, dy) = saved(&spec);
         let once = norm.backward(&dy, &held).unwrap();
-        let sums = norm.zero_gradients(&held).unwrap().accumulate(true);
+        let sums = norm.zero_gradients(&held).unwrap().accumulate(true).accumulate_input(true);
         for _ in 0..3 {
             let mut encoder = norm.gpu().device().create_command_encoder(&Default::default());
             norm.encode_backward(&mut encoder, &dy, &held, &sums).unwrap();
@@ -93,11 +93,20 @@ fn gradients_accumulate() {
             let sum: Vec<f32> = sum.iter().map(|bits| f32::from_bits(*bits)).collect();
             assert_eq!(sum, one.iter().map(thrice).collect::<Vec<_>>(), "{spec:?}");
         }
-        // Without it they are replaced.
+        // A batch more: the input's is its own, unless it is asked for.
+        let run = |gradients: &Gradients| {
+            let mut encoder = norm.gpu().device().create_command_encoder(&Default::default());
+            norm.encode_backward(&mut encoder, &dy, &held, gradients).unwrap();
+            norm.gpu().queue().submit([encoder.finish()]);
+        };
+        let thrice = bits(&sums);
+        let sums = sums.accumulate_input(false);
+        run(&sums);
+        assert_eq!(bits(&sums)[0], bits(&once)[0], "{spec:?}");
+        assert!(bits(&sums)[1..].iter().zip(&thrice[1..]).all(|(four, three)| four != three), "{spec:?}");
+        // Without it all are replaced.
         let replaced = sums.accumulate(false);
-        let mut encoder = norm.gpu().device().create_command_encoder(&Default::default());
-        norm.encode_backward(&mut encoder, &dy, &held, &replaced).unwrap();
-        norm.gpu().queue().submit([encoder.finish()]);
+        run(&replaced);
         assert_eq!(bits(&replaced), bits(&once), "{spec:?}");
     }
 }
@@ -222,7 +231,7 @@ fn sums_of_nothing_are_zero() {
         let (y, held) = norm.forward_saved(&x).unwrap();
         assert_eq!(y.shape(), [0, 3, 2]);
         let gradients = norm.backward(&x, &held).unwrap();
-        assert_eq!(gradients.input.shape(), [0, 3, 2]);
+        assert_eq!(gradients.input().unwrap().shape(), [0, 3, 2]);
         assert!(bits(&gradients).iter().flatten().all(|&bits| bits == 0), "{spec:?}");
         assert_eq!(gradients.weight.unwrap().len(), norm.weight().unwrap().len());
 
@@ -301,16 +310,16 @@ fn what_is_refused() {
     let far = Tensor::from_array(&elsewhere, &batch(0)).unwrap();
     assert_eq!(refused(&far, &held, &fresh()), Error::OtherDevice { what: "dy" });
 
-    let without = but(&|g| g.weight = None);
-    assert_eq!(refused(&dy, &held, &without), Error::NoGradient { name: "weight" });
+    let without = norm.backward_of(&dy, &held, Wanted::Parameters).unwrap();
+    assert_eq!(without.input().unwrap_err(), Error::NoGradient { name: "the input" });
     let six = tensor(&ArrayD::zeros(vec![6]));
     let with = but(&|g| g.mean_weight = Some(six.clone()));
     assert_eq!(refused(&dy, &held, &with), Error::NoParameter { name: "mean_weight" });
     let wrong = but(&|g| g.bias = Some(tensor(&ArrayD::zeros(vec![5]))));
     assert!(matches!(refused(&dy, &held, &wrong), Error::Shape { what: "bias's gradient", .. }));
-    let wrong = but(&|g| g.input = half.clone());
+    let wrong = but(&|g| g.input = Some(half.clone()));
     assert!(matches!(refused(&dy, &held, &wrong), Error::ElementType { .. }));
-    let aliased = but(&|g| g.input = dy.clone());
+    let aliased = but(&|g| g.input = Some(dy.clone()));
     assert_eq!(refused(&dy, &held, &aliased), Error::Aliasing { what: "input's gradient", with: "dy" });
     let aliased = but(&|g| (g.weight, g.bias) = (Some(six.clone()), Some(six.clone())));
     assert_eq!(refused(&dy, &held, &aliased), Error::Aliasing { what: "weight's gradient", with: "bias's gradient" });
@@ -328,7 +337,7 @@ fn what_is_refused() {
     let mut encoder = gpu.device().create_command_encoder(&Default::default());
     unbiased.encode_backward(&mut encoder, &dy, &held, &right).unwrap();
     let refused = unbiased.encode_backward(&mut encoder, &dy, &held, &swapped).unwrap_err();
-    assert_eq!(refused, Error::NoGradient { name: "weight" });
+    assert_eq!(refused, Error::NoParameter { name: "bias" });
 
     let mut plain = GpuNorm::new(gpu, RmsNorm::new([6])).unwrap();
     assert_eq!(plain.set_bias(&six).unwrap_err(), Error::NoParameter { name: "bias" });

@@ -144,13 +144,16 @@ fn gradients_can_be_zeroed() {
         let (_, saved) = norm.forward_saved(&x).unwrap();
         let mut gradients = norm.backward(&x, &saved).unwrap();
         let guarded = Guarded::new(gpu, &[3, 5], DType::F16);
-        gradients.input = guarded.tensor.clone();
+        gradients.input = Some(guarded.tensor.clone());
         gradients.zero().unwrap();
         assert_eq!(guarded.bytes(gpu), Ok(vec![0; 30]), "{name}");
         let recorded = norm.backward(&x, &saved).unwrap();
         let mut encoder = gpu.device().create_command_encoder(&Default::default());
         recorded.encode_zero(&mut encoder).unwrap();
-        assert!(recorded.input.to_array().unwrap().iter().any(|&value| value != 0.0), "{name}: not yet submitted");
+        assert!(
+            recorded.input().unwrap().to_array().unwrap().iter().any(|&value| value != 0.0),
+            "{name}: not yet submitted"
+        );
         gpu.queue().submit([encoder.finish()]);
         for (of, tensor) in gradients.named().into_iter().chain(recorded.named()) {
             let zero = tensor.is_none_or(|tensor| tensor.to_array().unwrap().iter().all(|&value| value == 0.0));

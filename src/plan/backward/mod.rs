@@ -15,8 +15,12 @@ use crate::spec::NormSpec;
 impl Planner<'_> {
     /// The forward has left `parts` partial moments per row, of switchable norm.
     pub fn backward(&self, parts: usize) -> Result<Plan> {
+        let nothing = |why: &str| Ok(Plan { steps: vec![], scratch: Scratch::default(), why: why.into() });
         if self.geometry.is_empty() {
-            return Ok(Plan { steps: vec![], scratch: Scratch::default(), why: "an empty input".into() });
+            return nothing("an empty input");
+        }
+        if !self.wants_dx() && !self.wants_parameters() {
+            return nothing("no gradient is wanted");
         }
         if let Some(held) = self.held_rows() {
             return self.backward_in_registers(held);
@@ -35,13 +39,13 @@ impl Planner<'_> {
     fn backward_planes(&self) -> Result<Plan> {
         let geometry = self.geometry;
         let (samples, channels) = (geometry.samples, geometry.channels);
-        let parameters = self.parameters(false);
+        let (weights, parameters) = (self.parameters(false).without_bias(), self.gradients());
         let mut scratch = Scratch::default();
         let mut steps = vec![];
-        if !self.running() || parameters != Parameters::None {
+        if self.takes_sums() {
             // How many planes share statistics one after the other, and how many sets of statistics there are.
             let (rows, run, period) = match self.spec {
-                NormSpec::Group(norm) if parameters != Parameters::None => {
+                NormSpec::Group(norm) if weights != Parameters::None => {
                     (self.planes(), channels / norm.groups, geometry.rows)
                 }
                 _ if self.running() => (self.instances(), 1, channels),
@@ -54,12 +58,12 @@ impl Planner<'_> {
                 NormSpec::Batch(_) => of_channel,
                 _ => Walk::contiguous(run * segments),
             };
-            let sets = (!self.running()).then(|| parameters.without_bias());
+            let sets = (!self.running() && self.wants_dx()).then_some(weights);
             steps.push(self.combine_sums(sets, parameters, of_set, (of_channel, channels), segments)?);
             scratch.sums = (rows.count * segments) as u64;
             scratch.coefficients = geometry.rows as u64;
         }
-        if !steps.iter().any(|step| writes_dx(step.kernel)) {
+        if self.wants_dx() && !steps.iter().any(|step| writes_dx(step.kernel)) {
             let (rows, run) = self.apply_rows();
             let period = if self.running() { channels } else { geometry.rows };
             steps.extend(self.backward_apply(rows, (run, period), self.running())?);
@@ -67,10 +71,16 @@ impl Planner<'_> {
         Ok(Plan { why: self.reason(&steps, "rows"), steps, scratch })
     }
 
+    /// Whether anything wanted depends on sums: gradients of parameters, and dx through the statistics.
+    fn takes_sums(&self) -> bool {
+        self.gradients() != Parameters::None || self.wants_dx() && !self.running()
+    }
+
     fn reason(&self, steps: &[Step], what: &str) -> String {
         let constants = "running statistics are constants";
         match (self.running(), steps) {
             (true, [_]) => format!("{constants}: dy is scaled"),
+            _ if !self.wants_dx() => format!("sums of {what} for the parameters alone"),
             (true, [first, ..]) if writes_dx(first.kernel) => format!("{constants}: dx and sums of {what}, combine"),
             (true, _) => format!("{constants}: sums of {what}, combine, apply"),
             (false, _) => format!("sums of {what}, combine, apply"),
@@ -82,26 +92,27 @@ impl Planner<'_> {
         let geometry = self.geometry;
         let (channels, channel) = (geometry.channels, geometry.spatial);
         let sample = channels * channel;
-        let parameters = self.parameters(false);
+        let (weights, parameters) = (self.parameters(false).without_bias(), self.gradients());
         let mut scratch = Scratch::default();
         let mut steps = vec![];
-        if !self.running() || parameters != Parameters::None {
-            let weights = if self.running() { Parameters::Weight } else { Parameters::None };
-            let kernel = Kernel::BackwardColumns { element, parameters: weights, from: self.statistics() };
-            let constants: Vec<_> = writes_dx(kernel).then(|| self.accumulate()).into_iter().collect();
+        if self.takes_sums() {
+            let dx = self.running() && element.writes() && self.wants_dx();
+            let scaled_by = if self.running() { Parameters::Weight } else { Parameters::None };
+            let kernel = Kernel::BackwardColumns { element, parameters: scaled_by, from: self.statistics(), dx };
+            let constants: Vec<_> = dx.then(|| self.accumulate_dx()).into_iter().collect();
             let (sums, chunks) = self.column_steps(kernel, element, &constants)?;
             steps.extend(sums);
             let walk = Walk { first: 0, stride: channel, run: channel, run_stride: sample, units: channel * chunks };
-            let sets = (!self.running()).then(|| parameters.without_bias());
+            let sets = (!self.running() && self.wants_dx()).then_some(weights);
             steps.push(self.combine_sums(sets, parameters, walk, (walk, channels), 1)?);
             scratch.sums = (sample * chunks) as u64;
             scratch.coefficients = geometry.rows as u64;
         }
-        if !steps.iter().any(|step| writes_dx(step.kernel)) {
-            let (running, parameters) = (self.running(), parameters.without_bias());
-            let apply = Kernel::BackwardApplyColumns { element, parameters, running };
+        if self.wants_dx() && !steps.iter().any(|step| writes_dx(step.kernel)) {
+            let running = self.running();
+            let apply = Kernel::BackwardApplyColumns { element, parameters: weights, running };
             steps.extend(if element.writes() {
-                self.column_steps(apply, element, &[self.accumulate()])?.0
+                self.column_steps(apply, element, &[self.accumulate_dx()])?.0
             } else {
                 self.backward_apply(self.instances(), (1, channels), running)?
             });

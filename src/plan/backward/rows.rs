@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::kernel::{CoefficientsFrom, Element, KeptSums, Kernel, Parameters, Params, StatisticsFrom, Team};
 use crate::plan::fit::Size;
 use crate::plan::planner::{BUSY_GPU, BUSY_SOFTWARE, Planner, Rows, index};
-use crate::plan::steps::{MAX_ITERATIONS, Pass, Plan, Route, SUM_BYTES, Scratch, Step};
+use crate::plan::steps::{Gradient, MAX_ITERATIONS, Pass, Plan, Route, SUM_BYTES, Scratch, Step};
 use crate::spec::NormSpec;
 
 /// Lanes that keep a GPU's memory busy, each with a row's part of x and dy on its way.
@@ -45,11 +45,12 @@ impl Planner<'_> {
         let geometry = self.geometry;
         let sums_rows = !self.running() && !matches!(self.spec, NormSpec::Switchable(_));
         let bound = geometry.runs == 1 || self.tensor_bytes() <= self.binding_limit();
-        if !sums_rows || !bound || self.strategy.route == Some(Route::Split) {
+        if !sums_rows || !bound || !self.wants_dx() || self.strategy.route == Some(Route::Split) {
             return None;
         }
         let channels = geometry.parameter.step;
-        let by_channel = matches!(self.spec, NormSpec::Group(_)) && self.spec.has_weight() && channels > 1;
+        let by_channel =
+            matches!(self.spec, NormSpec::Group(_)) && self.gradients() != Parameters::None && channels > 1;
         let run = if by_channel { geometry.spatial } else { geometry.row_len / geometry.runs };
         let element = self.widest_element(run)?;
         let row_units = geometry.row_len / element.width as usize;
@@ -87,7 +88,7 @@ impl Planner<'_> {
     pub(super) fn backward_in_registers(&self, held: Held) -> Result<Plan> {
         let geometry = self.geometry;
         let rows = self.rows();
-        let parameters = self.parameters(false);
+        let parameters = self.gradients();
         let keep = match self.spec {
             _ if parameters == Parameters::None => KeptSums::Nothing,
             _ if held.channels.is_some() => KeptSums::Channels,
@@ -103,7 +104,7 @@ impl Planner<'_> {
         let busy = rows.count.saturating_mul(size.lanes as usize) / enough;
         let together = if keep == KeptSums::Columns { busy.clamp(1, ROWS_OF_A_TEAM) } else { 1 };
         let mut constants = self.affine_constants(rows, element);
-        constants.extend([self.centered(), self.accumulate(), ("CONTIGUOUS", u32::from(geometry.runs == 1))]);
+        constants.extend([self.centered(), self.accumulate_dx(), ("CONTIGUOUS", u32::from(geometry.runs == 1))]);
         let parts = channels.map_or(1, |held| held.lanes / held.summed);
         if let Some(held) = channels {
             let count = |value| index(value, "lanes");
@@ -157,6 +158,12 @@ impl Planner<'_> {
     /// Rows whose elements have weights of their own: layer and RMS norm.
     pub(super) fn backward_weighted_rows(&self) -> Result<Plan> {
         let rows = self.instances();
+        if !self.wants_dx() {
+            return self.backward_of_columns(rows);
+        }
+        if self.gradients() == Parameters::None {
+            return self.backward_through_rows(rows);
+        }
         let Some(element) = self.widest_element(rows.len) else { return self.backward_shared_words(rows) };
         let parameters = self.parameters(self.quads(rows, element)).without_bias();
         let units = rows.len / element.width as usize;
@@ -183,6 +190,25 @@ impl Planner<'_> {
         Ok(Plan { steps, scratch, why: "sums of rows, combine, dx and sums of columns, combine".into() })
     }
 
+    /// Gradients of the parameters of such rows, and no dx.
+    fn backward_of_columns(&self, rows: Rows) -> Result<Plan> {
+        let element = self.widest_element(rows.len).unwrap_or(Element { dtype: self.dtype, width: 1 });
+        let (steps, sums) = self.row_blocks(rows, of_columns(element), element, 0, (None, Walk::NOWHERE, 1))?;
+        let scratch = Scratch { sums: sums as u64, ..Scratch::default() };
+        Ok(Plan { steps, scratch, why: "sums of columns for the parameters alone".into() })
+    }
+
+    /// dx of such rows, and no gradients of parameters.
+    fn backward_through_rows(&self, rows: Rows) -> Result<Plan> {
+        let (mut steps, segments) = self.sums(rows, StatisticsFrom::Stored, true, (1, rows.count), &[])?;
+        let (weighted, of_set) = (Some(Parameters::None), Walk::contiguous(segments));
+        steps.push(self.combine_sums(weighted, Parameters::None, of_set, (Walk::NOWHERE, 0), segments)?);
+        steps.extend(self.backward_apply(rows, (1, rows.count), false)?);
+        let (sums, coefficients) = ((rows.count * segments) as u64, rows.count as u64);
+        let scratch = Scratch { sums, coefficients, ..Scratch::default() };
+        Ok(Plan { steps, scratch, why: "sums of rows, combine, apply".into() })
+    }
+
     /// Whether blocks of whole rows are small enough to be read twice from a cache: a block is one invocation's.
     fn fits_row_blocks(&self, units: usize) -> bool {
         let forced = matches!(self.strategy.route, Some(Route::Fused));
@@ -194,16 +220,10 @@ impl Planner<'_> {
     fn backward_shared_words(&self, rows: Rows) -> Result<Plan> {
         let element = Element { dtype: self.dtype, width: 1 };
         let (mut steps, segments) = self.sums(rows, StatisticsFrom::Stored, true, (1, rows.count), &[])?;
-        let kernel = Kernel::BackwardRows {
-            element,
-            units: Kernel::ROWS[0],
-            parameters: Parameters::None,
-            from: CoefficientsFrom::Statistics,
-        };
         // After the sums of the rows.
         let first = rows.count * segments;
         let sets = (Some(Parameters::None), Walk::contiguous(segments), segments);
-        let (blocks, kept) = self.row_blocks(rows, kernel, element, first, sets)?;
+        let (blocks, kept) = self.row_blocks(rows, of_columns(element), element, first, sets)?;
         steps.extend(blocks);
         steps.extend(self.backward_apply(rows, (1, rows.count), false)?);
         let scratch = Scratch { sums: (first + kept) as u64, coefficients: rows.count as u64, ..Scratch::default() };
@@ -224,7 +244,7 @@ impl Planner<'_> {
         let mut chunk = 1;
         if let Kernel::BackwardRows { from, units, .. } = kernel {
             chunk = units as usize;
-            constants.extend((from != CoefficientsFrom::Statistics).then(|| self.accumulate()));
+            constants.extend((from != CoefficientsFrom::Statistics).then(|| self.accumulate_dx()));
             if from == CoefficientsFrom::Computed {
                 let whole = rows.len.is_multiple_of((units * element.width) as usize);
                 constants.extend([self.centered(), ("WHOLE_TILES", u32::from(whole))]);
@@ -240,7 +260,7 @@ impl Planner<'_> {
         self.in_rounds(self.rounds(rows, chunk, first)?, sum, |planner, kept, last| {
             let (sets, of_set, sum_parts) = if last { (sets, of_set, sum_parts) } else { (None, Walk::NOWHERE, 1) };
             let of_column = (Walk::columns(first, rows.len, kept / rows.len), rows.len);
-            planner.combine_sums(sets, planner.parameters(false), of_set, of_column, sum_parts).map(Some)
+            planner.combine_sums(sets, planner.gradients(), of_set, of_column, sum_parts).map(Some)
         })
     }
 
@@ -275,7 +295,11 @@ impl Planner<'_> {
         sum: impl Fn(Range<usize>, usize) -> Result<(Step, usize)>,
         combine: impl Fn(&Planner, usize, bool) -> Result<Option<Step>>,
     ) -> Result<(Vec<Step>, usize)> {
-        let adding = Planner { pass: Pass::Backward { parts: 1, accumulate: true }, ..*self };
+        let pass = match self.pass {
+            Pass::Backward { parts, input, .. } => Pass::Backward { parts, input, parameters: Gradient::Added },
+            forward => forward,
+        };
+        let adding = Planner { pass, ..*self };
         let (mut steps, mut most, last) = (vec![], 0, rounds.len());
         for (number, round) in (1..).zip(rounds) {
             let mut kept = 0;
@@ -289,4 +313,10 @@ impl Planner<'_> {
         }
         Ok((steps, most))
     }
+}
+
+/// The kernel of sums of columns that writes no dx.
+fn of_columns(element: Element) -> Kernel {
+    let (units, parameters, from) = (Kernel::ROWS[0], Parameters::None, CoefficientsFrom::Statistics);
+    Kernel::BackwardRows { element, units, parameters, from }
 }

@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::kernel::{Binding, Kernel, PER_ELEMENT, PER_ROW, Parameters, Params, StatisticsFrom};
 use crate::plan::planner::{Planner, Rows, index};
-use crate::plan::steps::{Pass, Step};
+use crate::plan::steps::{Gradient, Pass, Step};
 use crate::spec::NormSpec;
 use crate::spec::geometry::Source;
 
@@ -37,11 +37,33 @@ impl Walk {
 }
 
 impl Planner<'_> {
-    pub(super) fn accumulate(&self) -> (&'static str, u32) {
-        ("ACCUMULATE", u32::from(matches!(self.pass, Pass::Backward { accumulate: true, .. })))
+    /// Whether anybody wants dx.
+    pub(super) fn wants_dx(&self) -> bool {
+        !matches!(self.pass, Pass::Backward { input: Gradient::Unwanted, .. })
     }
 
-    /// The override of a kernel that writes these parameters' gradients.
+    /// Whether anybody wants gradients of parameters, and there are any.
+    pub(super) fn wants_parameters(&self) -> bool {
+        let wanted = !matches!(self.pass, Pass::Backward { parameters: Gradient::Unwanted, .. });
+        wanted && (self.spec.has_weight() || matches!(self.spec, NormSpec::Switchable(_)))
+    }
+
+    /// The parameters whose gradients somebody wants.
+    pub(super) fn gradients(&self) -> Parameters {
+        if self.wants_parameters() { self.parameters(false) } else { Parameters::None }
+    }
+
+    /// The override of a kernel that writes dx.
+    pub(super) fn accumulate_dx(&self) -> (&'static str, u32) {
+        ("ACCUMULATE", u32::from(matches!(self.pass, Pass::Backward { input: Gradient::Added, .. })))
+    }
+
+    /// The override of a kernel that writes gradients of parameters.
+    pub(super) fn accumulate(&self) -> (&'static str, u32) {
+        ("ACCUMULATE", u32::from(matches!(self.pass, Pass::Backward { parameters: Gradient::Added, .. })))
+    }
+
+    /// The same, if it writes these.
     pub(super) fn accumulates(&self, parameters: Parameters) -> Option<(&'static str, u32)> {
         (parameters != Parameters::None).then(|| self.accumulate())
     }
@@ -70,10 +92,11 @@ impl Planner<'_> {
                 (false, StatisticsFrom::Running) => Parameters::Weight,
                 (false, _) => Parameters::None,
             };
-            Kernel::BackwardSums { team, element, units, parameters, from }
+            let dx = from == StatisticsFrom::Running && element.writes() && self.wants_dx();
+            Kernel::BackwardSums { team, element, units, parameters, from, dx }
         })?;
         for step in &mut steps {
-            step.constants.extend(writes_dx(step.kernel).then(|| self.accumulate()));
+            step.constants.extend(writes_dx(step.kernel).then(|| self.accumulate_dx()));
             step.params.statistics_run = index(run, "rows")?;
             step.params.statistics_period = index(period, "rows")?;
         }
@@ -142,7 +165,7 @@ impl Planner<'_> {
             let parameters = parameters.without_bias();
             Kernel::BackwardApply { team, element, parameters, running }
         };
-        self.apply(rows, of, &[self.accumulate()], kernel)
+        if self.wants_dx() { self.apply(rows, of, &[self.accumulate_dx()], kernel) } else { Ok(vec![]) }
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use gpunorm::{
     BatchNorm, DType, Error, Gpu, GpuNorm, Gradients, LayerNorm, Mode, NormSpec, Strategy, SwitchableNorm, Tensor,
+    Wanted,
 };
 use pollster::block_on;
 use wgpu::Limits;
@@ -77,6 +78,7 @@ fn every_call(adapter: &wgpu::Adapter, gpu: &Gpu) -> Vec<(&'static str, Gave)> {
         ("GpuNorm::encode_forward_saved", lost(norm.encode_forward_saved(&mut encoder, &x, &fresh))),
         ("GpuNorm::encode_forward_again", lost(norm.encode_forward_again(&mut encoder, &another, &saved))),
         ("GpuNorm::backward", lost(norm.backward(&another, &saved))),
+        ("GpuNorm::backward_of", lost(norm.backward_of(&another, &saved, Wanted::Input))),
         ("GpuNorm::encode_backward", lost(norm.encode_backward(&mut encoder, &another, &saved, &gradients))),
         ("GpuNorm::profile_backward", lost(norm.profile_backward(&another, &saved, &gradients))),
         ("GpuNorm::zero_gradients", lost(norm.zero_gradients(&saved))),
@@ -128,6 +130,8 @@ fn every_call(adapter: &wgpu::Adapter, gpu: &Gpu) -> Vec<(&'static str, Gave)> {
         ("Gradients::zero", lost(gradients.zero())),
         ("Gradients::encode_zero", lost(gradients.encode_zero(&mut encoder))),
         ("Gradients::named", fine(|| gradients.named().map(|(name, _)| name))),
+        ("Gradients::input", fine(|| gradients.input())),
+        ("Gradients::accumulate_input", fine(|| gradients.clone().accumulate_input(true))),
         ("Gradients::accumulate", fine(|| gradients.accumulate(true))),
         ("Gradients::new", fine(|| Gradients::new(x))),
     ]

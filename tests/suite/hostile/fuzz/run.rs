@@ -182,6 +182,7 @@ impl Expected {
         let again = place("y of the saved forward", &case.shape, &filled(&x), case.dtype)?;
         let mut gradients =
             Gradients::new(place("dx", &case.shape, &filled(&x), case.dtype)?).accumulate(case.accumulate);
+        gradients = gradients.accumulate_input(case.accumulate);
         let mut of = |what, like: Option<&Tensor>| {
             like.map(|like| place(what, like.shape(), &filled(like), DType::F32)).transpose()
         };
