@@ -8,7 +8,7 @@
 
 use std::error::Error;
 use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use gpunorm::kernel::Team;
@@ -121,6 +121,10 @@ fn main() -> ExitCode {
 
 fn bench() -> Result<(), Box<dyn Error>> {
     let Some(options) = options()? else { return Ok(()) };
+    // `cargo bench` runs this in its package's folder, but files are given from the root.
+    if let Some(package) = std::env::var_os("CARGO_MANIFEST_DIR") {
+        std::env::set_current_dir(Path::new(&package).join(".."))?;
+    }
     let all = cases::all();
     let chosen = chosen(&all, &options.words)?;
     if let Some(path) = &options.cases {

@@ -42,7 +42,8 @@ fn run(command: Command, runner: &Runner) -> Result<(), String> {
 
 fn demo(runner: &Runner) -> Result<(), String> {
     drivers::ensure(&[Driver::Vulkan])?;
-    let quickstart = runner.executable(Step::cargo("build", &["build", "--release", "--example", "quickstart"]))?;
+    let quickstart = runner
+        .executable(Step::cargo("build", &["build", "--release", "--package", "gpunorm", "--example", "quickstart"]))?;
     steps::show(&quickstart, &[], &[])
 }
 
@@ -58,7 +59,8 @@ fn fuzz(runner: &Runner, seconds: &str) -> Result<(), String> {
 
 fn bench(runner: &Runner, args: &[&str]) -> Result<(), String> {
     drivers::ensure(&[Driver::Vulkan])?;
-    let norms = runner.executable(Step::cargo("build", &["bench", "--no-run", "--bench", "norms"]))?;
+    let norms = runner
+        .executable(Step::cargo("build", &["bench", "--no-run", "--package", "gpunorm-benches", "--bench", "norms"]))?;
     steps::show(&norms, args, &[])
 }
 

@@ -8,7 +8,13 @@ use crate::steps::{ROOT, Runner, Step};
 /// Fills `folder` with binaries and scripts; benches/peers/README.md says how to run them.
 pub fn pack(runner: &Runner, folder: &Path) -> Result<(), String> {
     let binaries = [
-        ("norms", runner.executable(Step::cargo("bench", &["bench", "--no-run", "--bench", "norms"]))?),
+        (
+            "norms",
+            runner.executable(Step::cargo(
+                "bench",
+                &["bench", "--no-run", "--package", "gpunorm-benches", "--bench", "norms"],
+            ))?,
+        ),
         ("suite", runner.executable(Step::cargo("suite", &["test", "--no-run", "--release", "--test", "suite"]))?),
     ];
     let peers = Path::new(ROOT).join("benches/peers");
