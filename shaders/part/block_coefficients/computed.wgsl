@@ -1,6 +1,6 @@
 // The coefficients of rows first, first + 1, .. of a block that has all of their columns, from the rows themselves.
 // What is read here is still in the cache when dx is made of it.
-override WHOLE_TILES: bool = false;   // no tile of a row is cut short
+override WHOLE_TILES: bool = false; // no tile of a row is cut short
 override CENTERED: bool = true; // false for RMS norm, whose mean is no statistic
 
 fn find_coefficients(found: ptr<function, array<Coefficients, UNITS>>, block: Block, first: u32) {

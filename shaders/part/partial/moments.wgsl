@@ -1,4 +1,4 @@
-// What the lanes of a team bring together: moments.
+// What the lanes of a team reduce: moments.
 alias Partial = Moments;
 
 fn merge_partials(a: Partial, b: Partial) -> Partial {

@@ -1,4 +1,4 @@
-// What the lanes of a team bring together: sums.
+// What the lanes of a team reduce: sums.
 alias Partial = Sums;
 
 fn merge_partials(a: Partial, b: Partial) -> Partial {

@@ -1,5 +1,4 @@
-// The sums of weight * dy, and of that times xhat, over a row that a team holds.
-// Lanes hold the units of a row in turn.
+// The sums of weight * dy, and of that times xhat, over a row that a team holds. Lanes hold its units in turn.
 fn unit_at(lane: u32, k: u32) -> u32 {
     return lane + k * lanes();
 }
