@@ -56,7 +56,8 @@ impl Gpu {
         // The adapter's real limits, so that large tensors bind whole, and the features that kernels can use.
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("gpunorm"),
-            required_features: adapter.features() & (Features::SUBGROUP | Features::TIMESTAMP_QUERY),
+            required_features: adapter.features()
+                & (Features::SUBGROUP | Features::TIMESTAMP_QUERY | Features::PIPELINE_CACHE),
             required_limits: adapter.limits(),
             ..Default::default()
         };
@@ -74,7 +75,7 @@ impl Gpu {
 
     fn of(device: CheckedDevice) -> Gpu {
         let caps = Caps::of(&device.device);
-        let pipelines = Arc::new(Pipelines::new(device.clone(), false));
+        let pipelines = Arc::new(Pipelines::new(device.clone(), false, None));
         Gpu::assemble(device, caps, pipelines, Arc::default())
     }
 
@@ -92,7 +93,16 @@ impl Gpu {
     /// The same device with the shaders' run-time checks on, or off as they are at first. What they guard against does
     /// not happen (each shader says why), so they only cost time: for tests and experiments.
     pub fn with_shader_checks(&self, checks: bool) -> Gpu {
-        self.derive(*self.caps(), Arc::new(Pipelines::new(self.checked().clone(), checks)))
+        let cache = self.pipelines().cache().cloned();
+        self.derive(*self.caps(), Arc::new(Pipelines::new(self.checked().clone(), checks, cache)))
+    }
+
+    /// The same device, whose kernels are compiled with what is in `cache` and leave in it what they cost, where the backend
+    /// has pipeline caches (`Features::PIPELINE_CACHE`, which [`new`](Self::new) asks for; Vulkan). The app makes it on
+    /// [`device`](Self::device), from the bytes of a file, and writes `cache.get_data()` to the file again.
+    pub fn with_pipeline_cache(&self, cache: wgpu::PipelineCache) -> Gpu {
+        let checks = self.pipelines().checks();
+        self.derive(*self.caps(), Arc::new(Pipelines::new(self.checked().clone(), checks, Some(cache))))
     }
 
     fn derive(&self, caps: Caps, pipelines: Arc<Pipelines>) -> Gpu {

@@ -1,6 +1,7 @@
 //! Compiled kernels, each compiled once however many threads ask for it.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::{Arc, Mutex};
 
 use wgpu::{BindGroupLayoutEntry, BindingType, BufferBindingType, ShaderStages};
@@ -42,24 +43,52 @@ impl<T> Slot<T> {
     }
 }
 
+/// What is made once for each key.
+type Slots<K, T> = Mutex<HashMap<K, Arc<Slot<T>>>>;
+
+/// The slot of a key. The map is not locked while it is filled, so others go on.
+fn slot<K: Eq + Hash, T>(slots: &Slots<K, T>, key: K) -> Arc<Slot<T>> {
+    lock(slots).entry(key).or_insert_with(|| Arc::new(Slot::empty())).clone()
+}
+
+/// A parsed shader and the layout of its one bind group, for pipelines of any overrides.
+#[derive(Debug)]
+struct Shader {
+    module: wgpu::ShaderModule,
+    layout: wgpu::BindGroupLayout,
+    pipeline_layout: wgpu::PipelineLayout,
+}
+
 /// The pipelines of one device.
 #[derive(Debug)]
 pub(crate) struct Pipelines {
     device: CheckedDevice,
-    slots: Mutex<HashMap<Key, Arc<Slot<Pipeline>>>>,
+    shaders: Slots<Kernel, Shader>,
+    pipelines: Slots<Key, Pipeline>,
     half_word: Slot<Pipeline>,
     checks: bool,
+    cache: Option<wgpu::PipelineCache>,
 }
 
 impl Pipelines {
-    /// `checks` are the run-time checks of wgpu's shaders.
-    pub fn new(device: CheckedDevice, checks: bool) -> Pipelines {
-        Pipelines { device, slots: Mutex::default(), half_word: Slot::empty(), checks }
+    /// `checks` are the run-time checks of wgpu's shaders; `cache` is what drivers keep compiled code in.
+    pub fn new(device: CheckedDevice, checks: bool, cache: Option<wgpu::PipelineCache>) -> Pipelines {
+        let (shaders, pipelines) = Default::default();
+        Pipelines { device, shaders, pipelines, half_word: Slot::empty(), checks, cache }
     }
 
+    pub fn checks(&self) -> bool {
+        self.checks
+    }
+
+    pub fn cache(&self) -> Option<&wgpu::PipelineCache> {
+        self.cache.as_ref()
+    }
+
+    /// How many pipelines there are, and of how many shaders.
     #[cfg(test)]
-    pub fn len(&self) -> usize {
-        lock(&self.slots).len()
+    pub fn len(&self) -> (usize, usize) {
+        (lock(&self.pipelines).len(), lock(&self.shaders).len())
     }
 
     /// All pipelines of `plan`.
@@ -69,62 +98,71 @@ impl Pipelines {
 
     /// That of shaders/device/half_word.wgsl.
     pub fn half_word(&self) -> Result<Arc<Pipeline>> {
-        let source = include_str!("../../shaders/device/half_word.wgsl");
-        let module = |device: &wgpu::Device| {
-            let source = wgpu::ShaderSource::Wgsl(source.into());
-            device.create_shader_module(wgpu::ShaderModuleDescriptor { label: Some("half_word"), source })
-        };
-        let storage = |read_only| BufferBindingType::Storage { read_only };
-        let types = [storage(true), storage(false), BufferBindingType::Uniform];
-        let entries: Vec<_> = (0..).zip(types).map(|(binding, ty)| layout_entry(binding, ty)).collect();
-        self.half_word.get_or_make(|| build(&self.device, "half_word", &entries, &[], module))
+        self.half_word.get_or_make(|| {
+            let storage = |read_only| BufferBindingType::Storage { read_only };
+            let types = [storage(true), storage(false), BufferBindingType::Uniform];
+            let entries: Vec<_> = (0..).zip(types).map(|(binding, ty)| layout_entry(binding, ty)).collect();
+            let shader = self.parse("half_word", &entries, |device| {
+                let source = wgpu::ShaderSource::Wgsl(include_str!("../../shaders/device/half_word.wgsl").into());
+                device.create_shader_module(wgpu::ShaderModuleDescriptor { label: Some("half_word"), source })
+            })?;
+            self.compile_shader("half_word", &shader, &[])
+        })
     }
 
-    /// The pipeline of `step`; compiles it if nobody has. The map is not locked meanwhile, so other kernels go on.
+    /// The pipeline of `step`; compiles it if nobody has.
     pub fn get(&self, step: &Step) -> Result<Arc<Pipeline>> {
-        let key = (step.kernel, step.constants.clone());
-        let slot = lock(&self.slots).entry(key).or_insert_with(|| Arc::new(Slot::empty())).clone();
-        slot.get_or_make(|| compile(&self.device, step, self.checks))
+        slot(&self.pipelines, (step.kernel, step.constants.clone())).get_or_make(|| {
+            let shader = self.shader(step.kernel)?;
+            let constants: Vec<_> = step.constants.iter().map(|&(name, value)| (name, f64::from(value))).collect();
+            self.compile_shader(step.kernel.name(), &shader, &constants)
+        })
     }
-}
 
-fn compile(device: &CheckedDevice, step: &Step, checks: bool) -> Result<Pipeline> {
-    let kernel = step.kernel;
-    let entries: Vec<_> = kernel.bindings().into_iter().map(|(binding, writes)| entry(binding, writes)).collect();
-    let constants: Vec<_> = step.constants.iter().map(|&(name, value)| (name, f64::from(value))).collect();
-    build(device, kernel.name(), &entries, &constants, |device| module(device, kernel, checks))
-}
+    fn shader(&self, kernel: Kernel) -> Result<Arc<Shader>> {
+        slot(&self.shaders, kernel).get_or_make(|| {
+            let bindings = kernel.bindings().into_iter();
+            let entries: Vec<_> = bindings.map(|(binding, writes)| entry(binding, writes)).collect();
+            self.parse(kernel.name(), &entries, |device| module(device, kernel, self.checks))
+        })
+    }
 
-fn build(
-    device: &CheckedDevice,
-    name: &'static str,
-    entries: &[BindGroupLayoutEntry],
-    constants: &[(&str, f64)],
-    module: impl FnOnce(&wgpu::Device) -> wgpu::ShaderModule,
-) -> Result<Pipeline> {
-    let label = Some(name);
-    device.call(COMPILING, |device| {
-        let module = module(device);
-        let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label, entries });
-        let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+    fn parse(
+        &self,
+        name: &'static str,
+        entries: &[BindGroupLayoutEntry],
+        module: impl FnOnce(&wgpu::Device) -> wgpu::ShaderModule,
+    ) -> Result<Shader> {
+        let label = Some(name);
+        self.device.call(COMPILING, |device| {
+            let module = module(device);
+            let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label, entries });
+            let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+                label,
+                bind_group_layouts: &[Some(&layout)],
+                immediate_size: 0,
+            });
+            Shader { module, layout, pipeline_layout }
+        })
+    }
+
+    fn compile_shader(&self, name: &'static str, shader: &Shader, constants: &[(&str, f64)]) -> Result<Pipeline> {
+        let label = Some(name);
+        let descriptor = wgpu::ComputePipelineDescriptor {
             label,
-            bind_group_layouts: &[Some(&layout)],
-            immediate_size: 0,
-        });
-        let compute = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-            label,
-            layout: Some(&pipeline_layout),
-            module: &module,
+            layout: Some(&shader.pipeline_layout),
+            module: &shader.module,
             entry_point: label,
             compilation_options: wgpu::PipelineCompilationOptions {
                 constants,
                 // Shared memory is written before it is read.
                 zero_initialize_workgroup_memory: false,
             },
-            cache: None,
-        });
-        Pipeline { compute, layout }
-    })
+            cache: self.cache.as_ref(),
+        };
+        let compute = self.device.call(COMPILING, |device| device.create_compute_pipeline(&descriptor))?;
+        Ok(Pipeline { compute, layout: shader.layout.clone() })
+    }
 }
 
 /// The crate's one unsafe block. wgpu's run-time checks clamp every index, count every loop and test every divisor.

@@ -214,6 +214,30 @@ fn a_lost_device_says_why_and_when() {
     }
 }
 
+/// What one run has compiled is there for the next, from the bytes that the app keeps.
+#[test]
+fn pipeline_caches() {
+    for (name, adapter) in adapters() {
+        let gpu = pollster::block_on(Gpu::from_adapter(adapter)).unwrap();
+        if !gpu.device().features().contains(wgpu::Features::PIPELINE_CACHE) {
+            // Only Vulkan has them.
+            assert_ne!(gpu.adapter_info().backend, wgpu::Backend::Vulkan);
+            continue;
+        }
+        let run = |data: Option<&[u8]>| {
+            let descriptor = wgpu::PipelineCacheDescriptor { label: None, data, fallback: false };
+            // SAFETY: the bytes come from `get_data`, below.
+            let cache = unsafe { gpu.device().create_pipeline_cache(&descriptor) };
+            let norm = GpuNorm::new(&gpu.with_pipeline_cache(cache.clone()), BatchNorm::new(3)).unwrap();
+            (norm.forward(&data::values("normal", &[4, 3, 50], 3)).unwrap(), cache.get_data().unwrap())
+        };
+        let (first, data) = run(None);
+        let (second, again) = run(Some(&data));
+        assert_eq!(first, second, "{name}");
+        assert!(data.len() > 100 && again.len() >= data.len(), "{name}: {} bytes, then {}", data.len(), again.len());
+    }
+}
+
 /// A plan is of what could be there.
 #[test]
 fn plans_of_tensors_that_no_buffer_holds() {

@@ -45,6 +45,10 @@ fn every_call(adapter: &wgpu::Adapter, gpu: &Gpu) -> Vec<(&'static str, Gave)> {
     let state = norm.state_dict("").unwrap();
     let mut encoder = gpu.device().create_command_encoder(&Default::default());
     let (device, queue) = (gpu.device().clone(), gpu.queue().clone());
+    let descriptor = wgpu::PipelineCacheDescriptor { label: None, data: None, fallback: false };
+    let caches = device.features().contains(wgpu::Features::PIPELINE_CACHE);
+    // SAFETY: it has no data.
+    let cache = caches.then(|| unsafe { device.create_pipeline_cache(&descriptor) });
     gpu.device().destroy();
 
     vec![
@@ -54,6 +58,7 @@ fn every_call(adapter: &wgpu::Adapter, gpu: &Gpu) -> Vec<(&'static str, Gave)> {
         ("Gpu::from_device", lost(GpuNorm::new(&Gpu::from_device(device, queue), spec.clone()))),
         ("Gpu::with_caps", lost(GpuNorm::new(&gpu.with_caps(*gpu.caps()), spec.clone()))),
         ("Gpu::with_shader_checks", lost(GpuNorm::new(&gpu.with_shader_checks(true), spec.clone()))),
+        ("Gpu::with_pipeline_cache", fine(|| cache.map(|cache| gpu.with_pipeline_cache(cache)))),
         ("Gpu::device", fine(|| gpu.device())),
         ("Gpu::queue", fine(|| gpu.queue())),
         ("Gpu::adapter_info", fine(|| gpu.adapter_info())),
