@@ -8,7 +8,8 @@
 
 use std::error::Error;
 use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use gpunorm::kernel::Team;
 use gpunorm::plan::Route;
@@ -23,7 +24,7 @@ mod cpu;
 mod harness;
 
 const HELP: &str = "\
-cargo xtask bench [OPTIONS] [WORDS]   only cases whose name or id contains each of WORDS
+cargo xtask bench [OPTIONS] [WORDS]   only cases whose name or id contains one of WORDS
   --backward      backward passes instead of forwards
   --quick         3 runs of each instead of 9
   --json FILE     where the figures go (target/bench/norms.json)
@@ -96,22 +97,39 @@ fn options() -> Result<Option<Options>, Box<dyn Error>> {
     Ok(Some(options))
 }
 
+/// The cases that one of `words` is part of; all of them without words.
+fn chosen<'a>(all: &'a [Case], words: &[String]) -> Result<Vec<&'a Case>, String> {
+    let is_called = |case: &Case, word: &String| case.name.to_lowercase().contains(word) || case.id().contains(word);
+    if let Some(unknown) = words.iter().find(|word| !all.iter().any(|case| is_called(case, word))) {
+        let list: String = all.iter().map(|case| format!("\n  {:<26} {}", case.name, case.id())).collect();
+        return Err(format!("no case is called {unknown:?}; there are{list}"));
+    }
+    let is_chosen = |case: &&Case| words.is_empty() || words.iter().any(|word| is_called(case, word));
+    Ok(all.iter().filter(is_chosen).collect())
+}
+
 fn row(gpu: &Gpu, copies: &Copies, case: &Case, options: &Options) -> Result<Row, Box<dyn Error>> {
     let mut pass = harness::pass(gpu, case, options.backward, options.strategy)?;
     measure::measure(gpu, copies, &mut *pass, options.runs)
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> ExitCode {
+    let Err(error) = bench() else { return ExitCode::SUCCESS };
+    eprintln!("{error}");
+    ExitCode::FAILURE
+}
+
+fn bench() -> Result<(), Box<dyn Error>> {
     let Some(options) = options()? else { return Ok(()) };
+    // `cargo bench` runs this in its package's folder, but files are given from the root.
+    if let Some(package) = std::env::var_os("CARGO_MANIFEST_DIR") {
+        std::env::set_current_dir(Path::new(&package).join(".."))?;
+    }
     let all = cases::all();
-    let named = |case: &Case, word: &str| case.name.to_lowercase().contains(word) || case.id().contains(word);
-    let chosen: Vec<&Case> = all.iter().filter(|case| options.words.iter().all(|word| named(case, word))).collect();
+    let chosen = chosen(&all, &options.words)?;
     if let Some(path) = &options.cases {
         let list: Vec<_> = chosen.iter().map(|case| case.to_json()).collect();
         return Ok(std::fs::write(path, format!("{:#}\n", serde_json::Value::from(list)))?);
-    }
-    if chosen.is_empty() {
-        return Err(format!("no case is called {:?}", options.words.join(" ")).into());
     }
     let gpu = Gpu::new()?;
     let info = gpu.adapter_info();

@@ -16,12 +16,12 @@ def options():
     parser.add_argument("out")
     parser.add_argument("--backward", action="store_true", help="time backward passes instead of forwards")
     parser.add_argument("--runs", type=int, default=9)
-    parser.add_argument("words", nargs="*", help="only cases whose name or id contains each of them")
+    parser.add_argument("words", nargs="*", help="only cases whose name or id contains one of them")
     given = parser.parse_intermixed_args()
     words = [word.lower() for word in given.words]
     named = lambda case, word: word in case["id"] or word in case["name"].lower()
     with open(given.cases) as file:
-        given.cases = [case for case in json.load(file) if all(named(case, word) for word in words)]
+        given.cases = [case for case in json.load(file) if not words or any(named(case, word) for word in words)]
     return given
 
 

@@ -28,7 +28,7 @@ def options():
     parser.add_argument("--out", type=pathlib.Path, help="a folder for the reports")
     parser.add_argument("--backward", action="store_true", help="backward passes instead of forwards")
     parser.add_argument("--quick", action="store_true", help="3 runs instead of 9")
-    parser.add_argument("words", nargs="*", help="only cases whose name or id contains each of them")
+    parser.add_argument("words", nargs="*", help="only cases whose name or id contains one of them")
     given = parser.parse_intermixed_args()
     given.out = given.out or pathlib.Path("target/bench", "peers-backward" if given.backward else "peers")
     return given

@@ -15,8 +15,10 @@ use naga::{
 };
 
 use super::shaders;
+use floats::Floats;
 use values::{Pointer, Root, Value, binary, blank, constant, joined, vector};
 
+mod floats;
 mod values;
 
 /// Bytes that an invocation addresses.
@@ -40,10 +42,15 @@ pub enum Subgroups {
 
 /// A step's shader.
 pub struct Shader {
-    module: Rc<Module>,
+    code: Rc<Code>,
     params: Vec<u8>,
     workgroups: [u32; 2],
     subgroup: u32,
+}
+
+struct Code {
+    module: Module,
+    floats: Floats,
 }
 
 /// A kernel and its overrides.
@@ -51,15 +58,17 @@ type Key = (Kernel, Vec<(&'static str, u32)>);
 
 /// The shaders that were translated before.
 #[derive(Default)]
-pub struct Shaders(HashMap<Key, Rc<Module>>);
+pub struct Shaders(HashMap<Key, Rc<Code>>);
 
 impl Shaders {
     pub fn of(&mut self, step: &Step) -> Shader {
         let key = (step.kernel, step.constants.clone());
-        let module =
-            self.0.entry(key).or_insert_with(|| Rc::new(shaders::with_overrides(step.kernel, &step.constants).0));
+        let code = self.0.entry(key).or_insert_with(|| {
+            let (module, info) = shaders::with_overrides(step.kernel, &step.constants);
+            Rc::new(Code { floats: Floats::of(&module, &info), module })
+        });
         Shader {
-            module: module.clone(),
+            code: code.clone(),
             params: bytemuck::bytes_of(&step.params).to_vec(),
             workgroups: step.workgroups,
             subgroup: step.constant("SUBGROUP").unwrap_or(1),
@@ -76,6 +85,7 @@ enum Flow {
 
 struct Frame<'a> {
     function: &'a Function,
+    floats: &'a floats::Of,
     number: usize,
     arguments: Vec<Value>,
     values: Vec<Option<Value>>,
@@ -102,33 +112,34 @@ impl Shader {
             BuiltIn::SubgroupInvocationId => Value::Number(index % per_subgroup),
             other => panic!("{other:?}"),
         };
-        let function = &self.module.entry_points[0].function;
+        let Code { module, floats } = &*self.code;
+        let function = &module.entry_points[0].function;
         let argument = &function.arguments[0];
-        let TypeInner::Struct { members, .. } = &self.module.types[argument.ty].inner else { panic!("no struct") };
+        let TypeInner::Struct { members, .. } = &module.types[argument.ty].inner else { panic!("no struct") };
         let members = members.iter().map(|member| match member.binding {
             Some(naga::Binding::BuiltIn(of)) => builtin(of),
             _ => panic!("{member:?}"),
         });
         let arguments = vec![Value::Tuple(members.collect())];
         let mut run = Run { shader: self, locals: vec![], iterations: 0, visit };
-        run.call(function, arguments);
+        run.call(function, &floats.entry, arguments);
         run.iterations
     }
 }
 
 impl<'a> Run<'a> {
     fn module(&self) -> &'a Module {
-        &self.shader.module
+        &self.shader.code.module
     }
 
     fn inner(&self, ty: Handle<Type>) -> &'a TypeInner {
         &self.module().types[ty].inner
     }
 
-    fn call(&mut self, function: &'a Function, arguments: Vec<Value>) -> Value {
+    fn call(&mut self, function: &'a Function, floats: &'a floats::Of, arguments: Vec<Value>) -> Value {
         let number = self.locals.len();
         let values = vec![None; function.expressions.len()];
-        let mut frame = Frame { function, number, arguments, values, returned: None };
+        let mut frame = Frame { function, floats, number, arguments, values, returned: None };
         self.locals.push(vec![]);
         for (_, local) in function.local_variables.iter() {
             let value = match local.init {
@@ -155,12 +166,13 @@ impl<'a> Run<'a> {
         };
         match self.inner(ty) {
             TypeInner::Scalar(kind) => scalar(*kind),
-            TypeInner::Vector { size, scalar: kind } => Value::Tuple(vec![scalar(*kind); *size as usize]),
+            TypeInner::Vector { size, scalar: kind } => Value::Tuple(vec![scalar(*kind); *size as usize].into()),
             TypeInner::Matrix { columns, rows, .. } => {
-                Value::Tuple(vec![Value::Tuple(vec![Value::Unknown; *rows as usize]); *columns as usize])
+                let column = Value::Tuple(vec![Value::Unknown; *rows as usize].into());
+                Value::Tuple(vec![column; *columns as usize].into())
             }
             TypeInner::Array { base, size: ArraySize::Constant(size), .. } => {
-                Value::Tuple(vec![self.filled(*base, zeros); size.get() as usize])
+                Value::Tuple(vec![self.filled(*base, zeros); size.get() as usize].into())
             }
             TypeInner::Struct { members, .. } => {
                 Value::Tuple(members.iter().map(|member| self.filled(member.ty, zeros)).collect())
@@ -196,7 +208,7 @@ impl<'a> Run<'a> {
     fn statement(&mut self, frame: &mut Frame<'a>, statement: &'a Statement) -> Flow {
         match statement {
             Statement::Emit(range) => {
-                for handle in range.clone() {
+                for handle in range.clone().filter(|handle| !frame.floats.data[handle.index()]) {
                     let value = self.compute(frame, handle);
                     frame.values[handle.index()] = Some(value);
                 }
@@ -214,13 +226,14 @@ impl<'a> Run<'a> {
                 return Flow::Return(value.map_or(Value::Unknown, |value| self.value(frame, value)));
             }
             Statement::Store { pointer, value } => {
-                let value = self.value(frame, *value);
                 let Value::Pointer(pointer) = self.value(frame, *pointer) else { panic!("no pointer") };
+                let value = self.value(frame, *value);
                 self.store(&pointer, value);
             }
             Statement::Call { function, arguments, result } => {
                 let arguments = arguments.iter().map(|&argument| self.value(frame, argument)).collect();
-                let value = self.call(&self.module().functions[*function], arguments);
+                let floats = &self.shader.code.floats.functions[function.index()];
+                let value = self.call(&self.module().functions[*function], floats, arguments);
                 if let Some(result) = result {
                     frame.values[result.index()] = Some(value);
                 }
@@ -288,7 +301,7 @@ impl<'a> Run<'a> {
                 let mut target = &mut self.locals[frame][place];
                 for &step in &pointer.path {
                     let Value::Tuple(parts) = target else { panic!("{target:?}") };
-                    target = &mut parts[step as usize];
+                    target = &mut Rc::make_mut(parts)[step as usize];
                 }
                 *target = match (&*target, value) {
                     // Parts stay parts, known or not.
@@ -312,6 +325,7 @@ impl<'a> Run<'a> {
     fn value(&mut self, frame: &mut Frame<'a>, handle: Handle<Expression>) -> Value {
         match &frame.values[handle.index()] {
             Some(value) => value.clone(),
+            None if frame.floats.data[handle.index()] => Value::Unknown,
             None => self.compute(frame, handle),
         }
     }
@@ -324,17 +338,17 @@ impl<'a> Run<'a> {
             Expression::Compose { ty, ref components } => {
                 let inner = self.inner(ty);
                 let parts = components.iter().map(|&part| self.value(frame, part));
-                let flat = |part| if let Value::Tuple(parts) = part { parts } else { vec![part] };
+                let flat = |part| if let Value::Tuple(parts) = part { parts.to_vec() } else { vec![part] };
                 match *inner {
                     // Of scalars and of shorter vectors.
                     TypeInner::Vector { size, .. } => match parts.flat_map(flat).collect::<Vec<_>>() {
-                        parts if parts.len() == size as usize => Value::Tuple(parts),
+                        parts if parts.len() == size as usize => Value::Tuple(parts.into()),
                         _ => Value::Unknown,
                     },
                     _ => Value::Tuple(parts.collect()),
                 }
             }
-            Expression::Splat { size, value } => Value::Tuple(vec![self.value(frame, value); size as usize]),
+            Expression::Splat { size, value } => Value::Tuple(vec![self.value(frame, value); size as usize].into()),
             Expression::Swizzle { size, vector, pattern } => match self.value(frame, vector) {
                 Value::Tuple(parts) => {
                     Value::Tuple(pattern[..size as usize].iter().map(|&at| parts[at as usize].clone()).collect())
@@ -343,6 +357,8 @@ impl<'a> Run<'a> {
             },
             Expression::Access { base, index } => match self.value(frame, index) {
                 Value::Number(index) => {
+                    let inside = frame.floats.parts[base.index()].is_none_or(|parts| index < parts);
+                    assert!(inside, "part {index} of a value in {:?}", frame.function.name);
                     let base = self.value(frame, base);
                     self.part(base, index)
                 }
@@ -361,7 +377,7 @@ impl<'a> Run<'a> {
                     AddressSpace::WorkGroup => Root::Workgroup,
                     _ => Root::Storage(global.binding.expect("a binding").binding),
                 };
-                Value::Pointer(Pointer { root, path: vec![], offset: 0, ty: Some(global.ty) })
+                Value::Pointer(Rc::new(Pointer { root, path: vec![], offset: 0, ty: Some(global.ty) }))
             }
             Expression::Load { pointer } => {
                 let Value::Pointer(pointer) = self.value(frame, pointer) else { panic!("no pointer") };
@@ -416,7 +432,7 @@ impl<'a> Run<'a> {
     fn local(&self, frame: &Frame<'a>, local: Handle<LocalVariable>) -> Value {
         let root = Root::Local { frame: frame.number, place: local.index() };
         let ty = Some(frame.function.local_variables[local].ty);
-        Value::Pointer(Pointer { root, path: vec![], offset: 0, ty })
+        Value::Pointer(Rc::new(Pointer { root, path: vec![], offset: 0, ty }))
     }
 
     fn load(&mut self, pointer: &Pointer) -> Value {
@@ -441,7 +457,8 @@ impl<'a> Run<'a> {
     fn part(&self, base: Value, index: u32) -> Value {
         match base {
             Value::Tuple(parts) => parts[index as usize].clone(),
-            Value::Pointer(Pointer { root, mut path, offset, ty }) => {
+            Value::Pointer(pointer) => {
+                let Pointer { root, path, offset, ty } = &*pointer;
                 let ty = ty.expect("parts");
                 let step = |size: u64| offset + size * u64::from(index);
                 let (offset, ty) = match self.inner(ty) {
@@ -462,8 +479,8 @@ impl<'a> Run<'a> {
                     TypeInner::Matrix { .. } => (step(16), None),
                     other => panic!("{other:?}"),
                 };
-                path.push(index);
-                Value::Pointer(Pointer { root, path, offset, ty })
+                let path = if let Root::Local { .. } = root { [path, &[index][..]].concat() } else { vec![] };
+                Value::Pointer(Rc::new(Pointer { root: *root, path, offset, ty }))
             }
             _ => Value::Unknown,
         }

@@ -201,7 +201,7 @@ fn climbs(imports: &BTreeSet<Import>) -> Vec<String> {
 
 fn sources(folder: &str) -> Sources {
     let mut sources = Sources::new();
-    read(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), &[], &mut sources);
+    read(&Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).join(folder), &[], &mut sources);
     sources
 }
 

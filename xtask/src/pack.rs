@@ -3,13 +3,19 @@
 use std::fs;
 use std::path::Path;
 
-use crate::steps::{ROOT, executable};
+use crate::steps::{ROOT, Runner, Step};
 
 /// Fills `folder` with binaries and scripts; benches/peers/README.md says how to run them.
-pub fn pack(folder: &Path) -> Result<(), String> {
+pub fn pack(runner: &Runner, folder: &Path) -> Result<(), String> {
     let binaries = [
-        ("norms", executable(&["bench", "--bench", "norms"])?),
-        ("suite", executable(&["test", "--release", "--test", "suite"])?),
+        (
+            "norms",
+            runner.executable(Step::cargo(
+                "bench",
+                &["bench", "--no-run", "--package", "gpunorm-benches", "--bench", "norms"],
+            ))?,
+        ),
+        ("suite", runner.executable(Step::cargo("suite", &["test", "--no-run", "--release", "--test", "suite"]))?),
     ];
     let peers = Path::new(ROOT).join("benches/peers");
     let put = |from: &Path, to: &Path| {
@@ -19,7 +25,7 @@ pub fn pack(folder: &Path) -> Result<(), String> {
     let scripts = folder.join("peers");
     fs::create_dir_all(&scripts).map_err(|error| format!("cannot make {}: {error}", scripts.display()))?;
     for (name, binary) in binaries {
-        put(Path::new(&binary), &folder.join(name))?;
+        put(&binary, &folder.join(name))?;
     }
     let burn = peers.join("burn/target/release/burn-norms");
     if burn.exists() {

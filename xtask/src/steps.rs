@@ -1,19 +1,25 @@
-//! Runs cargo commands one after the other and says which one runs and how long it took.
+//! Runs cargo commands: one line each as long as they succeed, everything of the one that fails.
 
 use std::fmt;
-use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+use std::{io, thread};
+
+use crate::progress::Progress;
 
 pub const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
 pub struct Step<'a> {
+    name: &'a str,
     args: Vec<&'a str>,
     env: Vec<(&'a str, &'a str)>,
 }
 
 impl<'a> Step<'a> {
-    pub fn cargo(args: &[&'a str]) -> Self {
-        Self { args: args.to_vec(), env: vec![] }
+    pub fn cargo(name: &'a str, args: &[&'a str]) -> Self {
+        Self { name, args: args.to_vec(), env: vec![] }
     }
 
     pub fn env(mut self, name: &'a str, value: &'a str) -> Self {
@@ -21,13 +27,15 @@ impl<'a> Step<'a> {
         self
     }
 
-    fn run(&self) -> Result<(), String> {
-        let status = cargo()
-            .args(&self.args)
-            .envs(self.env.iter().copied())
-            .status()
-            .map_err(|e| format!("cannot start cargo: {e}"))?;
-        if status.success() { Ok(()) } else { Err(status.to_string()) }
+    fn arg(mut self, arg: &'a str) -> Self {
+        self.args.push(arg);
+        self
+    }
+
+    fn command(&self) -> Command {
+        let mut command = cargo();
+        command.args(&self.args).envs(self.env.iter().copied());
+        command
     }
 }
 
@@ -40,40 +48,89 @@ impl fmt::Display for Step<'_> {
     }
 }
 
-/// Stops at the first step that fails.
-pub fn run_steps(steps: &[Step]) -> Result<(), String> {
-    let count = steps.len();
-    let all = Instant::now();
-    for (step, number) in steps.iter().zip(1..) {
-        // On stderr, as cargo's own progress: the order is kept when both go to one log.
-        eprintln!("\n==> [{number}/{count}] {step}");
-        let start = Instant::now();
-        let done = step.run();
-        let seconds = start.elapsed().as_secs_f64();
-        done.map_err(|why| format!("step {number} of {count} failed after {seconds:.1} s ({why}): {step}"))?;
-        eprintln!("==> [{number}/{count}] ok in {seconds:.1} s");
-    }
-    if count > 1 {
-        eprintln!("\n==> all {count} steps passed in {:.1} s", all.elapsed().as_secs_f64());
-    }
-    Ok(())
+pub struct Runner {
+    /// Whether steps show what they print as it comes.
+    pub verbose: bool,
 }
 
-/// Builds what `cargo ARGS` would run, and gives its file.
-pub fn executable(args: &[&str]) -> Result<String, String> {
-    let output = cargo()
-        .args(args)
-        .args(["--no-run", "--message-format=json"])
-        .stderr(Stdio::inherit())
-        .output()
-        .map_err(|error| format!("cannot start cargo: {error}"))?;
-    if !output.status.success() {
-        return Err(format!("{}: cargo {}", output.status, args.join(" ")));
+impl Runner {
+    /// Stops at the first step that fails.
+    pub fn steps(&self, steps: &[Step]) -> Result<(), String> {
+        let start = Instant::now();
+        steps.iter().try_for_each(|step| self.run(step, None))?;
+        if steps.len() > 1 {
+            eprintln!("All {} steps passed in {:.1} s.", steps.len(), start.elapsed().as_secs_f64());
+        }
+        Ok(())
     }
-    // One JSON object per line; the last with an executable is the one asked for.
-    let text = String::from_utf8_lossy(&output.stdout);
-    let file = text.rsplit_once("\"executable\":\"").and_then(|(_, rest)| rest.split_once('"'));
-    file.map(|(file, _)| file.to_owned()).ok_or_else(|| format!("cargo {} made no executable", args.join(" ")))
+
+    /// Builds what `step` would run, and gives its file.
+    pub fn executable(&self, step: Step) -> Result<PathBuf, String> {
+        let path = folder()?.join(format!("{}.json", step.name));
+        let step = step.arg("--message-format=json-render-diagnostics");
+        self.run(&step, Some(&path))?;
+        let messages = fs::read_to_string(&path).map_err(|error| told("read", &path, &error))?;
+        built(&messages).ok_or_else(|| format!("no executable comes of {step}"))
+    }
+
+    /// What it prints on stdout goes to a file where somebody reads it.
+    fn run(&self, step: &Step, stdout: Option<&Path>) -> Result<(), String> {
+        let mut command = step.command();
+        if let Some(path) = stdout {
+            command.stdout(create(path)?);
+        }
+        let mut progress = Progress::new(step.name);
+        let (status, output) = if self.verbose {
+            eprintln!("\n==> {step}");
+            (command.status().map_err(cannot_start)?, String::new())
+        } else {
+            let path = folder()?.join(format!("{}.log", step.name));
+            let log = create(&path)?;
+            if stdout.is_none() {
+                command.stdout(log.try_clone().map_err(|error| told("write", &path, &error))?);
+            }
+            command.stdin(Stdio::null()).stderr(log);
+            let status = wait(command, || progress.show(&path))?;
+            (status, String::from_utf8_lossy(&fs::read(&path).unwrap_or_default()).into_owned())
+        };
+        if status.success() {
+            progress.end(&passed(&output));
+            return Ok(());
+        }
+        let seconds = progress.seconds();
+        progress.end("failed");
+        eprint!("\n{output}");
+        Err(format!("{} failed after {seconds:.1} s ({status}): {step}", step.name))
+    }
+}
+
+/// Runs to its end, and `meanwhile` ten times a second.
+fn wait(mut command: Command, mut meanwhile: impl FnMut()) -> Result<ExitStatus, String> {
+    let mut child = command.spawn().map_err(cannot_start)?;
+    loop {
+        if let Some(status) = child.try_wait().map_err(cannot_start)? {
+            return Ok(status);
+        }
+        meanwhile();
+        thread::sleep(Duration::from_millis(100));
+    }
+}
+
+fn cannot_start(error: io::Error) -> String {
+    format!("cannot start cargo: {error}")
+}
+
+fn create(path: &Path) -> Result<File, String> {
+    File::create(path).map_err(|error| told("write", path, &error))
+}
+
+/// Runs a program that was built for what it prints.
+pub fn show(program: &Path, args: &[&str], env: &[(&str, &str)]) -> Result<(), String> {
+    let mut command = Command::new(program);
+    quiet_wayland(&mut command).current_dir(ROOT).args(args).envs(env.iter().copied());
+    let status = command.status().map_err(|error| told("start", program, &error))?;
+    let name = program.file_name().unwrap_or_default().to_string_lossy();
+    if status.success() { Ok(()) } else { Err(format!("{name} failed ({status})")) }
 }
 
 /// A minimal Rust installation has neither component; better said now than after a driver's installation.
@@ -96,6 +153,70 @@ pub fn require_components() -> Result<(), String> {
 fn cargo() -> Command {
     // The toolchain that runs this program; the name alone when it was started without cargo.
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.current_dir(ROOT);
+    quiet_wayland(&mut command).current_dir(ROOT);
     command
+}
+
+/// Where no desktop session is, libwayland would complain of this variable although nothing here needs a window.
+fn quiet_wayland(command: &mut Command) -> &mut Command {
+    match std::env::var_os("XDG_RUNTIME_DIR") {
+        Some(_) => command,
+        None => command.env("XDG_RUNTIME_DIR", std::env::temp_dir()),
+    }
+}
+
+/// Where the steps' output is kept.
+fn folder() -> Result<PathBuf, String> {
+    let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
+    let folder = Path::new(ROOT).join(target).join("xtask");
+    fs::create_dir_all(&folder).map_err(|error| told("make", &folder, &error))?;
+    Ok(folder)
+}
+
+fn told(what: &str, path: &Path, error: &io::Error) -> String {
+    format!("cannot {what} {}: {error}", path.display())
+}
+
+/// The last executable that cargo's messages name, one JSON object per line: the one asked for.
+fn built(messages: &str) -> Option<PathBuf> {
+    let (file, _) = messages.rsplit_once("\"executable\":\"")?.1.split_once('"')?;
+    Some(file.replace("\\\\", "\\").into())
+}
+
+/// How many tests passed, if any ran, by what `cargo test` says of each program.
+fn passed(log: &str) -> String {
+    let results = log.lines().filter_map(|line| line.strip_prefix("test result: ok. "));
+    let counts = results.filter_map(|rest| rest.split(" passed").next()?.parse::<u32>().ok());
+    match counts.sum::<u32>() {
+        0 => String::new(),
+        count => format!("{count} passed"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_executable_is_the_last_one() {
+        let messages = "{\"reason\":\"compiler-artifact\",\"executable\":null}\n\
+                        {\"reason\":\"compiler-artifact\",\"executable\":\"/target/release/norms\",\"fresh\":true}\n\
+                        {\"reason\":\"build-finished\",\"success\":true}\n";
+        assert_eq!(built(messages), Some("/target/release/norms".into()));
+        assert_eq!(built("{\"executable\":\"C:\\\\norms.exe\"}"), Some("C:\\norms.exe".into()));
+        assert_eq!(built("{\"executable\":null}"), None);
+    }
+
+    #[test]
+    fn tests_are_counted_over_all_programs() {
+        let log = "test result: ok. 141 passed; 0 failed; 0 ignored\ntest result: ok. 9 passed; 0 failed\n";
+        assert_eq!(passed(log), "150 passed");
+        assert_eq!(passed("   Compiling naga v30\n"), "");
+    }
+
+    #[test]
+    fn a_step_reads_as_one_would_type_it() {
+        let step = Step::cargo("docs", &["doc", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings");
+        assert_eq!(step.to_string(), "RUSTDOCFLAGS=\"-D warnings\" cargo doc --no-deps");
+    }
 }

@@ -1,5 +1,7 @@
 //! What is known of a value without its data.
 
+use std::rc::Rc;
+
 use naga::{BinaryOperator, Handle, Literal, Type};
 
 #[derive(Debug, Clone, PartialEq)]
@@ -9,20 +11,21 @@ pub(super) enum Value {
     /// One of two numbers, this one or a smaller one: what data decides may bound a loop, which then runs as far as it can.
     AtMost(u32),
     Bool(bool),
-    Tuple(Vec<Value>),
-    Pointer(Pointer),
+    Tuple(Rc<[Value]>),
+    Pointer(Rc<Pointer>),
 }
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Pointer {
     pub root: Root,
+    /// To a part of a local.
     pub path: Vec<u32>,
     pub offset: u64,
     /// None of a vector's component.
     pub ty: Option<Handle<Type>>,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Root {
     Local { frame: usize, place: usize },
     Uniform,
@@ -31,7 +34,7 @@ pub(super) enum Root {
 }
 
 pub(super) fn vector(numbers: [u32; 3]) -> Value {
-    Value::Tuple(numbers.map(Value::Number).to_vec())
+    Value::Tuple(numbers.map(Value::Number).into())
 }
 
 /// What is the same on both sides.
@@ -39,7 +42,7 @@ pub(super) fn joined(a: Value, b: Value) -> Value {
     match (a, b) {
         (a, b) if a == b => a,
         (Value::Tuple(a), Value::Tuple(b)) if a.len() == b.len() => {
-            Value::Tuple(a.into_iter().zip(b).map(|(a, b)| joined(a, b)).collect())
+            Value::Tuple(a.iter().zip(&*b).map(|(a, b)| joined(a.clone(), b.clone())).collect())
         }
         _ => Value::Unknown,
     }
@@ -90,7 +93,7 @@ pub(super) fn binary(op: BinaryOperator, left: Value, right: Value) -> Value {
             _ => panic!("{op:?} of truths"),
         }),
         (Value::Tuple(a), Value::Tuple(b)) => {
-            Value::Tuple(a.into_iter().zip(b).map(|(a, b)| binary(op, a, b)).collect())
+            Value::Tuple(a.iter().zip(&*b).map(|(a, b)| binary(op, a.clone(), b.clone())).collect())
         }
         _ => Value::Unknown,
     }

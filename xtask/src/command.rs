@@ -1,0 +1,88 @@
+//! What is asked for on the command line.
+
+pub const HELP: &str = "\
+cargo xtask demo              run the quickstart example, with a GPU driver installed first where there is none
+cargo xtask test              check the format, lints, documentation and all tests, as CI does
+cargo xtask test -- ARGS...   the same, with ARGS handed to `cargo test`
+cargo xtask fuzz [SECONDS]    run random cases against float64 until enough fail; GPUNORM_TEST_SEED says where to begin
+cargo xtask bench [ARGS...]   time every norm against copying its bytes and against the CPU, or the cases called ARGS;
+                              --help lists the options
+cargo xtask pack FOLDER       gather what runs the bench, its peers and the tests on a machine without Rust
+cargo xtask shaders           write every linked kernel to target/shaders/, for editors and other compilers
+cargo xtask help              print this list
+
+A step that succeeds is one line with its time, one that fails shows all that it printed. With --verbose each shows it as
+it comes; without, it is in target/xtask/ afterwards.";
+
+#[derive(Debug, PartialEq)]
+pub enum Command<'a> {
+    Help,
+    Demo,
+    /// With these for `cargo test`.
+    Test(Vec<&'a str>),
+    /// For so many seconds.
+    Fuzz(&'a str),
+    Bench(Vec<&'a str>),
+    /// Into this folder.
+    Pack(&'a str),
+    Shaders,
+}
+
+/// The command, and whether its steps show what they print.
+pub fn parse<'a>(args: &[&'a str]) -> Result<(Command<'a>, bool), String> {
+    // What follows `--` is not xtask's.
+    let own = args.iter().position(|&arg| arg == "--").unwrap_or(args.len());
+    let is_verbose = |arg: &&str| matches!(*arg, "--verbose" | "-v");
+    let verbose = args[..own].iter().any(is_verbose);
+    let words: Vec<&str> = args[..own].iter().filter(|arg| !is_verbose(arg)).chain(&args[own..]).copied().collect();
+    let command = match words[..] {
+        [] | ["help" | "--help" | "-h"] => Command::Help,
+        ["demo"] => Command::Demo,
+        ["test"] => Command::Test(vec![]),
+        ["test", "--", ref rest @ ..] => Command::Test(rest.to_vec()),
+        ["fuzz"] => Command::Fuzz("1000000000"),
+        ["fuzz", seconds] if seconds.parse::<u64>().is_ok() => Command::Fuzz(seconds),
+        ["bench", ref rest @ ..] => Command::Bench(rest.to_vec()),
+        ["pack", folder] if !folder.starts_with('-') => Command::Pack(folder),
+        ["shaders"] => Command::Shaders,
+        _ => return Err(format!("no such command: {}\n\n{HELP}", words.join(" "))),
+    };
+    Ok((command, verbose))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn command<'a>(args: &[&'a str]) -> Command<'a> {
+        parse(args).unwrap().0
+    }
+
+    #[test]
+    fn commands_take_what_the_help_says() {
+        assert_eq!(command(&[]), Command::Help);
+        assert_eq!(command(&["demo"]), Command::Demo);
+        assert_eq!(command(&["test"]), Command::Test(vec![]));
+        assert_eq!(command(&["test", "--", "--test", "suite"]), Command::Test(vec!["--test", "suite"]));
+        assert_eq!(command(&["fuzz", "60"]), Command::Fuzz("60"));
+        assert_eq!(command(&["bench", "batch", "--quick"]), Command::Bench(vec!["batch", "--quick"]));
+        assert_eq!(command(&["pack", "folder"]), Command::Pack("folder"));
+        for wrong in
+            [&["demos"][..], &["demo", "now"], &["test", "suite"], &["fuzz", "long"], &["pack"], &["pack", "-x"]]
+        {
+            let told = parse(wrong).unwrap_err();
+            assert!(told.starts_with(&format!("no such command: {}\n", wrong.join(" "))), "{told}");
+        }
+    }
+
+    #[test]
+    fn verbose_is_a_word_of_its_own_anywhere() {
+        let test = |args| Command::Test(args);
+        assert_eq!(parse(&["test"]), Ok((test(vec![]), false)));
+        assert_eq!(parse(&["test", "--verbose"]), Ok((test(vec![]), true)));
+        assert_eq!(parse(&["-v", "test", "--", "x"]), Ok((test(vec!["x"]), true)));
+        assert_eq!(parse(&["bench", "rms", "-v"]), Ok((Command::Bench(vec!["rms"]), true)));
+        // Cargo's, or the tests'.
+        assert_eq!(parse(&["test", "--", "--verbose"]), Ok((test(vec!["--verbose"]), false)));
+    }
+}
