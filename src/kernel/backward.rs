@@ -1,12 +1,11 @@
 //! The kernels of a backward: the pieces of each, how often it loops, and what varies in it.
 
 use super::alternatives::{CoefficientsFrom, Element, KeptSums, Parameters, StatisticsFrom, Team};
-use super::binding::Binding;
-use super::declaration::Declaration;
+use super::declaration::{Declaration, Declared};
 use super::kernels::Kernel;
 use super::launch::{Launch, neighbour_loops};
 use super::part;
-use super::piece::{Piece, piece};
+use super::piece::{Link, Piece, piece};
 
 /// Every backward kernel that a plan can pick.
 pub(super) fn all() -> Vec<Kernel> {
@@ -16,24 +15,28 @@ pub(super) fn all() -> Vec<Kernel> {
 
 /// A kernel of a backward: its teams reduce sums.
 fn declare(
-    own: Piece,
+    own: &'static Piece,
     team: Team,
     element: Option<Element>,
-    pieces: impl Fn() -> Vec<Piece> + 'static,
-    iterations: impl Fn(&Launch) -> u64 + 'static,
-) -> Declaration {
-    let pieces = move || {
-        let inputs = element.map(|_| [part::X, part::DY]);
-        let shared = vec![part::TWO_SUM, part::SUMS, part::COEFFICIENTS, part::PARTIAL_SUMS];
-        [shared, Vec::from_iter(inputs.into_iter().flatten()), pieces()].concat()
+    pieces: impl Fn(&mut Link),
+    iterations: impl Fn(&Launch) -> u64,
+) -> Declaration<impl Fn(&mut Link), impl Fn(&Launch) -> u64> {
+    let pieces = move |link: &mut Link| {
+        link(&[part::TWO_SUM, part::SUMS, part::COEFFICIENTS, part::PARTIAL_SUMS]);
+        if element.is_some() {
+            link(&[part::X, part::DY]);
+        }
+        pieces(link);
     };
     Declaration::new(own, team, element, pieces, iterations)
 }
 
-pub(super) fn row(team: Team, element: Element, units: u32, parameters: Parameters, keep: KeptSums) -> Declaration {
-    let pieces = move || {
-        let fixed = vec![part::DX, part::WALK, part::units(units), part::FULL, part::LANE_SUMS, part::HELD_ROW];
-        [fixed, StatisticsFrom::Stored.pieces(), parameters.unit_pieces(element), keep.pieces()].concat()
+pub(super) fn row(team: Team, element: Element, units: u32, parameters: Parameters, keep: KeptSums) -> impl Declared {
+    let pieces = move |link: &mut Link| {
+        link(&[part::DX, part::WALK, part::units(units), part::FULL, part::LANE_SUMS, part::HELD_ROW]);
+        link(&parameters.unit_pieces(element));
+        link(StatisticsFrom::Stored.pieces());
+        link(keep.pieces());
     };
     let iterations = move |launch: &Launch| {
         let (units, weights) = (u64::from(units), launch.parameter_loops(parameters));
@@ -64,11 +67,12 @@ fn all_row() -> Vec<Kernel> {
     all
 }
 
-pub(super) fn rows(element: Element, units: u32, parameters: Parameters, from: CoefficientsFrom) -> Declaration {
-    let pieces = move || {
-        let fixed = vec![part::FULL, part::COLUMNS, part::units(units), part::SUMS_OUT, part::COLUMN_SUMS];
-        let dx = part::dx_if(from != CoefficientsFrom::Statistics);
-        [fixed, vec![dx], parameters.unit_pieces(element), from.pieces()].concat()
+pub(super) fn rows(element: Element, units: u32, parameters: Parameters, from: CoefficientsFrom) -> impl Declared {
+    let pieces = move |link: &mut Link| {
+        link(&[part::FULL, part::COLUMNS, part::units(units), part::SUMS_OUT, part::COLUMN_SUMS]);
+        link(&[part::dx_if(from != CoefficientsFrom::Statistics)]);
+        link(&parameters.unit_pieces(element));
+        link(from.pieces());
     };
     let iterations = move |launch: &Launch| {
         let (params, held, weights) = (launch.params, u64::from(units), neighbour_loops(parameters, element));
@@ -104,10 +108,12 @@ pub(super) fn sums(
     parameters: Parameters,
     from: StatisticsFrom,
     dx: bool,
-) -> Declaration {
-    let pieces = move || {
-        let fixed = vec![part::units(units), part::FULL, part::SEGMENT, part::SUMS_OUT, part::LANE_SUMS];
-        [fixed, vec![part::dx_if(dx)], parameters.unit_pieces(element), from.pieces()].concat()
+) -> impl Declared {
+    let pieces = move |link: &mut Link| {
+        link(&[part::units(units), part::FULL, part::SEGMENT, part::SUMS_OUT, part::LANE_SUMS]);
+        link(&[part::dx_if(dx)]);
+        link(&parameters.unit_pieces(element));
+        link(from.pieces());
     };
     let of_tile = u64::from(units) * (1 + neighbour_loops(parameters, element)) + 1;
     let iterations = move |launch: &Launch| {
@@ -128,11 +134,11 @@ fn all_sums() -> Vec<Kernel> {
     all
 }
 
-pub(super) fn columns(element: Element, parameters: Parameters, from: StatisticsFrom, dx: bool) -> Declaration {
-    let pieces = move || {
-        let fixed =
-            vec![part::FULL, part::COLUMNS, part::units(Kernel::COLUMN_UNITS), part::SUMS_OUT, part::COLUMN_SUMS];
-        [fixed, vec![part::dx_if(dx), parameters.piece()], from.pieces()].concat()
+pub(super) fn columns(element: Element, parameters: Parameters, from: StatisticsFrom, dx: bool) -> impl Declared {
+    let pieces = move |link: &mut Link| {
+        link(&[part::FULL, part::COLUMNS, part::units(Kernel::COLUMN_UNITS), part::SUMS_OUT, part::COLUMN_SUMS]);
+        link(&[part::dx_if(dx), parameters.piece()]);
+        link(from.pieces());
     };
     let iterations = |launch: &Launch| launch.columns(2, 0);
     declare(piece!("backward_columns"), Team::Invocation, Some(element), pieces, iterations)
@@ -153,12 +159,11 @@ fn with_dx(element: Element) -> impl Iterator<Item = bool> {
     [false, true].into_iter().filter(move |&dx| !dx || element.writes())
 }
 
-pub(super) fn combine(team: Team, sets: Option<Parameters>, parameters: Parameters) -> Declaration {
-    let pieces = move || {
+pub(super) fn combine(team: Team, sets: Option<Parameters>, parameters: Parameters) -> impl Declared {
+    let pieces = move |link: &mut Link| {
         let weights = sets.unwrap_or(Parameters::None).piece();
-        let fixed =
-            vec![part::WALK, part::SUMS_IN, weights, part::PARAMETER, parameters.gradients_piece(), part::ITEMS];
-        [fixed, part::store_coefficients_if(sets.is_some())].concat()
+        link(&[part::WALK, part::SUMS_IN, weights, part::PARAMETER, parameters.gradients_piece(), part::ITEMS]);
+        link(part::store_coefficients_if(sets.is_some()));
     };
     let iterations = |launch: &Launch| {
         let params = launch.params;
@@ -181,9 +186,12 @@ fn all_combines() -> Vec<Kernel> {
     all
 }
 
-pub(super) fn axes(team: Team, parameters: Parameters) -> Declaration {
-    let own = piece!("backward_axes").writes(&[Binding::AxisGradients]);
-    let pieces = move || [instance_gradients(parameters.without_bias()), vec![parameters.gradients_piece()]].concat();
+pub(super) fn axes(team: Team, parameters: Parameters) -> impl Declared {
+    let own = piece!("backward_axes", writes: [AxisGradients]);
+    let pieces = move |link: &mut Link| {
+        instance_gradients(parameters.without_bias(), link);
+        link(&[parameters.gradients_piece()]);
+    };
     let iterations = |launch: &Launch| {
         let entry = 1 + 2 * launch.parts() + 2 * launch.sum_parts();
         launch.per_item([launch.params.channels, launch.params.samples]) * entry + 5 * launch.reduce()
@@ -196,14 +204,18 @@ fn all_axes() -> Vec<Kernel> {
     Team::ALL.into_iter().flat_map(axes).collect()
 }
 
-pub(super) fn mix(team: Team, parameters: Parameters) -> Declaration {
-    const WRITES: [Binding; 3] = [Binding::Coefficients, Binding::MeanWeightGradient, Binding::VarWeightGradient];
-    let own = piece!("backward_mix").reads(&[Binding::AxisGradients]).writes(&WRITES);
+pub(super) fn mix(team: Team, parameters: Parameters) -> impl Declared {
+    let pieces = move |link: &mut Link| instance_gradients(parameters, link);
     let iterations = |launch: &Launch| {
         let instance = 2 * launch.parts() + launch.sum_parts();
         instance + launch.per_lane(launch.params.samples).max(1) + 3 * launch.reduce() + 2 * 3
     };
-    declare(own, team, None, move || instance_gradients(parameters), iterations)
+    let own = piece!(
+        "backward_mix",
+        reads: [AxisGradients],
+        writes: [Coefficients, MeanWeightGradient, VarWeightGradient]
+    );
+    declare(own, team, None, pieces, iterations)
 }
 
 fn all_mixes() -> Vec<Kernel> {
@@ -212,15 +224,16 @@ fn all_mixes() -> Vec<Kernel> {
 }
 
 /// What a switchable norm's loss changes with, instance by instance.
-fn instance_gradients(weights: Parameters) -> Vec<Piece> {
-    let fixed = vec![part::SUMS_IN, weights.piece(), part::INSTANCE_GRADIENTS, part::ITEMS];
-    [StatisticsFrom::Mixed.pieces(), fixed].concat()
+fn instance_gradients(weights: Parameters, link: &mut Link) {
+    link(&[part::SUMS_IN, weights.piece(), part::INSTANCE_GRADIENTS, part::ITEMS]);
+    link(StatisticsFrom::Mixed.pieces());
 }
 
-pub(super) fn apply(team: Team, element: Element, parameters: Parameters, running: bool) -> Declaration {
-    let pieces = move || {
-        let fixed = vec![part::DX, part::FOR_EACH_UNIT, element.straddling_piece()];
-        [fixed, parameters.unit_pieces(element), part::coefficients(running)].concat()
+pub(super) fn apply(team: Team, element: Element, parameters: Parameters, running: bool) -> impl Declared {
+    let pieces = move |link: &mut Link| {
+        link(&[part::DX, part::FOR_EACH_UNIT, element.straddling_piece()]);
+        link(&parameters.unit_pieces(element));
+        link(part::coefficients(running));
     };
     let iterations = move |launch: &Launch| launch.stretch(0, launch.parameter_loops(parameters));
     declare(piece!("backward_apply"), team, Some(element), pieces, iterations)
@@ -239,10 +252,10 @@ fn all_applies() -> Vec<Kernel> {
     all
 }
 
-pub(super) fn apply_columns(element: Element, parameters: Parameters, running: bool) -> Declaration {
-    let pieces = move || {
-        let fixed = vec![part::DX, part::FULL, part::COLUMNS, parameters.piece()];
-        [fixed, part::coefficients(running)].concat()
+pub(super) fn apply_columns(element: Element, parameters: Parameters, running: bool) -> impl Declared {
+    let pieces = move |link: &mut Link| {
+        link(&[part::DX, part::FULL, part::COLUMNS, parameters.piece()]);
+        link(part::coefficients(running));
     };
     let own = piece!("backward_apply_columns");
     declare(own, Team::Invocation, Some(element), pieces, |launch| launch.columns_applied())

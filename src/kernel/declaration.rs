@@ -1,64 +1,89 @@
 //! What a kernel says of itself.
 
 use super::alternatives::{Element, Team};
-use super::binding::Binding;
 use super::launch::Launch;
 use super::part;
-use super::piece::Piece;
+use super::piece::{Link, Piece};
 
 /// A kernel's pieces and loops, from which its text, its bindings and its cost follow.
-pub(super) struct Declaration {
-    /// Its own file, whose name is the entry point's and the label's.
-    own: Piece,
-    /// Who works on a row of it.
-    pub team: Team,
-    /// How it loads activations, if it does.
-    pub element: Option<Element>,
-    pieces: Box<dyn Fn() -> Vec<Piece>>,
-    /// Loop iterations of each tile of a row, where it reads rows in tiles.
-    pub iterations_of_tile: u64,
-    /// Those of an invocation.
-    pub iterations: Box<dyn Fn(&Launch) -> u64>,
+pub(super) struct Declaration<P, I> {
+    own: &'static Piece,
+    team: Team,
+    element: Option<Element>,
+    pieces: P,
+    iterations_of_tile: u64,
+    iterations: I,
 }
 
-impl Declaration {
+impl<P, I> Declaration<P, I>
+where
+    P: Fn(&mut Link),
+    I: Fn(&Launch) -> u64,
+{
     /// `pieces` are those that not every kernel of such a team and element has.
-    pub fn new(
-        own: Piece,
-        team: Team,
-        element: Option<Element>,
-        pieces: impl Fn() -> Vec<Piece> + 'static,
-        iterations: impl Fn(&Launch) -> u64 + 'static,
-    ) -> Declaration {
-        let (pieces, iterations) = (Box::new(pieces), Box::new(iterations));
+    pub fn new(own: &'static Piece, team: Team, element: Option<Element>, pieces: P, iterations: I) -> Self {
         Declaration { own, team, element, pieces, iterations_of_tile: 1, iterations }
     }
 
     /// It reads rows in tiles, each of so many iterations.
-    pub fn tiled(self, iterations_of_tile: u64) -> Declaration {
+    pub fn tiled(self, iterations_of_tile: u64) -> Self {
         Declaration { iterations_of_tile, ..self }
     }
+}
 
-    pub fn name(&self) -> &'static str {
+/// What is asked of declarations, which are of many types so that asking allocates nothing.
+pub(super) trait Declared {
+    /// Of its file, its entry point and its label.
+    fn name(&self) -> &'static str;
+
+    /// Who works on a row of it.
+    fn team(&self) -> Team;
+
+    /// How it loads activations, if it does.
+    fn element(&self) -> Option<Element>;
+
+    /// All pieces, its own among them.
+    fn pieces(&self, link: &mut Link);
+
+    /// Loop iterations of an invocation.
+    fn iterations(&self, launch: &Launch) -> u64;
+
+    /// Those of each tile of a row, where it reads rows in tiles.
+    fn iterations_of_tile(&self) -> u64;
+}
+
+impl<P, I> Declared for Declaration<P, I>
+where
+    P: Fn(&mut Link),
+    I: Fn(&Launch) -> u64,
+{
+    fn name(&self) -> &'static str {
         self.own.name
     }
 
-    pub fn pieces(&self) -> Vec<Piece> {
-        let mut pieces = vec![part::PARAMS, part::OPAQUE, part::MOMENTS, self.own];
-        pieces.extend(self.team.pieces());
-        pieces.extend(self.element.map(Element::pieces).into_iter().flatten());
-        pieces.extend((self.pieces)());
-        pieces
+    fn team(&self) -> Team {
+        self.team
     }
 
-    /// What they bind, by number, and whether it is written.
-    pub fn bindings(&self) -> Vec<(Binding, bool)> {
-        let of_piece = |piece: Piece| {
-            let reads = piece.reads.iter().map(|&binding| (binding, false));
-            reads.chain(piece.writes.iter().map(|&binding| (binding, true)))
-        };
-        let mut bindings: Vec<_> = self.pieces().into_iter().flat_map(of_piece).collect();
-        bindings.sort();
-        bindings
+    fn element(&self) -> Option<Element> {
+        self.element
+    }
+
+    fn pieces(&self, link: &mut Link) {
+        link(&[part::PARAMS, part::OPAQUE, part::MOMENTS, self.own]);
+        link(&self.team.pieces());
+        if let Some(element) = self.element {
+            link(element.word_piece().as_slice());
+            link(&element.pieces());
+        }
+        (self.pieces)(link);
+    }
+
+    fn iterations(&self, launch: &Launch) -> u64 {
+        (self.iterations)(launch)
+    }
+
+    fn iterations_of_tile(&self) -> u64 {
+        self.iterations_of_tile
     }
 }

@@ -1,12 +1,11 @@
 //! The kernels of a forward: the pieces of each, how often it loops, and what varies in it.
 
 use super::alternatives::{Element, Parameters, RunningStatistics, Save, StatisticsFrom, Team};
-use super::binding::Binding;
-use super::declaration::Declaration;
+use super::declaration::{Declaration, Declared};
 use super::kernels::Kernel;
 use super::launch::{Launch, chained};
 use super::part;
-use super::piece::{Piece, piece};
+use super::piece::{Link, Piece, piece};
 
 /// Every forward kernel that a plan can pick.
 pub(super) fn all() -> Vec<Kernel> {
@@ -16,15 +15,16 @@ pub(super) fn all() -> Vec<Kernel> {
 
 /// A kernel of a forward: its teams reduce moments.
 fn declare(
-    own: Piece,
+    own: &'static Piece,
     team: Team,
     element: Option<Element>,
-    pieces: impl Fn() -> Vec<Piece> + 'static,
-    iterations: impl Fn(&Launch) -> u64 + 'static,
-) -> Declaration {
-    let pieces = move || {
-        let input = element.map(|_| part::X);
-        [vec![part::PARTIAL_MOMENTS], Vec::from_iter(input), pieces()].concat()
+    pieces: impl Fn(&mut Link),
+    iterations: impl Fn(&Launch) -> u64,
+) -> Declaration<impl Fn(&mut Link), impl Fn(&Launch) -> u64> {
+    let pieces = move |link: &mut Link| {
+        link(&[part::PARTIAL_MOMENTS]);
+        link(element.map(|_| part::X).as_slice());
+        pieces(link);
     };
     Declaration::new(own, team, element, pieces, iterations)
 }
@@ -36,10 +36,12 @@ pub(super) fn row(
     parameters: Parameters,
     save: Save,
     track: bool,
-) -> Declaration {
-    let pieces = move || {
-        let fixed = vec![part::Y, part::WALK, part::units(units), part::FULL, part::TILE, part::NORMALIZE];
-        [fixed, parameters.unit_pieces(element), save.pieces(), part::track_running_if(track)].concat()
+) -> impl Declared {
+    let pieces = move |link: &mut Link| {
+        link(&[part::Y, part::WALK, part::units(units), part::FULL, part::TILE, part::NORMALIZE]);
+        link(&parameters.unit_pieces(element));
+        link(save.pieces());
+        link(part::track_running_if(track));
     };
     let iterations = move |launch: &Launch| {
         let written = if launch.is("ONE_TILE") { u64::from(units) } else { launch.per_lane(launch.params.units) };
@@ -63,10 +65,10 @@ fn all_rows() -> Vec<Kernel> {
     all
 }
 
-pub(super) fn moments(team: Team, element: Element, units: u32) -> Declaration {
-    let pieces = move || {
-        let fixed = vec![part::WALK, part::units(units), part::FULL, part::TILE, part::SEGMENT];
-        [fixed, Save::Moments.pieces()].concat()
+pub(super) fn moments(team: Team, element: Element, units: u32) -> impl Declared {
+    let pieces = move |link: &mut Link| {
+        link(&[part::WALK, part::units(units), part::FULL, part::TILE, part::SEGMENT]);
+        link(Save::Moments.pieces());
     };
     let iterations = move |launch: &Launch| launch.tiles() * moments_tile(units) + launch.reduce();
     let declaration = declare(piece!("forward_moments"), team, Some(element), pieces, iterations);
@@ -83,10 +85,10 @@ fn moments_tile(units: u32) -> u64 {
     1 + 4 * u64::from(units)
 }
 
-pub(super) fn combine(team: Team, track: bool) -> Declaration {
-    let pieces = move || {
-        let fixed = vec![part::WALK, part::MOMENTS_IN, part::STATISTICS_OUT];
-        [fixed, part::track_running_if(track)].concat()
+pub(super) fn combine(team: Team, track: bool) -> impl Declared {
+    let pieces = move |link: &mut Link| {
+        link(&[part::WALK, part::MOMENTS_IN, part::STATISTICS_OUT]);
+        link(part::track_running_if(track));
     };
     let iterations = |launch: &Launch| chained(launch.per_lane(launch.params.units)) + launch.reduce();
     declare(piece!("forward_combine"), team, None, pieces, iterations)
@@ -97,8 +99,10 @@ fn all_combines() -> Vec<Kernel> {
     Team::ALL.into_iter().flat_map(combine).collect()
 }
 
-pub(super) fn instances(team: Team) -> Declaration {
-    let pieces = || vec![part::MOMENTS_IN, part::INSTANCE_MOMENTS, part::STATISTICS_OUT, part::UPDATE_RUNNING];
+pub(super) fn instances(team: Team) -> impl Declared {
+    let pieces = |link: &mut Link| {
+        link(&[part::MOMENTS_IN, part::INSTANCE_MOMENTS, part::STATISTICS_OUT, part::UPDATE_RUNNING]);
+    };
     let iterations =
         |launch: &Launch| launch.per_lane(launch.params.samples) * (1 + launch.parts()) + 2 * launch.reduce();
     declare(piece!("forward_instances"), team, None, pieces, iterations)
@@ -108,11 +112,11 @@ fn all_instances() -> Vec<Kernel> {
     Team::ALL.map(|team| Kernel::ForwardInstances { team }).to_vec()
 }
 
-pub(super) fn axes(team: Team, running: RunningStatistics) -> Declaration {
-    let own = piece!("forward_axes").reads(&[Binding::MeanWeight, Binding::VarWeight]).writes(&[Binding::Axes]);
-    let pieces = move || {
-        let fixed = vec![part::TWO_SUM, part::MOMENTS_IN, part::INSTANCE_MOMENTS, part::ITEMS];
-        [fixed, running.pieces()].concat()
+pub(super) fn axes(team: Team, running: RunningStatistics) -> impl Declared {
+    let own = piece!("forward_axes", reads: [MeanWeight, VarWeight], writes: [Axes]);
+    let pieces = move |link: &mut Link| {
+        link(&[part::TWO_SUM, part::MOMENTS_IN, part::INSTANCE_MOMENTS, part::ITEMS]);
+        link(running.pieces());
     };
     let iterations = |launch: &Launch| {
         let entries = launch.per_item([launch.params.channels, launch.params.samples]);
@@ -127,8 +131,10 @@ fn all_axes() -> Vec<Kernel> {
     Team::ALL.into_iter().flat_map(axes).collect()
 }
 
-pub(super) fn columns(element: Element) -> Declaration {
-    let pieces = || vec![part::FULL, part::COLUMNS, part::units(Kernel::COLUMN_UNITS), part::MOMENTS_OUT];
+pub(super) fn columns(element: Element) -> impl Declared {
+    let pieces = |link: &mut Link| {
+        link(&[part::FULL, part::COLUMNS, part::units(Kernel::COLUMN_UNITS), part::MOMENTS_OUT]);
+    };
     let iterations = |launch: &Launch| launch.columns(1, 2 * u64::from(Kernel::COLUMN_UNITS));
     declare(piece!("forward_columns"), Team::Invocation, Some(element), pieces, iterations)
 }
@@ -137,10 +143,11 @@ fn all_columns() -> Vec<Kernel> {
     Element::all().map(|element| Kernel::ForwardColumns { element }).collect()
 }
 
-pub(super) fn apply(team: Team, element: Element, parameters: Parameters, from: StatisticsFrom) -> Declaration {
-    let pieces = move || {
-        let fixed = vec![part::Y, part::NORMALIZE, part::FOR_EACH_UNIT, element.straddling_piece()];
-        [fixed, parameters.unit_pieces(element), from.pieces()].concat()
+pub(super) fn apply(team: Team, element: Element, parameters: Parameters, from: StatisticsFrom) -> impl Declared {
+    let pieces = move |link: &mut Link| {
+        link(&[part::Y, part::NORMALIZE, part::FOR_EACH_UNIT, element.straddling_piece()]);
+        link(&parameters.unit_pieces(element));
+        link(from.pieces());
     };
     let iterations = move |launch: &Launch| {
         let lookup = if from == StatisticsFrom::Mixed { launch.parts() } else { 0 };
@@ -161,8 +168,11 @@ fn all_applies() -> Vec<Kernel> {
     all
 }
 
-pub(super) fn apply_columns(element: Element, parameters: Parameters, from: StatisticsFrom) -> Declaration {
-    let pieces = move || [vec![part::Y, part::FULL, part::COLUMNS, parameters.piece()], from.pieces()].concat();
+pub(super) fn apply_columns(element: Element, parameters: Parameters, from: StatisticsFrom) -> impl Declared {
+    let pieces = move |link: &mut Link| {
+        link(&[part::Y, part::FULL, part::COLUMNS, parameters.piece()]);
+        link(from.pieces());
+    };
     let own = piece!("forward_apply_columns");
     declare(own, Team::Invocation, Some(element), pieces, |launch| launch.columns_applied())
 }

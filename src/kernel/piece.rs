@@ -3,7 +3,6 @@
 use super::binding::Binding;
 
 /// A file of `shaders/`, and the buffers that it declares.
-#[derive(Debug, Clone, Copy)]
 pub(super) struct Piece {
     /// Its path without the extension.
     pub name: &'static str,
@@ -12,23 +11,17 @@ pub(super) struct Piece {
     pub writes: &'static [Binding],
 }
 
-impl Piece {
-    pub const fn reads(self, reads: &'static [Binding]) -> Piece {
-        Piece { reads, ..self }
-    }
+/// Takes the pieces of a kernel, some at a time.
+pub(super) type Link<'a> = dyn FnMut(&[&'static Piece]) + 'a;
 
-    pub const fn writes(self, writes: &'static [Binding]) -> Piece {
-        Piece { writes, ..self }
-    }
-}
-
+/// The piece at this path.
 macro_rules! piece {
-    ($name:literal) => {
-        $crate::kernel::piece::Piece {
+    ($name:literal $(, reads: [$($reads:ident),*])? $(, writes: [$($writes:ident),*])?) => {
+        &$crate::kernel::piece::Piece {
             name: $name,
             text: include_str!(concat!("../../shaders/", $name, ".wgsl")),
-            reads: &[],
-            writes: &[],
+            reads: &[$($($crate::kernel::binding::Binding::$reads),*)?],
+            writes: &[$($($crate::kernel::binding::Binding::$writes),*)?],
         }
     };
 }

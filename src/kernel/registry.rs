@@ -2,47 +2,51 @@
 
 use super::alternatives::{Element, Team};
 use super::binding::Binding;
-use super::declaration::Declaration;
+use super::declaration::Declared;
 use super::kernels::Kernel;
 use super::launch::{Launch, lanes};
 use super::params::Params;
+use super::piece::Piece;
 use super::{backward, forward};
 
 impl Kernel {
-    fn declaration(self) -> Declaration {
+    /// What `read` makes of its declaration.
+    fn declared<R>(self, read: impl FnOnce(&dyn Declared) -> R) -> R {
         match self {
             Kernel::ForwardRow { team, element, units, parameters, save, track } => {
-                forward::row(team, element, units, parameters, save, track)
+                read(&forward::row(team, element, units, parameters, save, track))
             }
-            Kernel::ForwardMoments { team, element, units } => forward::moments(team, element, units),
-            Kernel::ForwardCombine { team, track } => forward::combine(team, track),
-            Kernel::ForwardInstances { team } => forward::instances(team),
-            Kernel::ForwardAxes { team, running } => forward::axes(team, running),
-            Kernel::ForwardColumns { element } => forward::columns(element),
+            Kernel::ForwardMoments { team, element, units } => read(&forward::moments(team, element, units)),
+            Kernel::ForwardCombine { team, track } => read(&forward::combine(team, track)),
+            Kernel::ForwardInstances { team } => read(&forward::instances(team)),
+            Kernel::ForwardAxes { team, running } => read(&forward::axes(team, running)),
+            Kernel::ForwardColumns { element } => read(&forward::columns(element)),
             Kernel::ForwardApplyColumns { element, parameters, from } => {
-                forward::apply_columns(element, parameters, from)
+                read(&forward::apply_columns(element, parameters, from))
             }
-            Kernel::ForwardApply { team, element, parameters, from } => forward::apply(team, element, parameters, from),
+            Kernel::ForwardApply { team, element, parameters, from } => {
+                read(&forward::apply(team, element, parameters, from))
+            }
             Kernel::BackwardRow { team, element, units, parameters, keep } => {
-                backward::row(team, element, units, parameters, keep)
+                read(&backward::row(team, element, units, parameters, keep))
             }
             Kernel::BackwardSums { team, element, units, parameters, from, dx } => {
-                backward::sums(team, element, units, parameters, from, dx)
+                read(&backward::sums(team, element, units, parameters, from, dx))
             }
             Kernel::BackwardColumns { element, parameters, from, dx } => {
-                backward::columns(element, parameters, from, dx)
+                read(&backward::columns(element, parameters, from, dx))
             }
-            Kernel::BackwardCombine { team, sets, parameters } => backward::combine(team, sets, parameters),
-            Kernel::BackwardAxes { team, parameters } => backward::axes(team, parameters),
-            Kernel::BackwardMix { team, parameters } => backward::mix(team, parameters),
+            Kernel::BackwardCombine { team, sets, parameters } => read(&backward::combine(team, sets, parameters)),
+            Kernel::BackwardAxes { team, parameters } => read(&backward::axes(team, parameters)),
+            Kernel::BackwardMix { team, parameters } => read(&backward::mix(team, parameters)),
             Kernel::BackwardApply { team, element, parameters, running } => {
-                backward::apply(team, element, parameters, running)
+                read(&backward::apply(team, element, parameters, running))
             }
             Kernel::BackwardApplyColumns { element, parameters, running } => {
-                backward::apply_columns(element, parameters, running)
+                read(&backward::apply_columns(element, parameters, running))
             }
             Kernel::BackwardRows { element, units, parameters, from } => {
-                backward::rows(element, units, parameters, from)
+                read(&backward::rows(element, units, parameters, from))
             }
         }
     }
@@ -54,7 +58,7 @@ impl Kernel {
 
     /// File, entry point and label.
     pub fn name(self) -> &'static str {
-        self.declaration().name()
+        self.declared(|kernel| kernel.name())
     }
 
     /// A name for this permutation, in words that files can be called.
@@ -68,23 +72,33 @@ impl Kernel {
 
     /// Who works on a row of it.
     pub fn team(self) -> Team {
-        self.declaration().team
+        self.declared(|kernel| kernel.team())
     }
 
     /// How it loads activations, if it does.
     pub fn element(self) -> Option<Element> {
-        self.declaration().element
+        self.declared(|kernel| kernel.element())
     }
 
     /// The WGSL of this kernel. `directives` come first: browsers require `enable subgroups;` where naga refuses it.
     pub fn link(self, directives: &str) -> String {
-        let pieces = self.declaration().pieces();
-        [directives].into_iter().chain(pieces.iter().map(|piece| piece.text)).collect()
+        let mut text = directives.to_owned();
+        self.declared(|kernel| kernel.pieces(&mut |pieces| text.extend(pieces.iter().map(|piece| piece.text))));
+        text
     }
 
     /// What it binds, in group 0, and whether it writes it.
     pub fn bindings(self) -> Vec<(Binding, bool)> {
-        self.declaration().bindings()
+        let mut bindings = vec![];
+        let bind = &mut |pieces: &[&'static Piece]| {
+            for piece in pieces {
+                bindings.extend(piece.reads.iter().map(|&binding| (binding, false)));
+                bindings.extend(piece.writes.iter().map(|&binding| (binding, true)));
+            }
+        };
+        self.declared(|kernel| kernel.pieces(bind));
+        bindings.sort();
+        bindings
     }
 
     /// Lanes of one team with these overrides.
@@ -95,12 +109,13 @@ impl Kernel {
     /// The most loop iterations that one invocation runs with these numbers, inner loops included and unrolled by nobody; a
     /// loop that is entered counts at least one.
     pub(crate) fn iterations(self, params: &Params, constants: &[(&'static str, u32)]) -> u64 {
-        let Declaration { team, element, iterations, .. } = self.declaration();
-        iterations(&Launch { team, element, params, constants })
+        self.declared(|kernel| {
+            kernel.iterations(&Launch { team: kernel.team(), element: kernel.element(), params, constants })
+        })
     }
 
     /// Those of each tile of a row, where it reads rows in tiles.
     pub(crate) fn iterations_of_tile(self) -> u64 {
-        self.declaration().iterations_of_tile
+        self.declared(|kernel| kernel.iterations_of_tile())
     }
 }

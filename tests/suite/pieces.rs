@@ -65,7 +65,7 @@ fn folder(piece: &str) -> Option<&str> {
 #[test]
 fn folders_are_interfaces() {
     let mut pieces = BTreeMap::new();
-    texts(&Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../shaders")), "", &mut pieces);
+    texts(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../shaders")), "", &mut pieces);
     // What the device layer copies with is no kernel of a norm.
     pieces.retain(|piece, _| !piece.starts_with("device/"));
     let names: BTreeMap<&str, Names> = pieces.iter().map(|(piece, text)| (&**piece, names(text))).collect();
@@ -112,7 +112,7 @@ fn folders_are_interfaces() {
 fn references_lead_somewhere() {
     let shaders = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../shaders"));
     let mut pieces = BTreeMap::new();
-    texts(&shaders, "", &mut pieces);
+    texts(shaders, "", &mut pieces);
     pieces.insert("README".into(), std::fs::read_to_string(shaders.join("README.md")).unwrap());
     let path = |c: char| !(c.is_ascii_alphanumeric() || "_/.".contains(c));
     let mut count = 0;
