@@ -66,9 +66,11 @@ impl Gpu {
         Ok(Gpu::of(CheckedDevice::own(device, queue)))
     }
 
-    /// Uses the app's own device: its limits, and `SUBGROUP` and `TIMESTAMP_QUERY` where it has them. The limits
-    /// that every WebGPU device grants are enough. Call it once and clone the result: tensors and layers of two calls
-    /// are taken to be of two devices.
+    /// Uses the app's own device. The limits that every WebGPU device grants are enough. It is worth asking for
+    /// `Features::SUBGROUP` (faster sums), `TIMESTAMP_QUERY` (for profiles) and `PIPELINE_CACHE`, where the adapter has them, and
+    /// for its `max_storage_buffer_binding_size` and `max_buffer_size`, so that large tensors are bound whole.
+    ///
+    /// Call it once and clone the result: tensors and layers of two calls are taken to be of two devices.
     pub fn from_device(device: wgpu::Device, queue: wgpu::Queue) -> Gpu {
         Gpu::of(CheckedDevice::of_app(device, queue))
     }

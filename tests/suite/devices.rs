@@ -234,7 +234,8 @@ fn pipeline_caches() {
         let (first, data) = run(None);
         let (second, again) = run(Some(&data));
         assert_eq!(first, second, "{name}");
-        assert!(data.len() > 100 && again.len() >= data.len(), "{name}: {} bytes, then {}", data.len(), again.len());
+        // A driver need not keep anything: Mesa's software one has a disk cache of its own.
+        assert!(!data.is_empty() && again.len() >= data.len(), "{name}: {} bytes, then {}", data.len(), again.len());
     }
 }
 

@@ -20,6 +20,9 @@ const _: () = {
     shared::<Tensor>();
     shared::<Error>();
     shared::<gpunorm::StateDict>();
+    shared::<gpunorm::Saved>();
+    shared::<gpunorm::Gradients>();
+    shared::<gpunorm::Call>();
 };
 
 fn bits(array: &ArrayD<f32>) -> Vec<u32> {
@@ -157,15 +160,20 @@ fn the_same_input_gives_the_same_bits() {
                     let mut norm = GpuNorm::new(gpu, spec.clone())?;
                     norm.load_state_dict(&compare::state_dict(&data::state(&spec)), "")?;
                     norm.set_strategy(strategy);
-                    let y = norm.forward_tensor(&Tensor::from_array_as(gpu, &x, dtype)?)?.to_array()?;
+                    let x = Tensor::from_array_as(gpu, &x, dtype)?;
+                    let (y, saved) = norm.forward_saved(&x)?;
+                    let gradients = norm.backward(&y, &saved)?;
+                    let mut found = vec![("y".to_owned(), bits(&y.to_array()?))];
+                    for (of, gradient) in gradients.named() {
+                        found.extend(
+                            gradient
+                                .map(|tensor| tensor.to_array().map(|array| (of.to_owned(), bits(&array))))
+                                .transpose()?,
+                        );
+                    }
                     let state = norm.state_dict("")?;
-                    Ok((
-                        bits(&y),
-                        state
-                            .iter()
-                            .map(|(key, value)| (key.to_owned(), bits(value.array().unwrap())))
-                            .collect::<Vec<_>>(),
-                    ))
+                    found.extend(state.iter().map(|(key, value)| (key.to_owned(), bits(value.array().unwrap()))));
+                    Ok(found)
                 };
                 let first = match run() {
                     Err(Error::Strategy { .. }) => continue,
