@@ -27,12 +27,19 @@ pub mod plan;
 pub mod reference;
 mod spec;
 
+/// What arguments and results are of: [`half::f16`] and [`half::bf16`].
+pub use half;
+/// Arrays that go in and out.
+pub use ndarray;
+/// Devices, encoders and buffers, for apps that have their own.
+pub use wgpu;
+
 pub use device::{Gpu, Tensor};
 pub use dtype::{DType, Scalar};
 pub use error::{Error, Result};
 pub use layer::{Call, GpuNorm, Gradients, Recorder, Saved, StateDict, StateValue, Wanted};
 pub use plan::{Plan, Strategy, caps};
 pub use spec::{
-    BatchNorm, GroupNorm, InstanceNorm, LayerNorm, Mode, NormSpec, RmsNorm, SwitchableNorm, Variance, Weighting,
-    geometry,
+    BatchNorm, GroupNorm, InstanceNorm, LayerNorm, Mode, NormSpec, NormalizedShape, RmsNorm, SwitchableNorm, Variance,
+    Weighting, geometry,
 };

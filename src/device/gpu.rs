@@ -1,5 +1,6 @@
 //! A device and its queue, this crate's own or the app's, and what is cached on it.
 
+use std::fmt;
 use std::sync::Arc;
 
 use wgpu::Features;
@@ -12,12 +13,11 @@ use crate::error::{Error, Result};
 use crate::plan::caps::Caps;
 
 /// A GPU to normalize on. Cheap to clone: clones share the device, its pipelines and its uniforms.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Gpu {
     inner: Arc<Inner>,
 }
 
-#[derive(Debug)]
 struct Inner {
     device: CheckedDevice,
     caps: Caps,
@@ -153,5 +153,12 @@ impl Gpu {
 
     pub(crate) fn is(&self, other: &Gpu) -> bool {
         Arc::ptr_eq(&self.inner.identity, &other.inner.identity)
+    }
+}
+
+impl fmt::Debug for Gpu {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let wgpu::AdapterInfo { name, backend, .. } = self.adapter_info();
+        f.debug_struct("Gpu").field("name", &name).field("backend", &backend).finish_non_exhaustive()
     }
 }

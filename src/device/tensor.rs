@@ -1,5 +1,6 @@
 //! Arrays on the GPU.
 
+use std::fmt;
 use std::sync::Arc;
 
 use wgpu::BufferUsages;
@@ -11,7 +12,7 @@ use crate::dtype::DType;
 use crate::error::{Error, Result};
 
 /// A dense, row-major array in a GPU buffer. Clones share the memory.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Tensor {
     gpu: Gpu,
     lease: Arc<Lease>,
@@ -186,6 +187,14 @@ impl Tensor {
     /// The bytes of all elements.
     pub fn byte_len(&self) -> u64 {
         (self.len() * self.dtype.size()) as u64
+    }
+}
+
+impl fmt::Debug for Tensor {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let Tensor { shape, dtype, offset, .. } = self;
+        let tensor = &mut f.debug_struct("Tensor");
+        tensor.field("shape", shape).field("dtype", dtype).field("offset", offset).finish_non_exhaustive()
     }
 }
 

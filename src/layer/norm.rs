@@ -1,5 +1,6 @@
 //! The layer that users call.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -16,7 +17,6 @@ use crate::spec::{Mode, NormSpec};
 ///
 /// Every call takes `&self`: several threads may share one layer in an `Arc`, and its running statistics then move in the
 /// order in which the queue received their work. A call can have a mode of its own: [`call`](Self::call).
-#[derive(Debug)]
 pub struct GpuNorm {
     pub(super) gpu: Gpu,
     pub(super) spec: NormSpec,
@@ -149,5 +149,11 @@ impl GpuNorm {
     /// As [`state_dict`](Self::state_dict).
     pub async fn read_state_dict(&self, prefix: &str) -> Result<StateDict> {
         self.state.read(&self.gpu, prefix).await
+    }
+}
+
+impl fmt::Debug for GpuNorm {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.debug_struct("GpuNorm").field("spec", &self.spec).field("mode", &self.mode()).finish_non_exhaustive()
     }
 }

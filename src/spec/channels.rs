@@ -7,6 +7,7 @@ use super::options::{Affine, Momentum, Running};
 ///
 /// State: `weight`, `bias`, `running_mean`, `running_var` of shape `[C]`, `num_batches_tracked`.
 #[derive(Debug, Clone, PartialEq)]
+#[must_use = "a spec does nothing before a layer is made of it"]
 pub struct BatchNorm {
     pub(crate) channels: usize,
     pub(crate) eps: f32,
@@ -64,6 +65,7 @@ impl BatchNorm {
 ///
 /// State, none by default: as [`BatchNorm`]'s.
 #[derive(Debug, Clone, PartialEq)]
+#[must_use = "a spec does nothing before a layer is made of it"]
 pub struct InstanceNorm {
     pub(crate) channels: usize,
     pub(crate) eps: f32,
@@ -129,6 +131,7 @@ impl InstanceNorm {
 ///
 /// State: `weight`, `bias` of shape `[C]`.
 #[derive(Debug, Clone, PartialEq)]
+#[must_use = "a spec does nothing before a layer is made of it"]
 pub struct GroupNorm {
     pub(crate) groups: usize,
     pub(crate) channels: usize,

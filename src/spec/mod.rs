@@ -13,4 +13,4 @@ pub use norm::NormSpec;
 pub use options::Mode;
 pub(crate) use options::{COUNTER, Momentum};
 pub use switchable::{SwitchableNorm, Variance, Weighting};
-pub use trailing::{LayerNorm, RmsNorm};
+pub use trailing::{LayerNorm, NormalizedShape, RmsNorm};

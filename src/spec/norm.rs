@@ -49,7 +49,7 @@ impl NormSpec {
     }
 
     /// The shape of `weight` and `bias`.
-    pub(crate) fn parameter_shape(&self) -> Vec<usize> {
+    pub fn parameter_shape(&self) -> Vec<usize> {
         match self {
             NormSpec::Batch(norm) => vec![norm.channels],
             NormSpec::Layer(norm) => norm.normalized_shape.clone(),
@@ -71,13 +71,20 @@ impl NormSpec {
         }
     }
 
-    pub(crate) fn has_weight(&self) -> bool {
+    /// Whether the layer has a weight.
+    pub fn has_weight(&self) -> bool {
         self.parameters().affine
     }
 
-    pub(crate) fn has_bias(&self) -> bool {
+    /// Whether the layer has a bias.
+    pub fn has_bias(&self) -> bool {
         let parameters = self.parameters();
         parameters.affine && parameters.bias
+    }
+
+    /// Whether the layer has running statistics.
+    pub fn has_running_stats(&self) -> bool {
+        self.tracked().is_some()
     }
 
     /// The momentum of the running statistics, where the layer has them.

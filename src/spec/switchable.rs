@@ -33,6 +33,7 @@ pub enum Variance {
 /// on `running_mean`, `running_var` of shape `[C]` and `num_batches_tracked`. The running variance is of the batch
 /// statistic as it is used, without a further correction.
 #[derive(Debug, Clone, PartialEq)]
+#[must_use = "a spec does nothing before a layer is made of it"]
 pub struct SwitchableNorm {
     pub(crate) channels: usize,
     pub(crate) eps: f32,

@@ -2,11 +2,40 @@
 
 use super::options::Affine;
 
+/// The sizes of the trailing dimensions that a norm is over: `768`, `[64, 64]` or a `Vec` of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NormalizedShape(Vec<usize>);
+
+impl From<usize> for NormalizedShape {
+    fn from(size: usize) -> NormalizedShape {
+        NormalizedShape(vec![size])
+    }
+}
+
+impl From<Vec<usize>> for NormalizedShape {
+    fn from(sizes: Vec<usize>) -> NormalizedShape {
+        NormalizedShape(sizes)
+    }
+}
+
+impl From<&[usize]> for NormalizedShape {
+    fn from(sizes: &[usize]) -> NormalizedShape {
+        NormalizedShape(sizes.to_vec())
+    }
+}
+
+impl<const N: usize> From<[usize; N]> for NormalizedShape {
+    fn from(sizes: [usize; N]) -> NormalizedShape {
+        NormalizedShape(sizes.to_vec())
+    }
+}
+
 /// Layer normalization over the trailing dimensions `normalized_shape`, of inputs `[*, normalized_shape]`
 /// (`torch.nn.LayerNorm`; Ba, Kiros & Hinton 2016, arXiv:1607.06450).
 ///
 /// State: `weight`, `bias` of shape `normalized_shape`.
 #[derive(Debug, Clone, PartialEq)]
+#[must_use = "a spec does nothing before a layer is made of it"]
 pub struct LayerNorm {
     pub(crate) normalized_shape: Vec<usize>,
     pub(crate) eps: f32,
@@ -15,8 +44,8 @@ pub struct LayerNorm {
 
 impl LayerNorm {
     /// eps 1e-5, elementwise affine with bias.
-    pub fn new(normalized_shape: impl Into<Vec<usize>>) -> Self {
-        LayerNorm { normalized_shape: normalized_shape.into(), eps: 1e-5, affine: Affine::BOTH }
+    pub fn new(normalized_shape: impl Into<NormalizedShape>) -> Self {
+        LayerNorm { normalized_shape: normalized_shape.into().0, eps: 1e-5, affine: Affine::BOTH }
     }
 
     /// Added to the variance.
@@ -43,6 +72,7 @@ impl LayerNorm {
 ///
 /// State: `weight` of shape `normalized_shape`.
 #[derive(Debug, Clone, PartialEq)]
+#[must_use = "a spec does nothing before a layer is made of it"]
 pub struct RmsNorm {
     pub(crate) normalized_shape: Vec<usize>,
     pub(crate) eps: f32,
@@ -51,8 +81,8 @@ pub struct RmsNorm {
 
 impl RmsNorm {
     /// torch's `eps=None`, which is f32's machine epsilon 2⁻²³, and a weight.
-    pub fn new(normalized_shape: impl Into<Vec<usize>>) -> Self {
-        RmsNorm { normalized_shape: normalized_shape.into(), eps: f32::EPSILON, affine: true }
+    pub fn new(normalized_shape: impl Into<NormalizedShape>) -> Self {
+        RmsNorm { normalized_shape: normalized_shape.into().0, eps: f32::EPSILON, affine: true }
     }
 
     /// Added to the mean square.
