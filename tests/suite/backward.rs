@@ -13,7 +13,8 @@ use gpunorm::caps::Caps;
 use gpunorm::plan::Route;
 
 use super::compare::{compare, largest, state_dict};
-use super::forward::{CHANNEL_SHAPES, Failures, MODES, TRAILING_SHAPES, may_be_refused, row_len, variants};
+use super::failures::Failures;
+use super::variants::{CHANNEL_SHAPES, MODES, TRAILING_SHAPES, everywhere, planned};
 use super::{adapters, data, torch};
 
 type Outcome = Result<(), String>;
@@ -99,33 +100,25 @@ impl Case {
         check_gradients(&self.gradients(gpu, strategy)?, &self.expected, self.dtype, allowance)
     }
 
-    /// The same, unless the forced strategy or small bindings rule it out by a typed error.
-    pub fn check_if_planned(&self, gpu: &Gpu, strategy: Strategy) -> Option<Outcome> {
+    /// What runs, unless the forced strategy or small bindings rule it out by a typed error.
+    pub fn plans(&self, gpu: &Gpu, strategy: Strategy) -> Option<[Plan; 2]> {
         let geometry = Geometry::new(&self.spec, self.mode, self.x.shape()).unwrap();
-        let passes = [Pass::Forward { saves: true }, Pass::Backward { parts: 1, accumulate: false }];
-        for pass in passes {
-            let plan = Plan::new(&self.spec, &geometry, self.dtype, gpu.caps(), strategy, pass);
-            if plan.is_err_and(|error| may_be_refused(gpu, &error)) {
-                return None;
-            }
-        }
-        Some(self.check(gpu, strategy))
+        let plan = |pass| planned(gpu, &geometry, &self.spec, self.dtype, strategy, pass);
+        Some([plan(Pass::Forward { saves: true })?, plan(Pass::Backward { parts: 1, accumulate: false })?])
+    }
+
+    /// The same check, where it can run.
+    pub fn check_if_planned(&self, gpu: &Gpu, strategy: Strategy) -> Option<Outcome> {
+        self.plans(gpu, strategy).map(|_| self.check(gpu, strategy))
     }
 }
 
 /// A case of random parameters and dy, if the layer takes the shape.
 pub fn case(spec: &NormSpec, mode: Mode, shape: &[usize], values: &str, dtype: DType) -> Option<Case> {
-    Geometry::new(spec, mode, shape).ok()?;
-    let x = data::values(values, shape, row_len(spec, mode, shape));
+    let geometry = Geometry::new(spec, mode, shape).ok()?;
+    let x = data::values(values, shape, geometry.row_len);
     let dy = data::values("normal", shape, 1).mapv(|value| 0.5 - value);
     Some(Case::new(spec, mode, data::state(spec), &x, &dy, dtype))
-}
-
-/// Every adapter as it is, as other devices and under every strategy.
-fn everywhere() -> impl Iterator<Item = (String, Gpu, Strategy)> {
-    adapters::all().flat_map(|(name, gpu)| {
-        variants(gpu).into_iter().map(move |(variant, gpu, strategy)| (format!("{name}, {variant}"), gpu, strategy))
-    })
 }
 
 #[test]
@@ -141,6 +134,7 @@ fn torch_fixtures() {
     failures.assert_none(200);
 }
 
+/// Each kernel once with shader checks, too, as in `forward.rs`.
 fn every_variant(shapes: &[&[usize]], specs: impl Fn(&[usize]) -> Vec<NormSpec>, least: usize) {
     let mut failures = Failures::default();
     for &shape in shapes {
@@ -157,8 +151,12 @@ fn every_variant(shapes: &[&[usize]], specs: impl Fn(&[usize]) -> Vec<NormSpec>,
                 }
                 let Some(case) = case(spec, mode, shape, values, dtype) else { continue };
                 for (place, gpu, strategy) in everywhere() {
-                    if let Some(result) = case.check_if_planned(&gpu, strategy) {
-                        failures.check(|| format!("{place}, {spec:?}, {mode:?}, {shape:?}, {dtype}, {values}"), result);
+                    let Some(plans) = case.plans(&gpu, strategy) else { continue };
+                    let what = || format!("{place}, {spec:?}, {mode:?}, {shape:?}, {dtype}, {values}");
+                    failures.check(what, case.check(&gpu, strategy));
+                    if failures.is_new(&gpu, &plans) {
+                        let result = case.check(&adapters::with_checks(&gpu), strategy);
+                        failures.check(|| format!("with checks, {}", what()), result);
                     }
                 }
             }

@@ -6,7 +6,7 @@ use gpunorm::{DType, Error, Gpu, GpuNorm, LayerNorm, Mode, NormSpec, Tensor};
 use ndarray::{ArrayD, IxDyn, arr2};
 
 use super::data::Random;
-use super::{adapters, compare, data, forward};
+use super::{adapters, compare, data, variants};
 
 /// Values whose differences, sums or squares overflow.
 fn huge(name: &str, shape: &[usize]) -> ArrayD<f32> {
@@ -31,7 +31,7 @@ fn specs(shape: &[usize]) -> Vec<NormSpec> {
 /// A layer's output and the gradients of a loss, unless this strategy cannot have them.
 fn passes(gpu: &Gpu, spec: &NormSpec, state: &State, x: &ArrayD<f32>, dtype: DType) -> Vec<(String, Passes)> {
     let mut all = vec![];
-    for (variant, gpu, strategy) in forward::variants(gpu) {
+    for (variant, gpu, strategy) in variants::variants(gpu) {
         let mut norm = GpuNorm::new(&gpu, spec.clone()).unwrap();
         norm.load_state_dict(&compare::state_dict(state), "").unwrap();
         norm.set_strategy(strategy);
