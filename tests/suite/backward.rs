@@ -15,7 +15,7 @@ use gpunorm::plan::Route;
 use super::compare::{compare, largest, state_dict};
 use super::failures::Failures;
 use super::variants::{CHANNEL_SHAPES, MODES, TRAILING_SHAPES, everywhere, planned};
-use super::{adapters, data, torch};
+use super::{adapters, checks, data, torch};
 
 type Outcome = Result<(), String>;
 
@@ -87,8 +87,14 @@ impl Case {
         norm.backward(&tensor(&self.dy)?, &saved).map_err(text)
     }
 
-    /// Fails if a gradient is out of tolerance.
+    /// Fails if a gradient is out of tolerance, with shader checks too where a kernel is new.
     pub fn check(&self, gpu: &Gpu, strategy: Strategy) -> Outcome {
+        self.check_on(gpu, strategy)?;
+        let twin = self.plans(gpu, strategy).and_then(|plans| checks::twin(gpu, &plans));
+        twin.map_or(Ok(()), |twin| self.check_on(&twin, strategy).map_err(|reason| format!("with checks, {reason}")))
+    }
+
+    fn check_on(&self, gpu: &Gpu, strategy: Strategy) -> Outcome {
         let (gamma, dy) = (self.state.weight.as_ref().map_or(1.0, largest), self.dy.mapv(f64::from));
         let allowance = |what: &str| match what {
             "input" => self.off * self.r * gamma * largest(&dy) + f64::from(f32::MIN_POSITIVE),
@@ -101,7 +107,7 @@ impl Case {
     }
 
     /// What runs, unless the forced strategy or small bindings rule it out by a typed error.
-    pub fn plans(&self, gpu: &Gpu, strategy: Strategy) -> Option<[Plan; 2]> {
+    fn plans(&self, gpu: &Gpu, strategy: Strategy) -> Option<[Plan; 2]> {
         let geometry = Geometry::new(&self.spec, self.mode, self.x.shape()).unwrap();
         let plan = |pass| planned(gpu, &geometry, &self.spec, self.dtype, strategy, pass);
         Some([plan(Pass::Forward { saves: true })?, plan(Pass::Backward { parts: 1, accumulate: false })?])
@@ -134,7 +140,6 @@ fn torch_fixtures() {
     failures.assert_none(200);
 }
 
-/// Each kernel once with shader checks, too, as in `forward.rs`.
 fn every_variant(shapes: &[&[usize]], specs: impl Fn(&[usize]) -> Vec<NormSpec>, least: usize) {
     let mut failures = Failures::default();
     for &shape in shapes {
@@ -151,12 +156,8 @@ fn every_variant(shapes: &[&[usize]], specs: impl Fn(&[usize]) -> Vec<NormSpec>,
                 }
                 let Some(case) = case(spec, mode, shape, values, dtype) else { continue };
                 for (place, gpu, strategy) in everywhere() {
-                    let Some(plans) = case.plans(&gpu, strategy) else { continue };
-                    let what = || format!("{place}, {spec:?}, {mode:?}, {shape:?}, {dtype}, {values}");
-                    failures.check(what, case.check(&gpu, strategy));
-                    if failures.is_new(&gpu, &plans) {
-                        let result = case.check(&adapters::with_checks(&gpu), strategy);
-                        failures.check(|| format!("with checks, {}", what()), result);
+                    if let Some(result) = case.check_if_planned(&gpu, strategy) {
+                        failures.check(|| format!("{place}, {spec:?}, {mode:?}, {shape:?}, {dtype}, {values}"), result);
                     }
                 }
             }

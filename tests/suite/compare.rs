@@ -6,8 +6,8 @@ use gpunorm::reference::{self, Forward, State};
 use gpunorm::{DType, Gpu, GpuNorm, Mode, NormSpec, Plan, StateDict, Strategy, Tensor};
 use ndarray::{ArrayD, IxDyn, Zip};
 
-use super::adapters;
 use super::variants::planned;
+use super::{adapters, checks};
 
 /// Whether every element is within its tolerance; NaN and infinity must be met exactly. The error names the worst.
 pub fn compare(found: &ArrayD<f32>, expected: &ArrayD<f64>, tolerance: &ArrayD<f64>) -> Result<(), String> {
@@ -79,13 +79,24 @@ impl Case {
     }
 
     /// What runs, unless the forced strategy or small bindings rule it out by a typed error.
-    pub fn plan(&self, gpu: &Gpu, strategy: Strategy) -> Option<Plan> {
+    fn plan(&self, gpu: &Gpu, strategy: Strategy) -> Option<Plan> {
         let geometry = Geometry::new(&self.spec, self.mode, self.x.shape()).unwrap();
         planned(gpu, &geometry, &self.spec, self.dtype, strategy, Pass::Forward { saves: false })
     }
 
-    /// Fails if the output or a running statistic is out of tolerance.
+    /// The check of this case, where it can run.
+    pub fn check_if_planned(&self, gpu: &Gpu, strategy: Strategy) -> Option<Result<(), String>> {
+        self.plan(gpu, strategy).map(|_| self.check(gpu, strategy))
+    }
+
+    /// Fails if the output or a running statistic is out of tolerance, with shader checks too where a kernel is new.
     pub fn check(&self, gpu: &Gpu, strategy: Strategy) -> Result<(), String> {
+        self.check_on(gpu, strategy)?;
+        let twin = self.plan(gpu, strategy).and_then(|plan| checks::twin(gpu, &[plan]));
+        twin.map_or(Ok(()), |twin| self.check_on(&twin, strategy).map_err(|reason| format!("with checks, {reason}")))
+    }
+
+    fn check_on(&self, gpu: &Gpu, strategy: Strategy) -> Result<(), String> {
         let mut norm = GpuNorm::new(gpu, self.spec.clone()).map_err(|error| error.to_string())?;
         norm.load_state_dict(&state_dict(&self.before), "").map_err(|error| error.to_string())?;
         norm.set_strategy(strategy);

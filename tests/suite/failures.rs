@@ -1,10 +1,5 @@
 //! What fails of many checks.
 
-use std::collections::HashSet;
-
-use gpunorm::{Gpu, Plan};
-use wgpu::Backend;
-
 use super::adapters;
 
 /// Gathers what fails, so that one run shows all of it.
@@ -12,8 +7,6 @@ use super::adapters;
 pub struct Failures {
     checks: usize,
     failed: Vec<String>,
-    /// By backend.
-    kernels: HashSet<(Backend, String)>,
 }
 
 impl Failures {
@@ -24,18 +17,11 @@ impl Failures {
         }
     }
 
-    /// Whether these run a kernel that none before did.
-    pub fn is_new<'a>(&mut self, gpu: &Gpu, plans: impl IntoIterator<Item = &'a Plan>) -> bool {
-        let backend = gpu.adapter_info().backend;
-        let steps = plans.into_iter().flat_map(|plan| &plan.steps);
-        steps.fold(false, |new, step| self.kernels.insert((backend, step.kernel.permutation())) || new)
-    }
-
     /// Nothing failed, and at least this many checks ran per adapter.
     pub fn assert_none(self, least: usize) {
         let shown = self.failed.iter().take(40).cloned().collect::<Vec<_>>().join("\n");
         assert!(self.failed.is_empty(), "{} of {} failed:\n{shown}", self.failed.len(), self.checks);
         assert!(self.checks >= least * adapters::count(), "only {} checks ran", self.checks);
-        println!("{} checks, {} kernels with shader checks", self.checks, self.kernels.len());
+        println!("{} checks", self.checks);
     }
 }

@@ -32,8 +32,6 @@ fn case(spec: &NormSpec, mode: Mode, shape: &[usize], values: &str, dtype: DType
     Some(Case::new(spec, mode, data::state(spec), &data::values(values, shape, geometry.row_len), dtype))
 }
 
-/// What checks of the shaders can change is where a kernel reads and writes and how often it loops, none of which hangs on
-/// data (`bounds.rs`): each kernel runs with them once, too.
 fn every_variant(shapes: &[&[usize]], specs: impl Fn(&[usize]) -> Vec<NormSpec>, least: usize) {
     let mut failures = Failures::default();
     for &shape in shapes {
@@ -45,12 +43,8 @@ fn every_variant(shapes: &[&[usize]], specs: impl Fn(&[usize]) -> Vec<NormSpec>,
                 let values = if dtype == DType::F32 { values } else { "normal" };
                 let Some(case) = case(spec, mode, shape, values, dtype) else { continue };
                 for (place, gpu, strategy) in everywhere() {
-                    let Some(plan) = case.plan(&gpu, strategy) else { continue };
-                    let what = || format!("{place}, {spec:?}, {mode:?}, {shape:?}, {dtype}, {values}");
-                    failures.check(what, case.check(&gpu, strategy));
-                    if failures.is_new(&gpu, [&plan]) {
-                        let result = case.check(&adapters::with_checks(&gpu), strategy);
-                        failures.check(|| format!("with checks, {}", what()), result);
+                    if let Some(result) = case.check_if_planned(&gpu, strategy) {
+                        failures.check(|| format!("{place}, {spec:?}, {mode:?}, {shape:?}, {dtype}, {values}"), result);
                     }
                 }
             }
@@ -79,10 +73,9 @@ fn every_value_set() {
             let hardware = gpu.with_caps(Caps { software: false, ..*gpu.caps() });
             for (gpu, route) in [gpu, &hardware].into_iter().flat_map(|gpu| [(gpu, None), (gpu, Some(Route::Split))]) {
                 let strategy = Strategy { route, team: None, lanes: None };
-                if case.plan(gpu, strategy).is_some() {
+                if let Some(result) = case.check_if_planned(gpu, strategy) {
                     let software = gpu.caps().software;
-                    let what = || format!("{name}, {spec:?}, {values}, {route:?}, software {software}");
-                    failures.check(what, case.check(gpu, strategy));
+                    failures.check(|| format!("{name}, {spec:?}, {values}, {route:?}, software {software}"), result);
                 }
             }
         }
@@ -102,9 +95,8 @@ fn long_rows_keep_their_digits() {
             };
             let case = case(&spec, Mode::Training, shape, values, DType::F32).expect("a geometry");
             for (place, gpu, strategy) in everywhere() {
-                if case.plan(&gpu, strategy).is_some() {
-                    let what = || format!("{place}, {spec:?}, {shape:?}, {values}");
-                    failures.check(what, case.check(&gpu, strategy));
+                if let Some(result) = case.check_if_planned(&gpu, strategy) {
+                    failures.check(|| format!("{place}, {spec:?}, {shape:?}, {values}"), result);
                 }
             }
         }
@@ -122,8 +114,8 @@ fn many_rows() {
         for (name, gpu) in adapters::all() {
             for team in [Team::Workgroup, Team::Invocation] {
                 let strategy = Strategy { route: Some(Route::Fused), team: Some(team), lanes: None };
-                if case.plan(gpu, strategy).is_some() {
-                    failures.check(|| format!("{name}, {rows} rows, {team:?}"), case.check(gpu, strategy));
+                if let Some(result) = case.check_if_planned(gpu, strategy) {
+                    failures.check(|| format!("{name}, {rows} rows, {team:?}"), result);
                 }
             }
         }

@@ -3,6 +3,7 @@ mod aliasing;
 mod backward;
 mod baseline;
 mod bounds;
+mod checks;
 mod compare;
 mod data;
 mod devices;

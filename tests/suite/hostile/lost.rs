@@ -162,7 +162,7 @@ fn a_lost_device() {
 fn every_public_call_is_made() {
     isolated("lost::every_public_call_is_made", &[], || {
         let mut public = BTreeSet::new();
-        methods(&Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../src")), &mut public);
+        methods(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../src")), &mut public);
         let (_, adapter) = devices::adapters().next().unwrap();
         let calls = every_call(adapter, &block_on(Gpu::from_adapter(adapter)).unwrap());
         assert_eq!(calls.iter().map(|(call, _)| (*call).to_owned()).collect::<BTreeSet<_>>(), public);
