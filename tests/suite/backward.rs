@@ -13,8 +13,9 @@ use gpunorm::caps::Caps;
 use gpunorm::plan::Route;
 
 use super::compare::{compare, largest, state_dict};
-use super::forward::{CHANNEL_SHAPES, Failures, MODES, TRAILING_SHAPES, may_be_refused, row_len, variants};
-use super::{adapters, data, torch};
+use super::failures::Failures;
+use super::variants::{CHANNEL_SHAPES, MODES, TRAILING_SHAPES, everywhere, planned};
+use super::{adapters, checks, data, torch};
 
 type Outcome = Result<(), String>;
 
@@ -86,8 +87,14 @@ impl Case {
         norm.backward(&tensor(&self.dy)?, &saved).map_err(text)
     }
 
-    /// Fails if a gradient is out of tolerance.
+    /// Fails if a gradient is out of tolerance, with shader checks too where a kernel is new.
     pub fn check(&self, gpu: &Gpu, strategy: Strategy) -> Outcome {
+        self.check_on(gpu, strategy)?;
+        let twin = self.plans(gpu, strategy).and_then(|plans| checks::twin(gpu, &plans));
+        twin.map_or(Ok(()), |twin| self.check_on(&twin, strategy).map_err(|reason| format!("with checks, {reason}")))
+    }
+
+    fn check_on(&self, gpu: &Gpu, strategy: Strategy) -> Outcome {
         let (gamma, dy) = (self.state.weight.as_ref().map_or(1.0, largest), self.dy.mapv(f64::from));
         let allowance = |what: &str| match what {
             "input" => self.off * self.r * gamma * largest(&dy) + f64::from(f32::MIN_POSITIVE),
@@ -99,33 +106,25 @@ impl Case {
         check_gradients(&self.gradients(gpu, strategy)?, &self.expected, self.dtype, allowance)
     }
 
-    /// The same, unless the forced strategy or small bindings rule it out by a typed error.
-    pub fn check_if_planned(&self, gpu: &Gpu, strategy: Strategy) -> Option<Outcome> {
+    /// What runs, unless the forced strategy or small bindings rule it out by a typed error.
+    fn plans(&self, gpu: &Gpu, strategy: Strategy) -> Option<[Plan; 2]> {
         let geometry = Geometry::new(&self.spec, self.mode, self.x.shape()).unwrap();
-        let passes = [Pass::Forward { saves: true }, Pass::Backward { parts: 1, accumulate: false }];
-        for pass in passes {
-            let plan = Plan::new(&self.spec, &geometry, self.dtype, gpu.caps(), strategy, pass);
-            if plan.is_err_and(|error| may_be_refused(gpu, &error)) {
-                return None;
-            }
-        }
-        Some(self.check(gpu, strategy))
+        let plan = |pass| planned(gpu, &geometry, &self.spec, self.dtype, strategy, pass);
+        Some([plan(Pass::Forward { saves: true })?, plan(Pass::Backward { parts: 1, accumulate: false })?])
+    }
+
+    /// The same check, where it can run.
+    pub fn check_if_planned(&self, gpu: &Gpu, strategy: Strategy) -> Option<Outcome> {
+        self.plans(gpu, strategy).map(|_| self.check(gpu, strategy))
     }
 }
 
 /// A case of random parameters and dy, if the layer takes the shape.
 pub fn case(spec: &NormSpec, mode: Mode, shape: &[usize], values: &str, dtype: DType) -> Option<Case> {
-    Geometry::new(spec, mode, shape).ok()?;
-    let x = data::values(values, shape, row_len(spec, mode, shape));
+    let geometry = Geometry::new(spec, mode, shape).ok()?;
+    let x = data::values(values, shape, geometry.row_len);
     let dy = data::values("normal", shape, 1).mapv(|value| 0.5 - value);
     Some(Case::new(spec, mode, data::state(spec), &x, &dy, dtype))
-}
-
-/// Every adapter as it is, as other devices and under every strategy.
-fn everywhere() -> impl Iterator<Item = (String, Gpu, Strategy)> {
-    adapters::all().flat_map(|(name, gpu)| {
-        variants(gpu).into_iter().map(move |(variant, gpu, strategy)| (format!("{name}, {variant}"), gpu, strategy))
-    })
 }
 
 #[test]
