@@ -170,8 +170,8 @@ impl Pipelines {
 /// They may be off because a module is made of nothing but this crate's own kernels, each of which says in its header
 /// why it stays in bounds of buffers that the plan and `GpuNorm` have sized; because no loop runs more than
 /// [`MAX_ITERATIONS`](crate::plan::MAX_ITERATIONS), a property of every plan; and because divisors are sizes that no
-/// planned step has as 0. `tests/suite/bounds.rs` runs the shaders of random plans on naga's IR to see all three; CI runs the
-/// whole suite with checks and without.
+/// planned step has as 0. `tests/suite/bounds.rs` runs the shaders of random plans on naga's IR to see all three; what the
+/// suite holds to an oracle it runs with checks too, each kernel once (`tests/suite/checks.rs`).
 #[allow(unsafe_code)]
 fn module(device: &wgpu::Device, kernel: Kernel, checks: bool) -> wgpu::ShaderModule {
     let source = wgpu::ShaderSource::Wgsl(kernel.link(directives(kernel)).into());

@@ -34,6 +34,17 @@ pub fn checked(gpu: Gpu) -> Gpu {
     gpu.with_shader_checks(std::env::var_os("GPUNORM_TEST_SHADER_CHECKS").is_some())
 }
 
+/// One for each of them, with shader checks.
+static WITH_CHECKS: LazyLock<Vec<(String, Gpu)>> =
+    LazyLock::new(|| ADAPTERS.iter().map(|(name, gpu)| (name.clone(), gpu.with_shader_checks(true))).collect());
+
+/// The same device with shader checks: of [`all`], or one of theirs with other caps. All share what was compiled.
+pub fn with_checks(gpu: &Gpu) -> Gpu {
+    let backend = format!("{:?}", gpu.adapter_info().backend);
+    let (_, same) = WITH_CHECKS.iter().find(|(name, _)| *name == backend).expect("one of the adapters");
+    same.with_caps(*gpu.caps())
+}
+
 fn open(backends: Backends) -> Gpu {
     let descriptor = wgpu::InstanceDescriptor { backends, ..wgpu::InstanceDescriptor::new_without_display_handle() };
     let adapters = pollster::block_on(wgpu::Instance::new(descriptor).enumerate_adapters(backends));

@@ -13,8 +13,9 @@ use gpunorm::caps::Caps;
 use gpunorm::plan::Route;
 
 use super::compare::{compare, largest, state_dict};
-use super::forward::{CHANNEL_SHAPES, Failures, MODES, TRAILING_SHAPES, may_be_refused, row_len, variants};
-use super::{adapters, data, torch};
+use super::failures::Failures;
+use super::variants::{CHANNEL_SHAPES, MODES, TRAILING_SHAPES, everywhere, planned};
+use super::{adapters, checks, data, torch};
 
 type Outcome = Result<(), String>;
 
@@ -101,13 +102,20 @@ impl Case {
         Ok(gradients)
     }
 
-    /// Fails if a gradient is out of tolerance.
+    /// Fails if a gradient is out of tolerance, with shader checks too where a kernel is new.
     pub fn check(&self, gpu: &Gpu, strategy: Strategy) -> Outcome {
         self.check_wanted(gpu, strategy, &GRADIENTS)
     }
 
-    /// The same of some of them; the others have to be missing.
+    /// The same of some of the gradients; the others have to be missing.
     fn check_wanted(&self, gpu: &Gpu, strategy: Strategy, wanted: &[&str]) -> Outcome {
+        self.check_on(gpu, strategy, wanted)?;
+        let twin = self.plans(gpu, strategy, wanted).and_then(|plans| checks::twin(gpu, &plans));
+        let on_twin = |twin| self.check_on(&twin, strategy, wanted).map_err(|reason| format!("with checks, {reason}"));
+        twin.map_or(Ok(()), on_twin)
+    }
+
+    fn check_on(&self, gpu: &Gpu, strategy: Strategy, wanted: &[&str]) -> Outcome {
         let (gamma, dy) = (self.state.weight.as_ref().map_or(1.0, largest), self.dy.mapv(f64::from));
         let allowance = |what: &str| match what {
             "input" => self.off * self.r * gamma * largest(&dy) + f64::from(f32::MIN_POSITIVE),
@@ -125,37 +133,28 @@ impl Case {
         check_gradients(&self.gradients(gpu, strategy, wanted)?, &expected, self.dtype, allowance)
     }
 
-    /// The same, unless the forced strategy or small bindings rule it out by a typed error.
-    pub fn check_if_planned(&self, gpu: &Gpu, strategy: Strategy) -> Option<Outcome> {
-        self.is_planned(gpu, strategy, &GRADIENTS).then(|| self.check(gpu, strategy))
-    }
-
-    fn is_planned(&self, gpu: &Gpu, strategy: Strategy, wanted: &[&str]) -> bool {
+    /// What runs, unless the forced strategy or small bindings rule it out by a typed error.
+    fn plans(&self, gpu: &Gpu, strategy: Strategy, wanted: &[&str]) -> Option<[Plan; 2]> {
         let geometry = Geometry::new(&self.spec, self.mode, self.x.shape()).unwrap();
+        let plan = |pass| planned(gpu, &geometry, &self.spec, self.dtype, strategy, pass);
         let stored = |wanted| if wanted { Gradient::Replaced } else { Gradient::Unwanted };
         let (input, parameters) = (wanted.contains(&"input"), wanted.iter().any(|&name| name != "input"));
         let backward = Pass::Backward { parts: 1, input: stored(input), parameters: stored(parameters) };
-        let passes = [Pass::Forward { saves: true }, backward];
-        passes.into_iter().all(|pass| {
-            let plan = Plan::new(&self.spec, &geometry, self.dtype, gpu.caps(), strategy, pass);
-            !plan.is_err_and(|error| may_be_refused(gpu, &error))
-        })
+        Some([plan(Pass::Forward { saves: true })?, plan(backward)?])
+    }
+
+    /// The same check, where it can run.
+    pub fn check_if_planned(&self, gpu: &Gpu, strategy: Strategy) -> Option<Outcome> {
+        self.plans(gpu, strategy, &GRADIENTS).map(|_| self.check(gpu, strategy))
     }
 }
 
 /// A case of random parameters and dy, if the layer takes the shape.
 pub fn case(spec: &NormSpec, mode: Mode, shape: &[usize], values: &str, dtype: DType) -> Option<Case> {
-    Geometry::new(spec, mode, shape).ok()?;
-    let x = data::values(values, shape, row_len(spec, mode, shape));
+    let geometry = Geometry::new(spec, mode, shape).ok()?;
+    let x = data::values(values, shape, geometry.row_len);
     let dy = data::values("normal", shape, 1).mapv(|value| 0.5 - value);
     Some(Case::new(spec, mode, data::state(spec), &x, &dy, dtype))
-}
-
-/// Every adapter as it is, as other devices and under every strategy.
-fn everywhere() -> impl Iterator<Item = (String, Gpu, Strategy)> {
-    adapters::all().flat_map(|(name, gpu)| {
-        variants(gpu).into_iter().map(move |(variant, gpu, strategy)| (format!("{name}, {variant}"), gpu, strategy))
-    })
 }
 
 #[test]
@@ -231,7 +230,7 @@ fn only_what_is_wanted() {
                 let Some(case) = case(&spec, mode, shape, "normal", dtype) else { continue };
                 for (turn, (place, gpu, strategy)) in everywhere().enumerate() {
                     let wanted = wanted[(turn + number) % wanted.len()];
-                    if case.is_planned(&gpu, strategy, wanted) {
+                    if case.plans(&gpu, strategy, wanted).is_some() {
                         let place = || format!("{place}, {spec:?}, {mode:?}, {shape:?}, {dtype}, {wanted:?}");
                         failures.check(place, case.check_wanted(&gpu, strategy, wanted));
                     }

@@ -1,8 +1,13 @@
-//! GPU against oracle: one call runs a layer on both and compares outputs and running statistics.
+//! GPU against oracle: a case is a layer on both, of which outputs and running statistics are compared.
 
+use gpunorm::geometry::Geometry;
+use gpunorm::plan::Pass;
 use gpunorm::reference::{self, Forward, State};
-use gpunorm::{DType, Gpu, GpuNorm, Mode, NormSpec, StateDict, Strategy, Tensor};
+use gpunorm::{DType, Gpu, GpuNorm, Mode, NormSpec, Plan, StateDict, Strategy, Tensor};
 use ndarray::{ArrayD, IxDyn, Zip};
+
+use super::variants::planned;
+use super::{adapters, checks};
 
 /// Whether every element is within its tolerance; NaN and infinity must be met exactly. The error names the worst.
 pub fn compare(found: &ArrayD<f32>, expected: &ArrayD<f64>, tolerance: &ArrayD<f64>) -> Result<(), String> {
@@ -49,32 +54,61 @@ pub fn state_dict(state: &State) -> StateDict {
     dict
 }
 
-/// Runs `x`, rounded to `dtype`, on both; fails if the output or a running statistic is out of tolerance.
-pub fn check(
-    gpu: &Gpu,
-    spec: &NormSpec,
+/// A case and what the oracle says of it, once for all adapters and variants.
+pub struct Case {
+    spec: NormSpec,
     mode: Mode,
-    before: &State,
-    x: &ArrayD<f32>,
+    before: State,
+    after: State,
     dtype: DType,
-    strategy: Strategy,
-) -> Result<(), String> {
-    let mut norm = GpuNorm::new(gpu, spec.clone()).map_err(|error| error.to_string())?;
-    norm.load_state_dict(&state_dict(before), "").map_err(|error| error.to_string())?;
-    norm.set_strategy(strategy);
-    if mode == Mode::Evaluation {
-        norm.eval();
-    }
-    let tensor = Tensor::from_array_as(gpu, x, dtype).map_err(|error| error.to_string())?;
-    let stored = tensor.to_array().map_err(|error| error.to_string())?.mapv(f64::from);
-    let y = norm.forward_tensor(&tensor).map_err(|error| error.to_string())?;
-    let y = y.to_array().map_err(|error| error.to_string())?;
+    /// Rounded to `dtype`.
+    x: ArrayD<f32>,
+    wide: ArrayD<f64>,
+    expected: Forward,
+    tolerance: ArrayD<f64>,
+}
 
-    let mut after = before.clone();
-    let expected = reference::forward(spec, mode, &mut after, &stored).map_err(|error| error.to_string())?;
-    let tolerance = expected.tolerance(dtype) + allowance(before, &stored, &expected);
-    compare(&y, &expected.output, &tolerance).map_err(|worst| format!("output, {worst}"))?;
-    check_statistics(&norm, before, &after, &stored, &expected)
+impl Case {
+    /// `x` is rounded to `dtype` first.
+    pub fn new(spec: &NormSpec, mode: Mode, before: State, x: &ArrayD<f32>, dtype: DType) -> Case {
+        let x = Tensor::from_array_as(adapters::first(), x, dtype).unwrap().to_array().unwrap();
+        let (wide, mut after) = (x.mapv(f64::from), before.clone());
+        let expected = reference::forward(spec, mode, &mut after, &wide).unwrap();
+        let tolerance = expected.tolerance(dtype) + allowance(&before, &wide, &expected);
+        Case { spec: spec.clone(), mode, before, after, dtype, x, wide, expected, tolerance }
+    }
+
+    /// What runs, unless the forced strategy or small bindings rule it out by a typed error.
+    fn plan(&self, gpu: &Gpu, strategy: Strategy) -> Option<Plan> {
+        let geometry = Geometry::new(&self.spec, self.mode, self.x.shape()).unwrap();
+        planned(gpu, &geometry, &self.spec, self.dtype, strategy, Pass::Forward { saves: false })
+    }
+
+    /// The check of this case, where it can run.
+    pub fn check_if_planned(&self, gpu: &Gpu, strategy: Strategy) -> Option<Result<(), String>> {
+        self.plan(gpu, strategy).map(|_| self.check(gpu, strategy))
+    }
+
+    /// Fails if the output or a running statistic is out of tolerance, with shader checks too where a kernel is new.
+    pub fn check(&self, gpu: &Gpu, strategy: Strategy) -> Result<(), String> {
+        self.check_on(gpu, strategy)?;
+        let twin = self.plan(gpu, strategy).and_then(|plan| checks::twin(gpu, &[plan]));
+        twin.map_or(Ok(()), |twin| self.check_on(&twin, strategy).map_err(|reason| format!("with checks, {reason}")))
+    }
+
+    fn check_on(&self, gpu: &Gpu, strategy: Strategy) -> Result<(), String> {
+        let mut norm = GpuNorm::new(gpu, self.spec.clone()).map_err(|error| error.to_string())?;
+        norm.load_state_dict(&state_dict(&self.before), "").map_err(|error| error.to_string())?;
+        norm.set_strategy(strategy);
+        if self.mode == Mode::Evaluation {
+            norm.eval();
+        }
+        let tensor = Tensor::from_array_as(gpu, &self.x, self.dtype).map_err(|error| error.to_string())?;
+        let y = norm.forward_tensor(&tensor).map_err(|error| error.to_string())?;
+        let y = y.to_array().map_err(|error| error.to_string())?;
+        compare(&y, &self.expected.output, &self.tolerance).map_err(|worst| format!("output, {worst}"))?;
+        check_statistics(&norm, &self.before, &self.after, &self.wide, &self.expected)
+    }
 }
 
 /// What the tolerance does not speak of, per unit of |gamma| / sigma: WGSL lets adapters flush subnormal numbers to 0,
@@ -144,7 +178,7 @@ fn the_comparer_can_fail() {
 /// A wrong layer must be told from a right one by the whole check, not only by `compare`.
 #[test]
 fn the_check_can_fail() {
-    let gpu = super::adapters::first();
+    let gpu = adapters::first();
     let x = ArrayD::from_shape_fn(IxDyn(&[4, 3, 5]), |i| ((i[0] * 7 + i[1] * 3 + i[2] * i[2]) % 11) as f32);
     let spec: NormSpec = gpunorm::BatchNorm::new(3).momentum(1.0).into();
     let state = State::new(&spec).unwrap();

@@ -47,7 +47,8 @@ fn every_norm(gpu: &Gpu) -> (usize, Vec<(NormSpec, Mode, String)>) {
                 let x = data::values("normal", shape, 1);
                 let dtype = [DType::F32, DType::F16, DType::BF16][checks % 3];
                 checks += 1;
-                let result = compare::check(gpu, &spec, mode, &data::state(&spec), &x, dtype, Strategy::default());
+                let case = compare::Case::new(&spec, mode, data::state(&spec), &x, dtype);
+                let result = case.check(gpu, Strategy::default());
                 failed.extend(result.err().map(|reason| (spec.clone(), mode, reason)));
             }
         }

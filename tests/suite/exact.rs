@@ -9,7 +9,7 @@ use ndarray::{ArrayD, IxDyn, arr1, arr2};
 use wgpu::util::DeviceExt;
 use wgpu::{BufferUsages, ShaderModuleDescriptor, ShaderSource};
 
-use super::{adapters, compare, data, forward};
+use super::{adapters, compare, data, variants};
 
 macro_rules! piece {
     ($file:literal) => {
@@ -125,7 +125,7 @@ fn transformations_are_exact_to_the_bit() {
 /// A layer under every strategy that takes it.
 fn outputs(gpu: &Gpu, spec: &NormSpec, x: &ArrayD<f32>, check: impl Fn(&str, &ArrayD<f32>)) {
     let mut ran = 0;
-    for (variant, gpu, strategy) in forward::variants(gpu) {
+    for (variant, gpu, strategy) in variants::variants(gpu) {
         let mut norm = GpuNorm::new(&gpu, spec.clone()).unwrap();
         norm.set_strategy(strategy);
         match norm.forward(x) {

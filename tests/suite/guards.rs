@@ -162,8 +162,8 @@ fn slices_begin_anywhere() {
                 let small = gpu.with_caps(Caps { max_binding, software: false, ..*gpu.caps() });
                 let x = data::values("normal", shape, 1);
                 let place = format!("{name}, {spec:?}, {shape:?}, {dtype}, bindings of {max_binding} bytes");
-                compare::check(&small, spec, Mode::Training, &data::state(spec), &x, dtype, Strategy::default())
-                    .unwrap_or_else(|reason| panic!("{place}: {reason}"));
+                let case = compare::Case::new(spec, Mode::Training, data::state(spec), &x, dtype);
+                case.check(&small, Strategy::default()).unwrap_or_else(|reason| panic!("{place}: {reason}"));
                 run(&small, spec, Mode::Training, shape, dtype)
                     .unwrap_or_else(|| panic!("{place}: refused"))
                     .unwrap_or_else(|changed| panic!("{place}: {changed}"));

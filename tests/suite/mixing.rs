@@ -6,7 +6,7 @@ use gpunorm::{DType, GpuNorm, Mode, NormSpec, Strategy, SwitchableNorm, Weightin
 use ndarray::{Array3, ArrayD, arr1};
 
 use super::data::Random;
-use super::forward::Failures;
+use super::failures::Failures;
 use super::{adapters, backward, compare, settings};
 
 struct Case {

@@ -1,12 +1,15 @@
 //! Finite in, finite out: where sums of squares do not fit f32, outputs are `bias` and gradients of the input 0, in every
 //! norm, route and team; and rows that are not finite themselves stay NaN.
 
+use gpunorm::geometry::Geometry;
+use gpunorm::plan::Pass;
 use gpunorm::reference::{self, State};
-use gpunorm::{DType, Error, Gpu, GpuNorm, LayerNorm, Mode, NormSpec, Tensor};
+use gpunorm::{DType, Error, Gpu, GpuNorm, LayerNorm, Mode, NormSpec, Strategy, Tensor};
 use ndarray::{ArrayD, IxDyn, arr2};
 
 use super::data::Random;
-use super::{adapters, compare, data, forward};
+use super::variants::{planned, variants};
+use super::{adapters, checks, compare, data};
 
 /// Values whose differences, sums or squares overflow.
 fn huge(name: &str, shape: &[usize]) -> ArrayD<f32> {
@@ -28,10 +31,26 @@ fn specs(shape: &[usize]) -> Vec<NormSpec> {
     data::channel_specs(shape[1]).into_iter().chain(data::trailing_specs(shape, shape.len() - 1)).collect()
 }
 
+/// As every other device and under every strategy, and with shader checks where a kernel is new.
+fn everywhere(gpu: &Gpu, spec: &NormSpec, shape: &[usize], dtype: DType) -> Vec<(String, Gpu, Strategy)> {
+    let geometry = Geometry::new(spec, Mode::Training, shape).unwrap();
+    let mut all = variants(gpu);
+    for (variant, gpu, strategy) in variants(gpu) {
+        let passes = [
+            Pass::Forward { saves: true },
+            Pass::Backward { parts: 1, input: Gradient::Replaced, parameters: Gradient::Replaced },
+        ];
+        let plans = passes.map(|pass| planned(&gpu, &geometry, spec, dtype, strategy, pass));
+        let twin = checks::twin(&gpu, &plans.into_iter().flatten().collect::<Vec<_>>());
+        all.extend(twin.map(|twin| (format!("{variant}, with checks"), twin, strategy)));
+    }
+    all
+}
+
 /// A layer's output and the gradients of a loss, unless this strategy cannot have them.
 fn passes(gpu: &Gpu, spec: &NormSpec, state: &State, x: &ArrayD<f32>, dtype: DType) -> Vec<(String, Passes)> {
     let mut all = vec![];
-    for (variant, gpu, strategy) in forward::variants(gpu) {
+    for (variant, gpu, strategy) in everywhere(gpu, spec, x.shape(), dtype) {
         let mut norm = GpuNorm::new(&gpu, spec.clone()).unwrap();
         norm.load_state_dict(&compare::state_dict(state), "").unwrap();
         norm.set_strategy(strategy);

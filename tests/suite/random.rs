@@ -34,6 +34,7 @@ fn random_layers_agree_with_the_oracle() {
             let values = if dtype == DType::F32 { values } else { "normal" };
             let Ok(geometry) = Geometry::new(spec, mode, shape) else { return Ok(()) };
             let x = data::values(values, shape, geometry.row_len);
+            let outputs = compare::Case::new(spec, mode, data::state(spec), &x, dtype);
             let gradients = backward::case(spec, mode, shape, values, dtype).expect("a geometry");
             for (name, gpu) in adapters::all() {
                 let gpu = gpu.with_caps(Caps { software: !hardware && gpu.caps().software, ..*gpu.caps() });
@@ -42,7 +43,7 @@ fn random_layers_agree_with_the_oracle() {
                     continue;
                 }
                 ran.set(ran.get() + 1);
-                compare::check(&gpu, spec, mode, &data::state(spec), &x, dtype, strategy).map_err(|reason| {
+                outputs.check(&gpu, strategy).map_err(|reason| {
                     TestCaseError::fail(format!("{name}, {spec:?}, {shape:?}, {values}: {reason}"))
                 })?;
                 if let Some(Err(reason)) = gradients.check_if_planned(&gpu, strategy) {

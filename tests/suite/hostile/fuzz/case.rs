@@ -1,9 +1,10 @@
 //! A random case, all of it from one number.
 
 use gpunorm::caps::Caps;
+use gpunorm::geometry::Geometry;
 use gpunorm::kernel::Team;
-use gpunorm::plan::Route;
-use gpunorm::{DType, Mode, Strategy};
+use gpunorm::plan::{Gradient, Pass, Route};
+use gpunorm::{DType, Mode, Plan, Strategy};
 use half::{bf16, f16};
 
 use super::super::super::data::Random;
@@ -146,6 +147,18 @@ impl Case {
             subgroup: caps.subgroup.filter(|_| most.subgroup.is_some()),
             software: caps.software && most.software,
         }
+    }
+
+    /// What runs on such a device.
+    pub fn plans(&self, caps: &Caps) -> Vec<Plan> {
+        let spec = self.layer.spec(&self.shape);
+        let Ok(geometry) = Geometry::new(&spec, self.mode, &self.shape) else { return vec![] };
+        let adds = self.wrapped && self.accumulate;
+        let gradient = if adds { Gradient::Added } else { Gradient::Replaced };
+        let backward = Pass::Backward { parts: 1, input: gradient, parameters: gradient };
+        let passes = [Pass::Forward { saves: false }, Pass::Forward { saves: true }, backward];
+        let plan = |pass| Plan::new(&spec, &geometry, self.dtype, caps, self.strategy, pass).ok();
+        passes.into_iter().filter_map(plan).collect()
     }
 
     /// The input and dy, rounded to the element type.

@@ -5,6 +5,7 @@ use std::fmt;
 use gpunorm::{DType, Error, Gpu, GpuNorm, Gradients, Mode, Saved, StateDict, Tensor};
 use ndarray::{ArrayD, IxDyn};
 
+use super::super::super::checks;
 use super::case::{Arrays, Case};
 use super::exact::{Exact, Wanted};
 use super::layer::Kind;
@@ -92,8 +93,16 @@ impl Expected {
         Expected { output, running, gradients, lost, x, dy, arrays }
     }
 
-    /// Runs the case on a device of `gpu` with the case's numbers.
+    /// Runs the case on a device of `gpu` with the case's numbers, with shader checks too where a kernel is new.
     pub fn check(&self, case: &Case, gpu: &Gpu) -> Result<(), Failure> {
+        self.check_on(case, gpu)?;
+        match checks::twin(gpu, &case.plans(&case.caps(gpu.caps()))) {
+            Some(twin) => self.check_on(case, &twin),
+            None => Ok(()),
+        }
+    }
+
+    fn check_on(&self, case: &Case, gpu: &Gpu) -> Result<(), Failure> {
         let restricted = gpu.with_caps(case.caps(gpu.caps()));
         let norm = self.layer(case, &restricted)?;
         let done = if case.wrapped { self.wrapped(case, &norm)? } else { self.own(case, &norm)? };

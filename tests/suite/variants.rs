@@ -1,0 +1,72 @@
+//! The shapes, devices and strategies that every layer is tried with.
+
+use gpunorm::caps::Caps;
+use gpunorm::geometry::Geometry;
+use gpunorm::kernel::Team;
+use gpunorm::plan::{Pass, Route};
+use gpunorm::{DType, Error, Gpu, Mode, NormSpec, Plan, Strategy};
+
+use super::adapters;
+
+pub const MODES: [Mode; 2] = [Mode::Training, Mode::Evaluation];
+/// Every rank, one element and odd, even and long runs.
+pub const CHANNEL_SHAPES: [&[usize]; 7] =
+    [&[3, 6], &[5, 4, 1], &[1, 6, 5], &[2, 6, 16], &[3, 4, 7, 7], &[2, 6, 3, 4, 5], &[1, 2, 257, 9]];
+pub const TRAILING_SHAPES: [&[usize]; 7] =
+    [&[7], &[3, 1], &[70, 64], &[2, 3, 33], &[4, 1031], &[5, 2, 512], &[3, 4096]];
+
+/// So small that tensors are bound in slices, and that a row may not fit one.
+const SMALL_BINDING: u64 = 4 << 10;
+
+/// Whether a case of these tests may be refused on `gpu`: where a strategy is forced that it does not have, or bindings are
+/// small.
+pub fn may_be_refused(gpu: &Gpu, error: &Error) -> bool {
+    match error {
+        Error::Strategy { .. } => true,
+        Error::TooLarge { .. } => gpu.caps().max_binding == SMALL_BINDING,
+        _ => false,
+    }
+}
+
+/// The strategies that can be forced, and the plans that a GPU, or a device of the default limits, would get.
+pub fn variants(gpu: &Gpu) -> Vec<(String, Gpu, Strategy)> {
+    let mut variants = vec![("auto".to_owned(), gpu.clone(), Strategy::default())];
+    for team in Team::ALL {
+        if team == Team::Subgroup && gpu.caps().subgroup.is_none() {
+            continue;
+        }
+        for route in [Route::Fused, Route::Split] {
+            let strategy = Strategy { route: Some(route), team: Some(team), lanes: None };
+            variants.push((format!("{route:?} {team:?}"), gpu.clone(), strategy));
+        }
+    }
+    let hardware = Caps { software: false, ..*gpu.caps() };
+    variants.push(("as hardware".into(), gpu.with_caps(hardware), Strategy::default()));
+    let webgpu = Caps { software: false, ..Caps::WEBGPU };
+    variants.push(("as WebGPU's defaults".into(), gpu.with_caps(webgpu), Strategy::default()));
+    let small = Caps { max_binding: SMALL_BINDING, max_workgroups: 7, ..*gpu.caps() };
+    variants.push(("in slices".into(), gpu.with_caps(small), Strategy::default()));
+    variants
+}
+
+/// Every adapter as it is, as other devices and under every strategy.
+pub fn everywhere() -> impl Iterator<Item = (String, Gpu, Strategy)> {
+    adapters::all().flat_map(|(name, gpu)| {
+        variants(gpu).into_iter().map(move |(variant, gpu, strategy)| (format!("{name}, {variant}"), gpu, strategy))
+    })
+}
+
+/// What is planned of a layer, unless the forced strategy or the small bindings rule it out by a typed error.
+pub fn planned(
+    gpu: &Gpu,
+    geometry: &Geometry,
+    spec: &NormSpec,
+    dtype: DType,
+    strategy: Strategy,
+    pass: Pass,
+) -> Option<Plan> {
+    match Plan::new(spec, geometry, dtype, gpu.caps(), strategy, pass) {
+        Err(error) if may_be_refused(gpu, &error) => None,
+        plan => Some(plan.unwrap()),
+    }
+}
