@@ -2,7 +2,7 @@
 //! norm, route and team; and rows that are not finite themselves stay NaN.
 
 use gpunorm::geometry::Geometry;
-use gpunorm::plan::Pass;
+use gpunorm::plan::{Gradient, Pass};
 use gpunorm::reference::{self, State};
 use gpunorm::{DType, Error, Gpu, GpuNorm, LayerNorm, Mode, NormSpec, Strategy, Tensor};
 use ndarray::{ArrayD, IxDyn, arr2};
