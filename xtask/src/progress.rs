@@ -33,7 +33,7 @@ impl<'a> Progress<'a> {
     pub fn show(&mut self, log: &Path) {
         if self.live {
             let line = self.line(&last_line(log));
-            eprint!("\r{:WIDTH$}\r{}", "", clip(&line, WIDTH));
+            eprint!("\r{:WIDTH$}", clip(&line, WIDTH));
             let _ = stderr().flush();
         } else if self.said.elapsed() >= SELDOM {
             self.said = Instant::now();
