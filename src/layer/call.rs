@@ -87,7 +87,8 @@ impl GpuNorm {
     /// The shape: [`Error::Rank`], [`Error::Channels`], [`Error::NormalizedShape`], [`Error::OneValue`],
     /// [`Error::EmptyInput`], [`Error::EpsSign`]. The tensors: [`Error::OtherDevice`], [`Error::Shape`],
     /// [`Error::ElementType`], [`Error::Aliasing`], [`Error::BufferUnusable`]. The device: [`Error::TooLarge`],
-    /// [`Error::OutOfMemory`], [`Error::DeviceLost`]. On an error nothing is recorded.
+    /// [`Error::OutOfMemory`], [`Error::DeviceLost`]. [`Error::Strategy`] for one that was forced. On an error nothing is
+    /// recorded.
     pub fn encode_forward(&self, to: &mut impl Recorder, x: &Tensor, y: &Tensor) -> Result<()> {
         self.call().encode_forward(to, x, y)
     }
