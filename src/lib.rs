@@ -4,10 +4,12 @@
 //!
 //! Layers are folders, and a folder imports only from those below it in this list:
 //!
-//! * `layer/`: what users call. `norm` is the layer, `training` its backward, `parameters`, `state` and `state_dict` what it
-//!   holds, `encode` how a plan becomes dispatches, `prepared` what it need not make again, `warm_up` compiling ahead.
-//! * `device/`: what stands on a wgpu device. `gpu` is the handle, `checked` gives errors for wgpu's panics, `memory` and
-//!   `buffers` are pooled, `pipeline` compiles, `tensor`, `readback` and `profile` are what they are called.
+//! * `layer/`: what users call. `norm` is the layer, `call` its forwards, `training` its backwards into `gradients`, `pass` what
+//!   both share; `parameters`, `state`, `state_dict` and `checkpoint` what it holds; `encode` how a plan becomes dispatches,
+//!   `prepared` what it need not make again, `warm_up` compiling ahead.
+//! * `device/`: what stands on a wgpu device. `gpu` is the handle, `checked` gives errors for wgpu's panics, `memory`, `buffers`
+//!   and `wrapped` hold buffers, `pipeline` compiles, `tensor` is memory with a shape, `transfer`, `readback` and `half_word` move
+//!   data, `profile` takes times.
 //! * [`plan`]: pure. A layer, a shape, an element type and an adapter's numbers ([`caps`]) give the steps to run.
 //! * [`kernel`]: pure. The WGSL that there is, in `shaders/`.
 //! * [`mod@reference`]: the oracle, plain f64.
