@@ -60,7 +60,7 @@ fn calls(gpu: &Gpu, random: &mut Random) -> usize {
 /// From a quarter of the calls on, when caches are full and pipelines compiled, half a kilobyte per call would show.
 #[test]
 fn memory_stays_bounded() {
-    isolated_for(settings::within(120), "memory::memory_stays_bounded", &[], || {
+    isolated_for(settings::within(240), "memory::memory_stays_bounded", &[], || {
         for (name, gpu) in adapters::all() {
             let mut random = Random::new(settings::seed());
             let mut done = 0;
