@@ -67,7 +67,7 @@ pub enum Error {
     /// A parameter or its gradient that the layer does not have.
     #[error("this layer has no {name}")]
     NoParameter { name: &'static str },
-    /// The gradient of a parameter has no tensor to go to.
+    /// A gradient that was not wanted is asked for.
     #[error("the gradients lack a tensor for {name}")]
     NoGradient { name: &'static str },
     /// A saved forward is given to another layer than the one that made it.

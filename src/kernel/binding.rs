@@ -28,3 +28,16 @@ pub enum Binding {
     MeanWeightGradient = 20,
     VarWeightGradient = 21,
 }
+
+impl Binding {
+    /// Where the gradient of this parameter goes, if it is one that is learned.
+    pub(crate) fn gradient(self) -> Option<Binding> {
+        match self {
+            Binding::Weight => Some(Binding::WeightGradient),
+            Binding::Bias => Some(Binding::BiasGradient),
+            Binding::MeanWeight => Some(Binding::MeanWeightGradient),
+            Binding::VarWeight => Some(Binding::VarWeightGradient),
+            _ => None,
+        }
+    }
+}

@@ -1,5 +1,6 @@
 //! Which tensors of a pass may not be in one buffer.
 
+use super::names::name;
 use crate::device::Tensor;
 use crate::error::{Error, Result};
 use crate::kernel::Binding;
@@ -30,32 +31,4 @@ pub(super) fn check(plan: &Plan, tensors: &[(Binding, &Tensor)]) -> Result<()> {
 fn is_output(binding: Binding) -> bool {
     use Binding::*;
     matches!(binding, Y | Dx | WeightGradient | BiasGradient | MeanWeightGradient | VarWeightGradient)
-}
-
-/// What a user calls it.
-fn name(binding: Binding) -> &'static str {
-    match binding {
-        Binding::X => "input",
-        Binding::Y => "output",
-        Binding::Dy => "dy",
-        Binding::Dx => "input's gradient",
-        Binding::Weight => "weight",
-        Binding::Bias => "bias",
-        Binding::MeanWeight => "mean_weight",
-        Binding::VarWeight => "var_weight",
-        Binding::RunningMean => "running_mean",
-        Binding::RunningVar => "running_var",
-        Binding::NumBatchesTracked => "num_batches_tracked",
-        Binding::WeightGradient => "weight's gradient",
-        Binding::BiasGradient => "bias's gradient",
-        Binding::MeanWeightGradient => "mean_weight's gradient",
-        Binding::VarWeightGradient => "var_weight's gradient",
-        Binding::Moments
-        | Binding::Statistics
-        | Binding::Axes
-        | Binding::Sums
-        | Binding::Coefficients
-        | Binding::AxisGradients
-        | Binding::Params => "saved forward",
-    }
 }

@@ -8,16 +8,6 @@ use crate::plan::Gradient;
 /// What errors say is done.
 const ZEROING: &str = "zeroing gradients";
 
-/// A gradient of a parameter.
-pub(super) struct ParameterGradient<'a> {
-    pub parameter: Binding,
-    /// The parameter's name, and the gradient's.
-    pub of: &'static str,
-    pub name: &'static str,
-    pub gradient: Binding,
-    pub tensor: &'a Option<Tensor>,
-}
-
 /// The gradients of a loss, each in the shape of what it is of: the input's in the input's element type, the others f32.
 /// `None` where the layer has no such parameter, and where nobody wants it: a backward computes no more than what has a
 /// tensor here. Each has a buffer of its own: wgpu cannot bind one buffer for writing twice.
@@ -84,7 +74,7 @@ impl Gradients {
             (true, false) => Gradient::Replaced,
             (true, true) => Gradient::Added,
         };
-        let parameters = self.parameters().iter().any(|given| given.tensor.is_some());
+        let parameters = self.parameters().next().is_some();
         [stored(self.input.is_some(), self.accumulate_input), stored(parameters, self.accumulate)]
     }
 
@@ -134,26 +124,14 @@ impl Gradients {
         ]
     }
 
-    /// All tensors but the input's.
-    pub(super) fn parameters(&self) -> [ParameterGradient<'_>; 4] {
-        let given = |parameter, of, gradient, name, tensor| ParameterGradient { parameter, of, name, gradient, tensor };
-        [
-            given(Binding::Weight, "weight", Binding::WeightGradient, "weight's gradient", &self.weight),
-            given(Binding::Bias, "bias", Binding::BiasGradient, "bias's gradient", &self.bias),
-            given(
-                Binding::MeanWeight,
-                "mean_weight",
-                Binding::MeanWeightGradient,
-                "mean_weight's gradient",
-                &self.mean_weight,
-            ),
-            given(
-                Binding::VarWeight,
-                "var_weight",
-                Binding::VarWeightGradient,
-                "var_weight's gradient",
-                &self.var_weight,
-            ),
-        ]
+    /// All but the input's, by the parameter and what it binds to.
+    pub(super) fn parameters(&self) -> impl Iterator<Item = (Binding, Binding, &Tensor)> {
+        let given = [
+            (Binding::Weight, &self.weight),
+            (Binding::Bias, &self.bias),
+            (Binding::MeanWeight, &self.mean_weight),
+            (Binding::VarWeight, &self.var_weight),
+        ];
+        given.into_iter().filter_map(|(parameter, tensor)| Some((parameter, parameter.gradient()?, tensor.as_ref()?)))
     }
 }

@@ -5,6 +5,7 @@ mod call;
 mod checkpoint;
 mod encode;
 mod gradients;
+mod names;
 mod norm;
 mod parameters;
 mod pass;

@@ -120,17 +120,7 @@ impl State {
 
     /// The gradients of the arrays that have any, and their bytes.
     pub fn gradients(&self) -> Vec<(Binding, u64)> {
-        let gradient = |(binding, tensor): (_, &Tensor)| {
-            let gradient = match binding {
-                Binding::Weight => Binding::WeightGradient,
-                Binding::Bias => Binding::BiasGradient,
-                Binding::MeanWeight => Binding::MeanWeightGradient,
-                Binding::VarWeight => Binding::VarWeightGradient,
-                _ => return None,
-            };
-            Some((gradient, tensor.byte_len()))
-        };
-        self.tensors().filter_map(gradient).collect()
+        self.tensors().filter_map(|(binding, tensor)| Some((binding.gradient()?, tensor.byte_len()))).collect()
     }
 
     /// Puts `tensor` in place of an array.

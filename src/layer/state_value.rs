@@ -1,5 +1,6 @@
 //! A value of a state dict: an array, or a file's bytes as they came.
 
+use std::borrow::Cow;
 use std::sync::OnceLock;
 
 use half::{bf16, f16};
@@ -86,9 +87,9 @@ impl StateValue {
     }
 
     /// Type and bytes in a file; a layer's number of batches is a whole number, as torch has it.
-    pub(super) fn encode(&self, is_counter: bool) -> (Dtype, Vec<u8>) {
+    pub(super) fn encode(&self, is_counter: bool) -> (Dtype, Cow<'_, [u8]>) {
         match &self.0 {
-            Stored::Bytes { dtype, bytes, .. } => (*dtype, bytes.clone()),
+            Stored::Bytes { dtype, bytes, .. } => (*dtype, Cow::Borrowed(bytes)),
             Stored::Array { array, .. } if is_counter => {
                 (Dtype::I64, array.iter().flat_map(|&value| (value as i64).to_le_bytes()).collect())
             }

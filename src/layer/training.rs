@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::call::Call;
 use super::encode::record;
 use super::gradients::{Gradients, Wanted};
+use super::names::name;
 use super::norm::GpuNorm;
 use super::pass::{BoundPass, RUNNING_BACKWARD, RUNNING_FORWARD};
 use super::prepared::Dispatch;
@@ -269,17 +270,15 @@ impl GpuNorm {
     }
 
     fn prepare_backward(&self, dy: &Tensor, saved: &Saved, gradients: &Gradients) -> Result<Arc<[Dispatch]>> {
-        let parameters = gradients.parameters();
-        if let Some(given) =
-            parameters.iter().find(|given| given.tensor.is_some() && self.state.tensor(given.parameter).is_none())
-        {
-            return Err(Error::NoParameter { name: given.of });
+        let mut parameters = gradients.parameters();
+        if let Some((unknown, ..)) = parameters.find(|(parameter, ..)| self.state.tensor(*parameter).is_none()) {
+            return Err(Error::NoParameter { name: name(unknown) });
         }
         let [input, stored] = gradients.stored();
         let pass = Pass::Backward { parts: saved.parts, input, parameters: stored };
         let mut sliced = vec![(Binding::X, &saved.x), (Binding::Dy, dy)];
         sliced.extend(gradients.input.as_ref().map(|dx| (Binding::Dx, dx)));
-        let given = parameters.iter().filter_map(|given| Some((given.gradient, given.tensor.clone()?)));
+        let given = gradients.parameters().map(|(_, gradient, tensor)| (gradient, tensor.clone()));
         let kept: Vec<_> = saved.kept().cloned().chain(given).collect();
         let bound = BoundPass { mode: saved.mode, pass, sliced: &sliced, kept: &kept };
         self.prepare_pass(bound, || {
@@ -292,9 +291,9 @@ impl GpuNorm {
         let (shape, dtype) = (saved.x.shape(), saved.x.dtype());
         dy.check(&self.gpu, "dy", shape, dtype)?;
         gradients.input.iter().try_for_each(|dx| dx.check(&self.gpu, "the input's gradient", shape, dtype))?;
-        for given in gradients.parameters() {
-            if let (Some(parameter), Some(gradient)) = (self.state.tensor(given.parameter), given.tensor) {
-                gradient.check(&self.gpu, given.name, parameter.shape(), DType::F32)?;
+        for (parameter, gradient, tensor) in gradients.parameters() {
+            if let Some(parameter) = self.state.tensor(parameter) {
+                tensor.check(&self.gpu, name(gradient), parameter.shape(), DType::F32)?;
             }
         }
         if saved.x.is_empty() && !gradients.accumulate {
@@ -312,9 +311,7 @@ impl GpuNorm {
     ) {
         if saved.x.is_empty() && !gradients.accumulate {
             // Sums of nothing.
-            for given in gradients.parameters() {
-                given.tensor.iter().for_each(|gradient| gradient.record_clear(encoder));
-            }
+            gradients.parameters().for_each(|(.., tensor)| tensor.record_clear(encoder));
         }
         record(encoder, dispatches);
     }

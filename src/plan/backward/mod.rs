@@ -96,7 +96,7 @@ impl Planner<'_> {
         let mut scratch = Scratch::default();
         let mut steps = vec![];
         if self.takes_sums() {
-            let dx = self.running() && element.writes() && self.wants_dx();
+            let dx = self.dx_beside_sums(self.statistics(), element);
             let scaled_by = if self.running() { Parameters::Weight } else { Parameters::None };
             let kernel = Kernel::BackwardColumns { element, parameters: scaled_by, from: self.statistics(), dx };
             let constants: Vec<_> = dx.then(|| self.accumulate_dx()).into_iter().collect();

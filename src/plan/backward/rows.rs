@@ -178,10 +178,7 @@ impl Planner<'_> {
                 return Ok(Plan { steps, scratch: Scratch { sums: sums as u64, ..Scratch::default() }, why });
             }
         }
-        let (mut steps, segments) = self.sums(rows, StatisticsFrom::Stored, true, (1, rows.count), &[])?;
-        let weighted = Some(Parameters::None);
-        let of_set = Walk::contiguous(segments);
-        steps.push(self.combine_sums(weighted, Parameters::None, of_set, (Walk::NOWHERE, 0), segments)?);
+        let (mut steps, segments) = self.weighted_coefficients(rows)?;
         let stored = kernel(CoefficientsFrom::Stored);
         let (blocks, kept) = self.row_blocks(rows, stored, element, 0, (None, Walk::NOWHERE, 1))?;
         steps.extend(blocks);
@@ -200,13 +197,19 @@ impl Planner<'_> {
 
     /// dx of such rows, and no gradients of parameters.
     fn backward_through_rows(&self, rows: Rows) -> Result<Plan> {
-        let (mut steps, segments) = self.sums(rows, StatisticsFrom::Stored, true, (1, rows.count), &[])?;
-        let (weighted, of_set) = (Some(Parameters::None), Walk::contiguous(segments));
-        steps.push(self.combine_sums(weighted, Parameters::None, of_set, (Walk::NOWHERE, 0), segments)?);
+        let (mut steps, segments) = self.weighted_coefficients(rows)?;
         steps.extend(self.backward_apply(rows, (1, rows.count), false)?);
         let (sums, coefficients) = ((rows.count * segments) as u64, rows.count as u64);
         let scratch = Scratch { sums, coefficients, ..Scratch::default() };
         Ok(Plan { steps, scratch, why: "sums of rows, combine, apply".into() })
+    }
+
+    /// Sums of such rows and the combine that makes coefficients of them, and how many sums each row has.
+    fn weighted_coefficients(&self, rows: Rows) -> Result<(Vec<Step>, usize)> {
+        let (mut steps, segments) = self.sums(rows, StatisticsFrom::Stored, true, (1, rows.count), &[])?;
+        let (weighted, of_set) = (Some(Parameters::None), Walk::contiguous(segments));
+        steps.push(self.combine_sums(weighted, Parameters::None, of_set, (Walk::NOWHERE, 0), segments)?);
+        Ok((steps, segments))
     }
 
     /// Whether blocks of whole rows are small enough to be read twice from a cache: a block is one invocation's.

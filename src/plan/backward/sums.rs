@@ -1,7 +1,7 @@
 //! What all backwards are made of: sums, the combine of them, the apply.
 
 use crate::error::Result;
-use crate::kernel::{Binding, Kernel, PER_ELEMENT, PER_ROW, Parameters, Params, StatisticsFrom};
+use crate::kernel::{Binding, Element, Kernel, PER_ELEMENT, PER_ROW, Parameters, Params, StatisticsFrom};
 use crate::plan::planner::{Planner, Rows, index};
 use crate::plan::steps::{Gradient, Pass, Step};
 use crate::spec::NormSpec;
@@ -40,6 +40,11 @@ impl Planner<'_> {
     /// Whether anybody wants dx.
     pub(super) fn wants_dx(&self) -> bool {
         !matches!(self.pass, Pass::Backward { input: Gradient::Unwanted, .. })
+    }
+
+    /// Whether sums of dy leave dx on their way: where the statistics are constants it is dy, scaled.
+    pub(super) fn dx_beside_sums(&self, from: StatisticsFrom, element: Element) -> bool {
+        from == StatisticsFrom::Running && element.writes() && self.wants_dx()
     }
 
     /// Whether anybody wants gradients of parameters, and there are any.
@@ -92,7 +97,7 @@ impl Planner<'_> {
                 (false, StatisticsFrom::Running) => Parameters::Weight,
                 (false, _) => Parameters::None,
             };
-            let dx = from == StatisticsFrom::Running && element.writes() && self.wants_dx();
+            let dx = self.dx_beside_sums(from, element);
             Kernel::BackwardSums { team, element, units, parameters, from, dx }
         })?;
         for step in &mut steps {

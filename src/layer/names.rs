@@ -1,0 +1,31 @@
+//! What users call what a kernel binds.
+
+use crate::kernel::Binding;
+
+/// Torch's names, and those of a call's arguments.
+pub(super) fn name(binding: Binding) -> &'static str {
+    match binding {
+        Binding::X => "input",
+        Binding::Y => "output",
+        Binding::Dy => "dy",
+        Binding::Dx => "input's gradient",
+        Binding::Weight => "weight",
+        Binding::Bias => "bias",
+        Binding::MeanWeight => "mean_weight",
+        Binding::VarWeight => "var_weight",
+        Binding::RunningMean => "running_mean",
+        Binding::RunningVar => "running_var",
+        Binding::NumBatchesTracked => "num_batches_tracked",
+        Binding::WeightGradient => "weight's gradient",
+        Binding::BiasGradient => "bias's gradient",
+        Binding::MeanWeightGradient => "mean_weight's gradient",
+        Binding::VarWeightGradient => "var_weight's gradient",
+        Binding::Moments
+        | Binding::Statistics
+        | Binding::Axes
+        | Binding::Sums
+        | Binding::Coefficients
+        | Binding::AxisGradients
+        | Binding::Params => "saved forward",
+    }
+}
