@@ -11,9 +11,8 @@ use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use gpunorm::kernel::Team;
-use gpunorm::plan::Route;
-use gpunorm::{Gpu, Strategy};
+use gpunorm::Gpu;
+use gpunorm::unstable::{Route, Strategy, Team};
 
 use harness::cases::{self, Case};
 use harness::copy::Copies;

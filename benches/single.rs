@@ -5,7 +5,8 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use gpunorm::{Gpu, Strategy};
+use gpunorm::Gpu;
+use gpunorm::unstable::Strategy;
 
 use harness::{cases, clock::Clock};
 

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use gpunorm::kernel::{Kernel, Team};
+use gpunorm::unstable::{Kernel, Team};
 
 fn main() -> std::io::Result<()> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/shaders");

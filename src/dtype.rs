@@ -7,6 +7,7 @@ use half::{bf16, f16};
 /// The element type of a [`Tensor`](crate::Tensor). Sums are taken in f32 whatever it is, and results are
 /// rounded to it once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
 pub enum DType {
     /// IEEE binary32.
     #[default]

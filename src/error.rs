@@ -1,9 +1,51 @@
 //! Every way a call can fail. A failed call changes nothing: no parameter, no statistic, no counter.
 
+use std::error::Error as StdError;
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+
 use crate::dtype::DType;
 
 /// The result of every fallible call of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What another library said, behind an [`Error`]: its [`source`](StdError::source), which can be downcast (to
+/// `std::io::Error`, `wgpu::Error`). Errors' messages have its words in them. Equal where its words are.
+#[derive(Clone)]
+pub struct Cause(Arc<dyn StdError + Send + Sync>);
+
+impl Cause {
+    pub(crate) fn new(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Cause {
+        Cause(error.into().into())
+    }
+}
+
+impl Deref for Cause {
+    type Target = dyn StdError + Send + Sync;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.0
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl PartialEq for Cause {
+    fn eq(&self, other: &Cause) -> bool {
+        self.to_string() == other.to_string()
+    }
+}
 
 /// Why a call failed. The fields of a variant are the values that its message names.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -95,22 +137,29 @@ pub enum Error {
     // The device.
     /// There is no adapter that can run compute shaders.
     #[error("no usable GPU adapter: {reason}")]
+    #[non_exhaustive]
     NoAdapter { reason: String },
     /// The adapter refused to open a device.
-    #[error("the adapter refused a device: {reason}")]
-    RequestDevice { reason: String },
+    #[error("the adapter refused a device: {source}")]
+    #[non_exhaustive]
+    RequestDevice { source: Cause },
     /// The device is gone: reset, unplugged or destroyed. `during` is what noticed it.
     #[error("the device was lost: {reason} (while {during})")]
+    #[non_exhaustive]
     DeviceLost { during: &'static str, reason: String },
-    /// The device, or of the oracle the machine, is out of memory; `bytes` are those of the buffer, if it was for one.
+    /// There is no more memory: on the device or, for the oracle, in the machine. `bytes` says how many one buffer was to have,
+    /// where it was for one.
     #[error("out of memory{} (while {during})", wanted(.bytes))]
+    #[non_exhaustive]
     OutOfMemory { during: &'static str, bytes: Option<u64> },
     /// The app has destroyed a tensor's buffer, or has it mapped.
     #[error("a buffer cannot be used: {reason} (while {during})")]
+    #[non_exhaustive]
     BufferUnusable { during: &'static str, reason: String },
     /// wgpu refused a call that this crate had checked: a defect of this crate or of the driver.
-    #[error("wgpu, while {during}: {message}")]
-    Wgpu { during: &'static str, message: String },
+    #[error("wgpu, while {during}: {source}")]
+    #[non_exhaustive]
+    Wgpu { during: &'static str, source: Cause },
 
     // State dicts.
     /// A key of the layer is not in the state dict.
@@ -122,15 +171,20 @@ pub enum Error {
     /// A value has another shape than the layer's.
     #[error("size mismatch for \"{key}\": expected shape {expected:?}, got {found:?}")]
     KeyShape { key: String, expected: Vec<usize>, found: Vec<usize> },
+    /// A value's elements have no meaning in f32.
+    #[error("\"{key}\": expected elements of type f32, f16, bf16, f64 or i64, got {found}")]
+    KeyType { key: String, found: String },
     /// `num_batches_tracked` is not a whole number from 0 to 2³² − 1.
     #[error("\"{key}\" must be a whole number from 0 to 4294967295, got {value}")]
     Counter { key: String, value: f64 },
-    /// Bytes that are not safetensors, or hold an element type that has no f32 meaning here.
-    #[error("safetensors: {reason}")]
-    Safetensors { reason: String },
+    /// Bytes that are not safetensors. Of the feature `safetensors`, as the next.
+    #[error("safetensors: {source}")]
+    #[non_exhaustive]
+    Safetensors { source: Cause },
     /// A file could not be read or written.
-    #[error("{path}: {reason}")]
-    File { path: String, reason: String },
+    #[error("{path}: {source}")]
+    #[non_exhaustive]
+    File { path: String, source: Cause },
 }
 
 fn comma(shape: &[usize]) -> String {

@@ -10,11 +10,13 @@
 //! * `device/`: what stands on a wgpu device. `gpu` is the handle, `checked` gives errors for wgpu's panics, `memory`, `buffers`
 //!   and `wrapped` hold buffers, `pipeline` compiles, `tensor` is memory with a shape, `transfer`, `readback` and `half_word` move
 //!   data, `profile` takes times.
-//! * [`plan`]: pure. A layer, a shape, an element type and an adapter's numbers ([`caps`]) give the steps to run.
-//! * [`kernel`]: pure. The WGSL that there is, in `shaders/`.
+//! * `plan/`: pure. A layer, a shape, an element type and an adapter's numbers (`caps`) give the steps to run.
+//! * `kernel/`: pure. The WGSL that there is, in `shaders/`.
 //! * [`mod@reference`]: the oracle, plain f64.
-//! * `spec/`: what a layer is, and what it means for a shape ([`geometry`]).
+//! * `spec/`: what a layer is, and what it means for a shape (`geometry`).
 //! * `error`, `dtype`.
+//!
+//! [`unstable`] shows of `spec`, `kernel` and `plan` what tests, benches and other runtimes build on.
 //!
 //! Files of one folder import one another in no circle; `tests/suite/layering.rs` holds all of this.
 #![deny(unsafe_code)]
@@ -23,11 +25,12 @@
 mod device;
 mod dtype;
 mod error;
-pub mod kernel;
+mod kernel;
 mod layer;
-pub mod plan;
+mod plan;
 pub mod reference;
 mod spec;
+pub mod unstable;
 
 /// What arguments and results are of: [`half::f16`] and [`half::bf16`].
 pub use half;
@@ -38,10 +41,10 @@ pub use wgpu;
 
 pub use device::{Gpu, Tensor};
 pub use dtype::{DType, Scalar};
-pub use error::{Error, Result};
+pub use error::{Cause, Error, Result};
 pub use layer::{Call, GpuNorm, Gradients, Recorder, Saved, StateDict, StateValue, Wanted};
-pub use plan::{Plan, Strategy, caps};
+pub use plan::Plan;
 pub use spec::{
-    BatchNorm, GroupNorm, InstanceNorm, LayerNorm, Mode, NormSpec, NormalizedShape, RmsNorm, SwitchableNorm, Variance,
-    Weighting, geometry,
+    BatchNorm, GroupNorm, InstanceNorm, LayerNorm, Mode, Momentum, NormSpec, NormalizedShape, RmsNorm, SwitchableNorm,
+    Variance, Weighting,
 };

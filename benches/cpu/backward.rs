@@ -1,6 +1,6 @@
 //! The backward of each norm on the CPU, from the statistics of its forward.
 
-use gpunorm::geometry::Geometry;
+use gpunorm::unstable::Geometry;
 use gpunorm::{Mode, NormSpec};
 use rayon::prelude::*;
 
@@ -56,6 +56,7 @@ impl Cpu {
                 let parts = self.parts(geometry, x);
                 Saved { statistics: parts.iter().map(|three| self.mixed(three)).collect(), parts }
             }
+            _ => unimplemented!("{}", self.spec.name()),
         }
     }
 
@@ -74,6 +75,7 @@ impl Cpu {
             NormSpec::Batch(_) if self.mode == Mode::Evaluation => 1,
             NormSpec::Batch(_) | NormSpec::Switchable(_) => geometry.samples * channels,
             NormSpec::Group(_) | NormSpec::Instance(_) => geometry.row_len / spatial,
+            _ => unimplemented!("{}", self.spec.name()),
         };
         let planes = self.backward_planes(geometry, saved, together, inputs, dx);
         let gradients = Gradients::of(&by_channel(&planes, channels));

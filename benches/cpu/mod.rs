@@ -7,7 +7,7 @@ mod columns;
 
 use std::iter::Sum;
 
-use gpunorm::geometry::Geometry;
+use gpunorm::unstable::Geometry;
 use gpunorm::{Mode, NormSpec};
 use rayon::prelude::*;
 
@@ -74,6 +74,7 @@ impl Cpu {
                 self.apply_planes(x, y, geometry, |plane| statistics[plane % channels]);
             }
             NormSpec::Switchable(_) => self.switchable(geometry, x, y),
+            _ => unimplemented!("{}", self.spec.name()),
         }
     }
 

@@ -3,9 +3,9 @@
 use std::error::Error;
 use std::hint::black_box;
 
-use gpunorm::geometry::Geometry;
-use gpunorm::plan::Plan;
-use gpunorm::{DType, Gpu, GpuNorm, Gradients, Mode, NormSpec, Saved, Strategy, Tensor, reference};
+use gpunorm::Plan;
+use gpunorm::unstable::{Geometry, Strategy};
+use gpunorm::{DType, Gpu, GpuNorm, Gradients, Mode, NormSpec, Saved, Tensor, reference};
 use ndarray::ArrayView;
 use wgpu::CommandEncoder;
 

@@ -85,6 +85,7 @@ impl Case {
             NormSpec::Group(_) => "group",
             NormSpec::Switchable(_) => "switchable",
             NormSpec::Rms(_) => "rms",
+            _ => unimplemented!("{}", self.spec.name()),
         }
     }
 

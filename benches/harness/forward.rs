@@ -3,9 +3,9 @@
 use std::error::Error;
 use std::hint::black_box;
 
-use gpunorm::geometry::Geometry;
-use gpunorm::plan::Plan;
-use gpunorm::{DType, Gpu, GpuNorm, Strategy, Tensor, reference};
+use gpunorm::Plan;
+use gpunorm::unstable::{Geometry, Strategy};
+use gpunorm::{DType, Gpu, GpuNorm, Tensor, reference};
 use ndarray::ArrayView;
 use wgpu::CommandEncoder;
 

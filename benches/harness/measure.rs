@@ -94,7 +94,7 @@ pub fn measure(gpu: &Gpu, copies: &Copies, pass: &mut dyn Pass, runs: usize) -> 
     let name = kernel.name().split_once('_').map_or(kernel.name(), |(_, name)| name);
     Ok(Row {
         strategy: format!("{name} / {:?}", kernel.team()).to_lowercase(),
-        dispatches: plan.steps.len(),
+        dispatches: plan.dispatches(),
         plan: plan.to_string(),
         copy: median(copy),
         floor: pass.floor(),

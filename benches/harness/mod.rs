@@ -2,7 +2,8 @@
 
 use std::error::Error;
 
-use gpunorm::{Gpu, Strategy};
+use gpunorm::Gpu;
+use gpunorm::unstable::Strategy;
 
 pub mod backward;
 pub mod cases;

@@ -2,8 +2,8 @@
 
 use std::error::Error;
 
+use gpunorm::Plan;
 use gpunorm::Tensor;
-use gpunorm::plan::Plan;
 use wgpu::CommandEncoder;
 
 /// Tensors take turns until so many bytes have passed, more than any last-level cache holds four times.

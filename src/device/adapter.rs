@@ -53,8 +53,13 @@ pub(super) async fn choose_adapter() -> Result<wgpu::Adapter> {
 
 /// The backends that `WGPU_BACKEND` asks for, all without it.
 fn backends() -> Result<Backends> {
+    let built = wgpu::Instance::enabled_backend_features();
+    if built.is_empty() {
+        let reason = "this build has no backend; turn on the feature vulkan, metal, dx12 or gles of gpunorm".into();
+        return Err(Error::NoAdapter { reason });
+    }
     let Some(asked) = Backends::from_env() else { return Ok(Backends::all()) };
-    let here = asked & wgpu::Instance::enabled_backend_features();
+    let here = asked & built;
     let what = match (asked.is_empty(), here.is_empty()) {
         (true, _) => "names none of vulkan, metal, dx12 and gl",
         (_, true) => "this system does not have",

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use wgpu::{BufferDescriptor, BufferUsages, DeviceLostReason, ErrorFilter, PollType};
 
-use crate::error::{Error, Result};
+use crate::error::{Cause, Error, Result};
 
 /// A device and its queue, whose calls give errors. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -106,16 +106,23 @@ impl CheckedDevice {
 
 /// This crate's word for an error of wgpu's.
 fn typed_error(error: wgpu::Error, during: &'static str) -> Error {
-    let message = match error {
+    let description = match &error {
         wgpu::Error::OutOfMemory { .. } => return Error::OutOfMemory { during, bytes: None },
         wgpu::Error::Validation { description, .. } | wgpu::Error::Internal { description, .. } => description,
     };
     // That it is the app's buffer, wgpu says in words only.
     let unusable = |line: &&str| line.ends_with("has been destroyed") || line.ends_with("is still mapped");
-    match message.lines().map(str::trim).find(unusable) {
+    match description.lines().map(str::trim).find(unusable) {
         Some(reason) => Error::BufferUnusable { during, reason: reason.to_owned() },
-        None => Error::Wgpu { during, message },
+        None => Error::Wgpu { during, source: cause(error) },
     }
+}
+
+fn cause(error: wgpu::Error) -> Cause {
+    // A browser's errors stay on their thread.
+    #[cfg(target_arch = "wasm32")]
+    let error = error.to_string();
+    Cause::new(error)
 }
 
 #[cfg(test)]
@@ -136,10 +143,12 @@ mod tests {
         for reason in ["Buffer with 'a' label has been destroyed", "Buffer with '' label is still mapped"] {
             assert_eq!(validation(reason), Error::BufferUnusable { during, reason: reason.into() });
         }
-        let (source, message) = described("linking failed");
-        let internal = typed_error(wgpu::Error::Internal { source, description: message.clone() }, during);
-        assert_eq!(internal, Error::Wgpu { during, message });
-        assert!(matches!(validation("wrong"), Error::Wgpu { message, .. } if message.contains("wrong")));
+        let (source, description) = described("linking failed");
+        let internal = typed_error(wgpu::Error::Internal { source, description: description.clone() }, during);
+        assert_eq!(internal.to_string(), format!("wgpu, while testing: {description}"));
+        let cause = std::error::Error::source(&internal).and_then(|cause| cause.downcast_ref());
+        assert!(matches!(cause, Some(wgpu::Error::Internal { .. })), "{cause:?}");
+        assert!(matches!(validation("wrong"), Error::Wgpu { source, .. } if source.to_string().contains("wrong")));
     }
 
     /// GL cannot translate this, which wgpu calls an internal error: its own handler panics.
@@ -168,7 +177,7 @@ mod tests {
                 cache: None,
             })
         });
-        let Err(Error::Wgpu { during: "compiling", message }) = compiled else { panic!("{compiled:?}") };
-        assert!(message.contains("depth textures"), "{message}");
+        let Err(Error::Wgpu { during: "compiling", source }) = compiled else { panic!("{compiled:?}") };
+        assert!(source.to_string().contains("depth textures"), "{source}");
     }
 }

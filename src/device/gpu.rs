@@ -9,8 +9,8 @@ use super::adapter;
 use super::buffers::Buffers;
 use super::checked::CheckedDevice;
 use super::pipeline::Pipelines;
-use crate::error::{Error, Result};
-use crate::plan::caps::Caps;
+use crate::error::{Cause, Error, Result};
+use crate::plan::Caps;
 
 /// A GPU to normalize on. Cheap to clone: clones share the device, its pipelines and its uniforms.
 #[derive(Clone)]
@@ -62,7 +62,7 @@ impl Gpu {
             ..Default::default()
         };
         let opened = adapter.request_device(&descriptor).await;
-        let (device, queue) = opened.map_err(|error| Error::RequestDevice { reason: error.to_string() })?;
+        let (device, queue) = opened.map_err(|error| Error::RequestDevice { source: Cause::new(error) })?;
         Ok(Gpu::of(CheckedDevice::own(device, queue)))
     }
 
@@ -87,7 +87,7 @@ impl Gpu {
     }
 
     /// The same device, planned for as if it had these numbers; its own where they exceed these, and no subgroups if they
-    /// are of another size: for tests and experiments.
+    /// are of another size. For tests and experiments, and [unstable](crate::unstable).
     pub fn with_caps(&self, caps: Caps) -> Gpu {
         self.derive(caps.within(&Caps::of(self.device())), self.inner.pipelines.clone())
     }
@@ -126,7 +126,7 @@ impl Gpu {
         self.device().adapter_info()
     }
 
-    /// What plans look at.
+    /// What plans look at; [unstable](crate::unstable).
     pub fn caps(&self) -> &Caps {
         &self.inner.caps
     }

@@ -1,16 +1,18 @@
 //! State dicts to and from safetensors, as one file or as several with an index.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Component, Path};
 
-use safetensors::SafeTensors;
 use safetensors::tensor::{Metadata, TensorView};
+use safetensors::{Dtype, SafeTensors};
 
+use super::file_value::{FileValue, encode};
 use super::state_dict::{StateDict, module};
-use super::state_value::StateValue;
-use crate::error::{Error, Result};
+use super::state_value::{StateValue, Stored};
+use crate::error::{Cause, Error, Result};
 use crate::spec::COUNTER;
 
 /// Bytes that a file's header may have; what the safetensors crate allows.
@@ -22,8 +24,7 @@ impl StateDict {
     /// # Errors
     /// [`Error::Safetensors`] for sizes beyond the format.
     pub fn to_safetensors(&self) -> Result<Vec<u8>> {
-        let encoded: Vec<_> =
-            self.iter().map(|(key, value)| (key, value.shape(), value.encode(is_counter(key)))).collect();
+        let encoded: Vec<_> = self.iter().map(|(key, value)| (key, value.shape(), encoded(key, value))).collect();
         let mut views: Vec<(&str, TensorView)> = vec![];
         for entry in &encoded {
             let (key, shape, (dtype, bytes)) = entry;
@@ -38,7 +39,8 @@ impl StateDict {
     /// [`Error::Safetensors`] for other bytes.
     pub fn from_safetensors(bytes: &[u8]) -> Result<StateDict> {
         let file = SafeTensors::deserialize(bytes).map_err(refused)?;
-        Ok(file.iter().map(|(key, view)| (key, StateValue::from(&view))).collect())
+        let value = |view: TensorView| file_value(view.dtype(), view.shape(), view.data().to_vec());
+        Ok(file.iter().map(|(key, view)| (key, value(view))).collect())
     }
 
     /// Reads a safetensors file, or all files that an index (`model.safetensors.index.json`) names.
@@ -113,19 +115,28 @@ fn load_file(path: &Path, wanted: impl Fn(&str) -> bool) -> Result<StateDict> {
         let mut bytes = vec![0; to - from];
         file.seek(SeekFrom::Start(begin + from as u64)).map_err(failed)?;
         file.read_exact(&mut bytes).map_err(failed)?;
-        state.insert(key, StateValue::of_file(info.dtype, info.shape.clone(), bytes));
+        state.insert(key, file_value(info.dtype, &info.shape, bytes));
     }
     Ok(state)
 }
 
-fn is_counter(key: &str) -> bool {
-    key.rsplit('.').next() == Some(COUNTER)
+fn file_value(dtype: Dtype, shape: &[usize], bytes: Vec<u8>) -> StateValue {
+    StateValue(Stored::File(FileValue::new(dtype, shape.to_vec(), bytes)))
 }
 
-fn refused(error: impl std::fmt::Display) -> Error {
-    Error::Safetensors { reason: error.to_string() }
+/// Type and bytes in a file.
+fn encoded<'a>(key: &str, value: &'a StateValue) -> (Dtype, Cow<'a, [u8]>) {
+    let is_counter = key.rsplit('.').next() == Some(COUNTER);
+    match &value.0 {
+        Stored::Array(dtype, array) => encode(array, *dtype, is_counter),
+        Stored::File(value) => value.encoded(),
+    }
+}
+
+fn refused(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    Error::Safetensors { source: Cause::new(error) }
 }
 
 fn file_error(path: &Path, error: std::io::Error) -> Error {
-    Error::File { path: path.display().to_string(), reason: error.to_string() }
+    Error::File { path: path.display().to_string(), source: Cause::new(error) }
 }

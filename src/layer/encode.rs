@@ -7,7 +7,7 @@ use wgpu::{BindGroupEntry, BindingResource, BufferBinding};
 
 use super::prepared::Dispatch;
 use crate::device::{Gpu, Tensor, Timestamps};
-use crate::error::{Error, Result};
+use crate::error::{Cause, Error, Result};
 use crate::kernel::Binding;
 use crate::plan::{Plan, Scratch, Step};
 
@@ -119,7 +119,7 @@ fn tensor_for<'a>(
         None => {
             let tensor = (resources.whole)(binding).ok_or_else(|| {
                 let message = format!("{} binds {binding:?}, which this layer lacks", step.kernel.name());
-                Error::Wgpu { during, message }
+                Error::Wgpu { during, source: Cause::new(message) }
             })?;
             (tensor, 0..tensor.byte_len().next_multiple_of(4).max(4))
         }

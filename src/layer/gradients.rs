@@ -12,6 +12,7 @@ const ZEROING: &str = "zeroing gradients";
 /// `None` where the layer has no such parameter, and where nobody wants it: a backward computes no more than what has a
 /// tensor here. Each has a buffer of its own: wgpu cannot bind one buffer for writing twice.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct Gradients {
     /// Of the input.
     pub input: Option<Tensor>,
@@ -29,6 +30,7 @@ pub struct Gradients {
 
 /// Which gradients a backward is to give.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
 pub enum Wanted {
     /// Those of the input and of all parameters.
     #[default]

@@ -2,8 +2,11 @@
 
 mod aliasing;
 mod call;
+#[cfg(feature = "safetensors")]
 mod checkpoint;
 mod encode;
+#[cfg(feature = "safetensors")]
+mod file_value;
 mod gradients;
 mod names;
 mod norm;

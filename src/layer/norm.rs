@@ -90,7 +90,7 @@ impl GpuNorm {
         self.set_mode(Mode::Evaluation);
     }
 
-    /// Forces how forwards and backwards are planned, for tests and experiments.
+    /// Forces how forwards and backwards are planned. For tests and experiments, and [unstable](crate::unstable).
     pub fn set_strategy(&mut self, strategy: Strategy) {
         self.strategy = strategy;
         self.prepared.clear();
@@ -128,7 +128,7 @@ impl GpuNorm {
     /// shapes of the authors' checkpoints, with extra dimensions of 1.
     ///
     /// # Errors
-    /// [`MissingKey`](crate::Error::MissingKey), [`UnexpectedKeys`](crate::Error::UnexpectedKeys), [`KeyShape`](crate::Error::KeyShape), [`Counter`](crate::Error::Counter),
+    /// [`MissingKey`](crate::Error::MissingKey), [`UnexpectedKeys`](crate::Error::UnexpectedKeys), [`KeyShape`](crate::Error::KeyShape), [`KeyType`](crate::Error::KeyType), [`Counter`](crate::Error::Counter),
     /// [`BufferUnusable`](crate::Error::BufferUnusable), [`OutOfMemory`](crate::Error::OutOfMemory), [`DeviceLost`](crate::Error::DeviceLost); nothing is loaded then.
     pub fn load_state_dict(&mut self, state: &StateDict, prefix: &str) -> Result<()> {
         self.state.load(&self.gpu, state, prefix)

@@ -75,7 +75,7 @@ impl State {
             wanted.push(("mean_weight", Binding::MeanWeight, vec![mixed], initial));
             wanted.push(("var_weight", Binding::VarWeight, vec![mixed], initial));
         }
-        if spec.tracked().is_some() {
+        if spec.momentum().is_some() {
             wanted.push(("running_mean", Binding::RunningMean, shape.clone(), 0.0));
             wanted.push(("running_var", Binding::RunningVar, shape.clone(), 1.0));
             // One count per channel, all equal: see shaders/part/track_running/update.wgsl.
@@ -155,8 +155,7 @@ impl State {
                 return Err(Error::MissingKey { key });
             };
             let Some(value) = value.array() else {
-                let reason = format!("{key} has elements of type {}", value.type_name());
-                return Err(Error::Safetensors { reason });
+                return Err(Error::KeyType { key, found: value.type_name() });
             };
             let expected: &[usize] = if entry.is_counter() { &[] } else { entry.tensor.shape() };
             if !self.same_shape(expected, value.shape()) {

@@ -1,12 +1,12 @@
 //! Which kernels run for an input, over which rows, with how many workgroups: every decision and every threshold.
-//! Pure: the same spec, shape, element type and [`caps::Caps`] give the same plan.
+//! Pure: the same spec, shape, element type and [`Caps`] give the same plan.
 //!
 //! `steps` is what a plan is, `planner` what planning looks at. `forward` and `backward` choose the steps; these are made
 //! of passes over `contiguous` rows or over `columns`, with uniforms and overrides from `params`, and `fit` sizes them to the
 //! device.
 
 mod backward;
-pub mod caps;
+mod caps;
 mod columns;
 mod contiguous;
 mod fit;
@@ -15,7 +15,7 @@ mod params;
 mod planner;
 mod steps;
 
-use caps::Caps;
+pub use caps::Caps;
 use planner::Planner;
 pub use steps::{Gradient, MAX_ITERATIONS, Pass, Plan, Route, Scratch, Step, Strategy};
 
@@ -26,7 +26,7 @@ use crate::spec::NormSpec;
 use crate::spec::geometry::Geometry;
 
 impl Plan {
-    /// The steps of a forward.
+    /// The steps of a forward; [unstable](crate::unstable).
     ///
     /// # Errors
     /// [`Error::TooLarge`] where the device cannot bind or address it, [`Error::Strategy`] where `strategy` cannot run.
@@ -40,7 +40,7 @@ impl Plan {
         Plan::new(spec, geometry, dtype, caps, strategy, Pass::Forward { saves: false })
     }
 
-    /// The steps of `pass`.
+    /// The steps of `pass`; [unstable](crate::unstable).
     ///
     /// # Errors
     /// As [`forward`](Self::forward).

@@ -11,7 +11,7 @@ impl Planner<'_> {
     pub(super) fn params(&self) -> Params {
         let geometry = self.geometry;
         let bessel = |count: usize| if count > 1 { count as f32 / (count - 1) as f32 } else { 1.0 };
-        let momentum = match self.spec.tracked() {
+        let momentum = match self.spec.momentum() {
             Some(Momentum::Fixed(momentum)) => momentum,
             Some(Momentum::Cumulative) | None => 0.0,
         };
@@ -58,7 +58,7 @@ impl Planner<'_> {
     }
 
     pub(super) fn cumulative(&self) -> Vec<(&'static str, u32)> {
-        vec![("CUMULATIVE", u32::from(self.spec.tracked() == Some(Momentum::Cumulative)))]
+        vec![("CUMULATIVE", u32::from(self.spec.momentum() == Some(Momentum::Cumulative)))]
     }
 
     /// The override that says whether the mean is a statistic.

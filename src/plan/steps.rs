@@ -63,8 +63,10 @@ pub enum Pass {
     },
 }
 
-/// What a forward or backward runs, in order. `Display` prints it with the reasons.
+/// What a forward or backward runs, in order. `Display` prints it with the reasons. What it is made of and made from is
+/// [unstable](crate::unstable): its fields, and how to make one.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Plan {
     /// The dispatches, in order.
     pub steps: Vec<Step>,
@@ -132,6 +134,11 @@ pub struct Step {
 }
 
 impl Plan {
+    /// How many compute shaders run, one after the other.
+    pub fn dispatches(&self) -> usize {
+        self.steps.len()
+    }
+
     /// Partial moments that a forward leaves per row, where its backward reads them: of switchable norm.
     pub(crate) fn parts(&self, spec: &NormSpec) -> usize {
         let first = self.steps.first().filter(|_| matches!(spec, NormSpec::Switchable(_)));
@@ -175,8 +182,8 @@ impl Step {
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let dispatches = if self.steps.len() == 1 { "dispatch" } else { "dispatches" };
-        writeln!(f, "{} {dispatches}: {}", self.steps.len(), self.why)?;
+        let dispatches = if self.dispatches() == 1 { "dispatch" } else { "dispatches" };
+        writeln!(f, "{} {dispatches}: {}", self.dispatches(), self.why)?;
         for step in &self.steps {
             let (kernel, [x, y]) = (step.kernel, step.workgroups);
             write!(f, "  {:18} {x}", kernel.name())?;

@@ -14,6 +14,7 @@ use crate::spec::{Mode, NormSpec, SwitchableNorm, Variance, Weighting};
 
 /// A gradient, and what the rounding errors of one that is computed in f32 are relative to.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Gradient {
     /// The gradient.
     pub value: ArrayD<f64>,
@@ -54,6 +55,7 @@ impl Gradient {
 
 /// The gradients of `Σ output·dy`.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Gradients {
     /// Of the input's shape.
     pub input: Gradient,

@@ -13,6 +13,7 @@ use crate::spec::{Mode, Momentum, NormSpec};
 
 /// What [`forward`] computes.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Forward {
     /// `weight·x̂ + bias`, `x̂ = (x − mean)·r`.
     pub output: ArrayD<f64>,
@@ -72,7 +73,7 @@ pub fn forward(spec: &NormSpec, mode: Mode, state: &mut State, x: &ArrayD<f64>) 
     Geometry::new(spec, mode, x.shape())?;
     state.check(spec)?;
     // The share of this batch in the running statistics, where they move.
-    let f = match spec.tracked().filter(|_| mode == Mode::Training) {
+    let f = match spec.momentum().filter(|_| mode == Mode::Training) {
         None => None,
         Some(momentum) => {
             if !matches!(spec, NormSpec::Instance(_)) {

@@ -8,6 +8,7 @@ use crate::spec::{COUNTER, NormSpec, Weighting};
 
 /// A layer's parameters and running statistics, under torch's names.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct State {
     /// `[C]`, or the normalized shape.
     pub weight: Option<ArrayD<f64>>,
@@ -48,7 +49,7 @@ impl State {
             }),
             _ => None,
         };
-        let tracked = spec.tracked().is_some();
+        let tracked = spec.momentum().is_some();
         Ok(State {
             weight: spec.has_weight().then(|| parameter(1.0)),
             bias: spec.has_bias().then(|| parameter(0.0)),

@@ -10,7 +10,7 @@ mod trailing;
 
 pub use channels::{BatchNorm, GroupNorm, InstanceNorm};
 pub use norm::NormSpec;
-pub use options::Mode;
-pub(crate) use options::{COUNTER, Momentum};
+pub(crate) use options::COUNTER;
+pub use options::{Mode, Momentum};
 pub use switchable::{SwitchableNorm, Variance, Weighting};
 pub use trailing::{LayerNorm, NormalizedShape, RmsNorm};

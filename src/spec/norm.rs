@@ -2,12 +2,13 @@
 
 use super::channels::{BatchNorm, GroupNorm, InstanceNorm};
 use super::options::{Affine, Momentum};
-use super::switchable::SwitchableNorm;
+use super::switchable::{SwitchableNorm, Variance, Weighting};
 use super::trailing::{LayerNorm, RmsNorm};
 use crate::error::{Error, Result};
 
 /// Any of the norms. Every spec converts into it.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum NormSpec {
     /// Batch normalization.
     Batch(BatchNorm),
@@ -84,11 +85,11 @@ impl NormSpec {
 
     /// Whether the layer has running statistics.
     pub fn has_running_stats(&self) -> bool {
-        self.tracked().is_some()
+        self.momentum().is_some()
     }
 
-    /// The momentum of the running statistics, where the layer has them.
-    pub(crate) fn tracked(&self) -> Option<Momentum> {
+    /// How far the running statistics move, where the layer has them.
+    pub fn momentum(&self) -> Option<Momentum> {
         match self {
             NormSpec::Batch(BatchNorm { running, .. }) | NormSpec::Instance(InstanceNorm { running, .. }) => {
                 running.track.then_some(running.momentum)
@@ -96,6 +97,21 @@ impl NormSpec {
             NormSpec::Switchable(norm) => norm.batch.then_some(norm.momentum),
             NormSpec::Layer(_) | NormSpec::Group(_) | NormSpec::Rms(_) => None,
         }
+    }
+
+    /// Groups of channels, of group norm.
+    pub fn num_groups(&self) -> Option<usize> {
+        if let NormSpec::Group(norm) = self { Some(norm.groups) } else { None }
+    }
+
+    /// How switchable norm weighs its statistics.
+    pub fn weighting(&self) -> Option<Weighting> {
+        if let NormSpec::Switchable(norm) = self { Some(norm.weighting) } else { None }
+    }
+
+    /// Which variance estimators switchable norm mixes.
+    pub fn variance(&self) -> Option<Variance> {
+        if let NormSpec::Switchable(norm) = self { Some(norm.variance) } else { None }
     }
 
     /// Checks what can be checked before there is an input.

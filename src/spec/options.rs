@@ -15,7 +15,7 @@ pub(crate) const COUNTER: &str = "num_batches_tracked";
 
 /// How far a running statistic moves with each batch.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Momentum {
+pub enum Momentum {
     /// `new = (1 − momentum)·old + momentum·batch`.
     Fixed(f32),
     /// torch's `momentum=None`: the plain average of all batches so far.

@@ -4,6 +4,7 @@ use super::options::{Affine, Momentum};
 
 /// How switchable norm turns `mean_weight` and `var_weight` into the shares of its statistics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
 pub enum Weighting {
     /// `softmax` of each vector of logits, as in the paper. They start at 1: equal shares.
     #[default]
@@ -14,6 +15,7 @@ pub enum Weighting {
 
 /// Which variance estimators switchable norm mixes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
 pub enum Variance {
     /// Biased ones, `Σ(x − mean)² / M`, as in the paper.
     #[default]

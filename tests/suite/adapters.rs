@@ -5,7 +5,7 @@
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use gpunorm::Gpu;
-use gpunorm::caps::Caps;
+use gpunorm::unstable::Caps;
 use wgpu::{Backend, Backends, DeviceType};
 
 /// Whose turn it is on GL: wgpu gives up on a thread that waits for another's GL call longer than seconds, which on a busy

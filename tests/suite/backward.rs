@@ -1,16 +1,13 @@
 //! Backwards on every adapter: torch's fixtures, then norm × mode × shape × values × every kernel variant, against the
 //! oracle.
 
-use gpunorm::geometry::Geometry;
-use gpunorm::plan::{Gradient, Pass, Plan};
+use gpunorm::Plan;
 use gpunorm::reference::{self, State};
+use gpunorm::unstable::{Caps, Geometry, Gradient, Pass, Route, Strategy};
 use gpunorm::{
-    BatchNorm, DType, Gpu, GpuNorm, Gradients, GroupNorm, LayerNorm, Mode, NormSpec, Strategy, SwitchableNorm, Tensor,
+    BatchNorm, DType, Gpu, GpuNorm, Gradients, GroupNorm, LayerNorm, Mode, NormSpec, SwitchableNorm, Tensor,
 };
 use ndarray::{ArrayD, Axis};
-
-use gpunorm::caps::Caps;
-use gpunorm::plan::Route;
 
 use super::compare::{compare, largest, state_dict};
 use super::failures::Failures;

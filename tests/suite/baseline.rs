@@ -1,6 +1,6 @@
 //! The benches' CPU baseline is held to the oracle, as the kernels are.
 
-use gpunorm::geometry::Geometry;
+use gpunorm::unstable::Geometry;
 use gpunorm::{
     BatchNorm, DType, GroupNorm, InstanceNorm, LayerNorm, Mode, NormSpec, RmsNorm, SwitchableNorm, reference,
 };

@@ -4,11 +4,9 @@
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 
-use gpunorm::caps::Caps;
-use gpunorm::geometry::Geometry;
-use gpunorm::kernel::{Binding, Params, Team};
-use gpunorm::plan::{Gradient, Pass, Plan, Scratch, Step};
-use gpunorm::{DType, Mode, NormSpec, Strategy};
+use gpunorm::Plan;
+use gpunorm::unstable::{Binding, Caps, Geometry, Gradient, Params, Pass, Scratch, Step, Strategy, Team};
+use gpunorm::{DType, Mode, NormSpec};
 
 use super::data::{self, Random};
 use super::interpreter::{Access, Shaders, Subgroups};

@@ -1,9 +1,8 @@
 //! GPU against oracle: a case is a layer on both, of which outputs and running statistics are compared.
 
-use gpunorm::geometry::Geometry;
-use gpunorm::plan::Pass;
 use gpunorm::reference::{self, Forward, State};
-use gpunorm::{DType, Gpu, GpuNorm, Mode, NormSpec, Plan, StateDict, Strategy, Tensor};
+use gpunorm::unstable::{Geometry, Pass, Strategy};
+use gpunorm::{DType, Gpu, GpuNorm, Mode, NormSpec, Plan, StateDict, Tensor};
 use ndarray::{ArrayD, IxDyn, Zip};
 
 use super::variants::planned;

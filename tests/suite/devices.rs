@@ -3,8 +3,8 @@
 use std::error::Error as StdError;
 use std::sync::LazyLock;
 
-use gpunorm::caps::Caps;
-use gpunorm::{BatchNorm, DType, Error, Gpu, GpuNorm, Mode, NormSpec, StateDict, Strategy, SwitchableNorm, Tensor};
+use gpunorm::unstable::{Caps, Strategy};
+use gpunorm::{BatchNorm, DType, Error, Gpu, GpuNorm, Mode, NormSpec, StateDict, SwitchableNorm, Tensor};
 use ndarray::{Array4, ArrayD, IxDyn};
 use wgpu::{DeviceDescriptor, Features, Instance, InstanceDescriptor, Limits};
 
@@ -41,7 +41,7 @@ fn every_norm(gpu: &Gpu) -> (usize, Vec<(NormSpec, Mode, String)>) {
         let long = |spec: &NormSpec| matches!(spec, NormSpec::Switchable(_) | NormSpec::Batch(_) | NormSpec::Rms(_));
         for spec in specs.filter(|spec| shape[2] < 100 || long(spec)) {
             for mode in [Mode::Training, Mode::Evaluation] {
-                if gpunorm::geometry::Geometry::new(&spec, mode, shape).is_err() {
+                if gpunorm::unstable::Geometry::new(&spec, mode, shape).is_err() {
                     continue;
                 }
                 let x = data::values("normal", shape, 1);

@@ -2,12 +2,8 @@
 //! included: one where a row fits on chip, never more than three. A backward with its gradients of parameters: two where a
 //! row and its dy fit the registers of a team, never more than four. (That they are never more is a property in plans.rs.)
 
-use gpunorm::caps::Caps;
-use gpunorm::geometry::Geometry;
-use gpunorm::plan::{Gradient, Pass};
-use gpunorm::{
-    BatchNorm, DType, GroupNorm, InstanceNorm, LayerNorm, Mode, NormSpec, Plan, RmsNorm, Strategy, SwitchableNorm,
-};
+use gpunorm::unstable::{Binding, Caps, Geometry, Gradient, Pass, Strategy};
+use gpunorm::{BatchNorm, DType, GroupNorm, InstanceNorm, LayerNorm, Mode, NormSpec, Plan, RmsNorm, SwitchableNorm};
 
 use super::plans::zoo;
 
@@ -46,12 +42,12 @@ fn dispatches_are_a_contract() {
         let geometry = Geometry::new(&spec, Mode::Training, shape).unwrap();
         for (caps, dispatches) in [(&gpu, on_gpu), (&software, on_software)] {
             let plan = Plan::forward(&spec, &geometry, DType::F32, caps, Strategy::default()).unwrap();
-            assert_eq!(plan.steps.len(), dispatches, "{spec:?} {shape:?} {caps:?}\n{plan}");
+            assert_eq!(plan.dispatches(), dispatches, "{spec:?} {shape:?} {caps:?}\n{plan}");
         }
         if matches!(spec, NormSpec::Batch(_)) {
             let geometry = Geometry::new(&spec, Mode::Evaluation, shape).unwrap();
             let plan = Plan::forward(&spec, &geometry, DType::F32, &gpu, Strategy::default()).unwrap();
-            assert_eq!(plan.steps.len(), 1, "{spec:?}, evaluating\n{plan}");
+            assert_eq!(plan.dispatches(), 1, "{spec:?}, evaluating\n{plan}");
         }
     }
 }
@@ -90,7 +86,7 @@ fn dispatches_of_a_backward_are_a_contract() {
         for (caps, dispatches) in devices().iter().zip([on_gpu, on_software]) {
             let pass = Pass::Backward { parts: 1, input: Gradient::Replaced, parameters: Gradient::Replaced };
             let plan = Plan::new(&spec, &geometry, DType::F32, caps, Strategy::default(), pass).unwrap();
-            assert_eq!(plan.steps.len(), dispatches, "{spec:?} {mode:?} {shape:?} {caps:?}\n{plan}");
+            assert_eq!(plan.dispatches(), dispatches, "{spec:?} {mode:?} {shape:?} {caps:?}\n{plan}");
         }
     }
 }
@@ -98,7 +94,6 @@ fn dispatches_of_a_backward_are_a_contract() {
 /// A frozen layer costs no sums for its parameters, and the first layer of a net no dx.
 #[test]
 fn what_nobody_wants_is_not_computed() {
-    use gpunorm::kernel::Binding;
     let specs: [(NormSpec, &[usize]); 7] = [
         (LayerNorm::new([1024]).into(), &[4096, 1024]),
         (LayerNorm::new([100_001]).into(), &[64, 100_001]),
@@ -129,7 +124,7 @@ fn what_nobody_wants_is_not_computed() {
                 let reads = |plan: &Plan| bound(plan).iter().filter(|&&binding| binding == Binding::Dy).count();
                 let all = reads(&plan(replaced, replaced));
                 assert!(reads(&parameters) <= all && reads(&dx) <= all.max(2), "{spec:?}\n{dx}{parameters}");
-                if mode == Mode::Evaluation && geometry.source == gpunorm::geometry::Source::Running {
+                if mode == Mode::Evaluation && geometry.source == gpunorm::unstable::Source::Running {
                     assert_eq!(reads(&dx), 1, "{spec:?}\n{dx}");
                 }
             }

@@ -2,14 +2,11 @@
 
 use std::fmt::Debug;
 
-use gpunorm::caps::Caps;
-use gpunorm::geometry::Geometry;
-use gpunorm::kernel::Team;
-use gpunorm::plan::Route;
 use gpunorm::reference::State;
+use gpunorm::unstable::{Caps, Geometry, Route, Strategy, Team};
 use gpunorm::{
-    BatchNorm, DType, Error, Gpu, GpuNorm, GroupNorm, InstanceNorm, LayerNorm, Mode, NormSpec, RmsNorm, Strategy,
-    SwitchableNorm, Tensor, Variance,
+    BatchNorm, DType, Error, Gpu, GpuNorm, GroupNorm, InstanceNorm, LayerNorm, Mode, NormSpec, RmsNorm, SwitchableNorm,
+    Tensor, Variance,
 };
 use ndarray::ArrayD;
 
@@ -34,6 +31,7 @@ fn eps_of(spec: &NormSpec, eps: f32) -> NormSpec {
         NormSpec::Group(norm) => norm.eps(eps).into(),
         NormSpec::Switchable(norm) => norm.eps(eps).into(),
         NormSpec::Rms(norm) => norm.eps(eps).into(),
+        _ => unimplemented!("{}", spec.name()),
     }
 }
 

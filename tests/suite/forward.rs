@@ -1,11 +1,8 @@
 //! Forwards on every adapter: torch's fixtures, then norm × mode × shape × values × every kernel variant, against the
 //! oracle.
 
-use gpunorm::caps::Caps;
-use gpunorm::geometry::Geometry;
-use gpunorm::kernel::Team;
-use gpunorm::plan::Route;
-use gpunorm::{BatchNorm, DType, Error, GpuNorm, LayerNorm, Mode, NormSpec, RmsNorm, Strategy};
+use gpunorm::unstable::{Caps, Geometry, Route, Strategy, Team};
+use gpunorm::{BatchNorm, DType, Error, GpuNorm, LayerNorm, Mode, NormSpec, RmsNorm};
 use ndarray::{ArrayD, IxDyn};
 
 use super::compare::{self, Case};

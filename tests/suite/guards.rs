@@ -1,11 +1,9 @@
 //! What is not a tensor's stays as it is, to the bit: the half word behind an odd number of 16-bit elements, and the rest of
 //! the app's buffer. And with wgpu's checks of the shaders or without, the same bytes come out, those included.
 
-use gpunorm::caps::Caps;
-use gpunorm::geometry::Geometry;
+use gpunorm::unstable::{Caps, Geometry, Strategy};
 use gpunorm::{
-    BatchNorm, DType, Error, Gpu, GpuNorm, GroupNorm, InstanceNorm, LayerNorm, Mode, NormSpec, Strategy,
-    SwitchableNorm, Tensor,
+    BatchNorm, DType, Error, Gpu, GpuNorm, GroupNorm, InstanceNorm, LayerNorm, Mode, NormSpec, SwitchableNorm, Tensor,
 };
 use wgpu::BufferUsages;
 

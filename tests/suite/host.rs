@@ -4,8 +4,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use gpunorm::kernel::{Binding, Params};
-use gpunorm::plan::{Route, Strategy};
+use gpunorm::unstable::{Binding, Params, Route, Strategy};
 use gpunorm::{BatchNorm, DType, Gpu, GpuNorm, LayerNorm, NormSpec, SwitchableNorm, Tensor};
 use wgpu::{BufferUsages, CommandEncoder};
 
@@ -119,7 +118,7 @@ fn recording_again_allocates_nothing() {
         for (spec, shape, strategy, dispatches) in &cases {
             let mut norm = GpuNorm::new(gpu, spec.clone()).unwrap();
             norm.set_strategy(*strategy);
-            assert_eq!(norm.plan(shape, DType::F32).unwrap().steps.len(), *dispatches);
+            assert_eq!(norm.plan(shape, DType::F32).unwrap().dispatches(), *dispatches);
             let [x, y] = [0, 1].map(|_| Tensor::zeros(gpu, shape, DType::F32).unwrap());
             let ours = allocations(gpu, &|encoder| norm.encode_forward(encoder, &x, &y).unwrap());
             let least = allocations(gpu, &*by_hand(gpu, &norm, shape));

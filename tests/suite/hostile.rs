@@ -5,10 +5,7 @@ use std::fs::File;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use gpunorm::caps::Caps;
-use gpunorm::geometry::Geometry;
-use gpunorm::kernel::Team;
-use gpunorm::plan::Route;
+use gpunorm::unstable::{Caps, Geometry, Route, Team};
 use gpunorm::{
     BatchNorm, DType, Error, Gpu, GpuNorm, GroupNorm, InstanceNorm, LayerNorm, Mode, NormSpec, Plan, RmsNorm,
     SwitchableNorm, Tensor, Variance,
@@ -263,11 +260,11 @@ fn caps() -> impl Strategy<Value = Caps> {
     )
 }
 
-fn strategy() -> impl Strategy<Value = gpunorm::Strategy> {
+fn strategy() -> impl Strategy<Value = gpunorm::unstable::Strategy> {
     let route = prop::option::of(prop::sample::select(vec![Route::Fused, Route::Split]));
     let lanes = prop::option::of(prop_oneof![1u32..2000, any::<u32>()]);
     let team = prop::option::of(prop::sample::select(Team::ALL.to_vec()));
-    (route, team, lanes).prop_map(|(route, team, lanes)| gpunorm::Strategy { route, team, lanes })
+    (route, team, lanes).prop_map(|(route, team, lanes)| gpunorm::unstable::Strategy { route, team, lanes })
 }
 
 /// The pure half of the crate never panics, and a plan that it makes stays within the device.
@@ -287,7 +284,7 @@ fn planning_survives_anything() {
             let Ok(plan) = Plan::forward(&spec, &geometry, dtype, &caps, strategy) else { return Ok(()) };
             if valid {
                 prop_assert!(!plan.to_string().is_empty());
-                let fits = |step: &gpunorm::plan::Step| step.workgroups.iter().all(|&count| count <= caps.max_workgroups.max(1)) && step.bytes.end - step.bytes.start <= caps.max_binding;
+                let fits = |step: &gpunorm::unstable::Step| step.workgroups.iter().all(|&count| count <= caps.max_workgroups.max(1)) && step.bytes.end - step.bytes.start <= caps.max_binding;
                 prop_assert!(plan.steps.iter().all(fits), "{plan}");
                 planned.set(planned.get() + 1);
             }

@@ -7,8 +7,7 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use gpunorm::kernel::Kernel;
-use gpunorm::plan::Step;
+use gpunorm::unstable::{Kernel, Step};
 use naga::{
     AddressSpace, ArraySize, Block, BuiltIn, Expression, Function, Handle, LocalVariable, MathFunction, Module,
     ScalarKind, Statement, Type, TypeInner, UnaryOperator,
@@ -24,7 +23,7 @@ mod values;
 /// Bytes that an invocation addresses.
 #[derive(Debug, Clone, Copy)]
 pub struct Access {
-    /// The number of a [`Binding`](gpunorm::kernel::Binding).
+    /// The number of a [`Binding`](gpunorm::unstable::Binding).
     pub binding: u32,
     /// In what the step binds.
     pub first: u64,

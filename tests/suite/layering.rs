@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// `src/` from the ground up; `lib.rs` is above all.
-const FLOORS: [&str; 8] = ["dtype", "error", "spec", "reference", "kernel", "plan", "device", "layer"];
+const FLOORS: [&str; 9] = ["dtype", "error", "spec", "reference", "kernel", "plan", "device", "layer", "unstable"];
 
 /// Every crate's folder of modules.
 const CRATES: [&str; 6] = ["src", "tests/suite", "benches", "examples/gallery", "examples/train_digits", "xtask/src"];

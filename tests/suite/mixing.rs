@@ -2,7 +2,8 @@
 //! much wider than it has to be. The outputs are computed here once more, in f64 and in the simplest way, not by the oracle.
 
 use gpunorm::reference::{self, State};
-use gpunorm::{DType, GpuNorm, Mode, NormSpec, Strategy, SwitchableNorm, Weighting};
+use gpunorm::unstable::Strategy;
+use gpunorm::{DType, GpuNorm, Mode, NormSpec, SwitchableNorm, Weighting};
 use ndarray::{Array3, ArrayD, arr1};
 
 use super::data::Random;

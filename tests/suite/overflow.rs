@@ -1,10 +1,9 @@
 //! Finite in, finite out: where sums of squares do not fit f32, outputs are `bias` and gradients of the input 0, in every
 //! norm, route and team; and rows that are not finite themselves stay NaN.
 
-use gpunorm::geometry::Geometry;
-use gpunorm::plan::{Gradient, Pass};
 use gpunorm::reference::{self, State};
-use gpunorm::{DType, Error, Gpu, GpuNorm, LayerNorm, Mode, NormSpec, Strategy, Tensor};
+use gpunorm::unstable::{Geometry, Gradient, Pass, Strategy};
+use gpunorm::{DType, Error, Gpu, GpuNorm, LayerNorm, Mode, NormSpec, Tensor};
 use ndarray::{ArrayD, IxDyn, arr2};
 
 use super::data::Random;

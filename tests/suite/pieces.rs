@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use gpunorm::kernel::Kernel;
+use gpunorm::unstable::Kernel;
 
 /// The texts under shaders/, by their path there without the extension.
 fn texts(folder: &Path, name: &str, found: &mut BTreeMap<String, String>) {

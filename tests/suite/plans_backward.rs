@@ -3,13 +3,11 @@
 
 use std::collections::HashMap;
 
-use gpunorm::caps::Caps;
-use gpunorm::geometry::{Geometry, Source};
-use gpunorm::kernel::{Binding, CoefficientsFrom, KeptSums, Kernel};
-use gpunorm::plan::{Gradient, Pass, Plan, Step};
-use gpunorm::{
-    BatchNorm, DType, GroupNorm, InstanceNorm, LayerNorm, Mode, NormSpec, RmsNorm, Strategy, SwitchableNorm,
+use gpunorm::Plan;
+use gpunorm::unstable::{
+    Binding, Caps, CoefficientsFrom, Geometry, Gradient, KeptSums, Kernel, Pass, Source, Step, Strategy,
 };
+use gpunorm::{BatchNorm, DType, GroupNorm, InstanceNorm, LayerNorm, Mode, NormSpec, RmsNorm, SwitchableNorm};
 use proptest::prelude::*;
 
 use super::plans::{address, applied, check_limits, everywhere, expected, slice_start, spec_has_weight, zoo};

@@ -1,11 +1,8 @@
 //! Forwards and backwards of random layers over random shapes, values, element types and strategies, against the oracle, on every
 //! adapter.
 
-use gpunorm::caps::Caps;
-use gpunorm::geometry::Geometry;
-use gpunorm::kernel::Team;
-use gpunorm::plan::Route;
-use gpunorm::{DType, Error, Mode, Plan, Strategy};
+use gpunorm::unstable::{Caps, Geometry, Route, Strategy, Team};
+use gpunorm::{DType, Error, Mode, Plan};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 

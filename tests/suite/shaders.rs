@@ -3,10 +3,8 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use gpunorm::geometry::Geometry;
-use gpunorm::kernel::{Binding, Kernel, Params};
-use gpunorm::plan::{Gradient, Pass};
-use gpunorm::{DType, Mode, Plan, Strategy};
+use gpunorm::unstable::{Binding, Geometry, Gradient, Kernel, Params, Pass, Strategy};
+use gpunorm::{DType, Mode, Plan};
 use naga::back::{hlsl, msl, spv};
 use naga::valid::{Capabilities, GlobalUse, ModuleInfo, SubgroupOperationSet, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, ShaderStage, StorageAccess};

@@ -1,5 +1,6 @@
 //! State dicts: torch's names, types and strictness, through memory, bytes and files.
 
+use std::error::Error as _;
 use std::path::PathBuf;
 
 use gpunorm::{BatchNorm, DType, Error, GpuNorm, LayerNorm, NormSpec, RmsNorm, StateDict, SwitchableNorm};
@@ -101,7 +102,7 @@ fn other_types_stay_as_they_came() {
 
     let mut masked = norm.state_dict("").unwrap();
     masked.insert("weight", state.value("mask").unwrap().clone());
-    let told = "safetensors: weight has elements of type BOOL";
+    let told = "\"weight\": expected elements of type f32, f16, bf16, f64 or i64, got BOOL";
     assert_eq!(norm.load_state_dict(&masked, "").unwrap_err().to_string(), told);
 }
 
@@ -174,13 +175,16 @@ fn what_is_not_a_state_dict_file_is_refused() {
     let cut = [&good[..good.len() - 1], &good[..9], &good[..3], b"", b"a pickle, perhaps", &[255; 64]];
     for bytes in cut {
         let refused = StateDict::from_safetensors(bytes);
-        assert!(matches!(refused, Err(Error::Safetensors { .. })), "{} bytes: {refused:?}", bytes.len());
+        let Err(Error::Safetensors { source, .. }) = &refused else { panic!("{} bytes: {refused:?}", bytes.len()) };
+        assert!(source.is::<safetensors::SafeTensorError>(), "{source:?}");
     }
     let nowhere = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("no such folder/state.safetensors");
     let told = format!("{}: No such file or directory (os error 2)", nowhere.display());
     for refused in [StateDict::load(&nowhere).map(drop), StateDict::new().save(&nowhere)] {
         let refused = refused.unwrap_err();
         assert!(matches!(refused, Error::File { .. }));
+        let cause = refused.source().and_then(|cause| cause.downcast_ref::<std::io::Error>());
+        assert_eq!(cause.map(std::io::Error::kind), Some(std::io::ErrorKind::NotFound));
         assert!(cfg!(not(target_os = "linux")) || refused.to_string() == told, "{refused}");
     }
 }

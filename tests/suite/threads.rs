@@ -3,10 +3,8 @@
 use std::sync::Barrier;
 use std::thread;
 
-use gpunorm::caps::Caps;
-use gpunorm::kernel::Team;
-use gpunorm::plan::Route;
-use gpunorm::{BatchNorm, DType, Error, Gpu, GpuNorm, NormSpec, Strategy, SwitchableNorm, Tensor};
+use gpunorm::unstable::{Caps, Route, Strategy, Team};
+use gpunorm::{BatchNorm, DType, Error, Gpu, GpuNorm, NormSpec, SwitchableNorm, Tensor};
 use ndarray::ArrayD;
 
 use super::{adapters, compare, data, devices};

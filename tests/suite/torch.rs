@@ -2,11 +2,12 @@
 
 use gpunorm::reference::{self, State};
 use gpunorm::{
-    BatchNorm, GroupNorm, InstanceNorm, LayerNorm, Mode, NormSpec, RmsNorm, SwitchableNorm, Variance, Weighting,
+    BatchNorm, GroupNorm, InstanceNorm, LayerNorm, Mode, Momentum, NormSpec, RmsNorm, SwitchableNorm, Variance,
+    Weighting,
 };
 use ndarray::ArrayD;
 use safetensors::tensor::{Dtype, SafeTensors};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 /// One forward and backward of torch in float64. All inputs are f32 numbers.
 pub struct Case {
@@ -35,18 +36,18 @@ pub fn cases() -> Vec<Case> {
 
 fn case(entry: &Value, tensor: &dyn Fn(&str) -> Option<ArrayD<f64>>) -> Case {
     let given = |key: &str| tensor(key).unwrap_or_else(|| panic!("{entry}: no {key}"));
-    let state = |when: &str, place: usize| State {
-        weight: tensor("weight"),
-        bias: tensor("bias"),
-        mean_weight: tensor("mean_weight"),
-        var_weight: tensor("var_weight"),
-        running_mean: tensor(&format!("{when}.running_mean")),
-        running_var: tensor(&format!("{when}.running_var")),
-        num_batches_tracked: entry.get("count").map(|count| count[place].as_u64().unwrap()),
+    let spec = spec(entry["norm"].as_str().unwrap(), entry["args"].as_object().unwrap());
+    let state = |when: &str, place: usize| {
+        let mut state = State::new(&spec).unwrap();
+        (state.weight, state.bias) = (tensor("weight"), tensor("bias"));
+        (state.mean_weight, state.var_weight) = (tensor("mean_weight"), tensor("var_weight"));
+        let running = ["mean", "var"].map(|name| tensor(&format!("{when}.running_{name}")));
+        [state.running_mean, state.running_var] = running;
+        state.num_batches_tracked = entry.get("count").map(|count| count[place].as_u64().unwrap());
+        state
     };
     Case {
         name: entry["name"].as_str().unwrap().to_owned(),
-        spec: spec(entry["norm"].as_str().unwrap(), entry["args"].as_object().unwrap()),
         mode: match entry["mode"].as_str().unwrap() {
             "training" => Mode::Training,
             "evaluation" => Mode::Evaluation,
@@ -56,6 +57,7 @@ fn case(entry: &Value, tensor: &dyn Fn(&str) -> Option<ArrayD<f64>>) -> Case {
         before: state("before", 0),
         y: given("y"),
         after: state("after", 1),
+        spec,
         dy: given("dy"),
         gradients: vec![
             ("input", Some(given("grad.x"))),
@@ -65,6 +67,37 @@ fn case(entry: &Value, tensor: &dyn Fn(&str) -> Option<ArrayD<f64>>) -> Case {
             ("var_weight", tensor("grad.var_weight")),
         ],
     }
+}
+
+/// What a spec says of itself, by torch's names.
+#[test]
+fn specs_tell_what_they_were_made_of() {
+    let list: Vec<Value> = serde_json::from_str(include_str!("../fixtures/torch.json")).unwrap();
+    let mut told = std::collections::BTreeSet::new();
+    for entry in list {
+        let (norm, args) = (entry["norm"].as_str().unwrap(), entry["args"].as_object().unwrap());
+        let spec = spec(norm, args);
+        for (name, value) in args {
+            let same = match name.as_str() {
+                "eps" => value.as_f64() == Some(spec.eps().into()),
+                "num_features" | "num_channels" => json!([value]) == json!(spec.parameter_shape()),
+                "normalized_shape" => *value == json!(spec.parameter_shape()),
+                "num_groups" => value.as_u64() == spec.num_groups().map(|groups| groups as u64),
+                "momentum" => match spec.momentum() {
+                    None => !spec.has_running_stats(),
+                    Some(Momentum::Cumulative) => value.is_null(),
+                    Some(Momentum::Fixed(momentum)) => value.as_f64() == Some(momentum.into()),
+                },
+                "affine" | "elementwise_affine" => value.as_bool() == Some(spec.has_weight()),
+                _ => continue,
+            };
+            assert!(same, "{name} of {entry}: {spec:?}");
+            told.insert(name.clone());
+        }
+        assert_eq!(spec.weighting().is_some(), norm == "switchable");
+        assert_eq!(spec.variance().is_some(), norm == "switchable");
+    }
+    assert_eq!(told.len(), 8, "{told:?}");
 }
 
 fn tensor(tensors: &SafeTensors, key: &str) -> Option<ArrayD<f64>> {

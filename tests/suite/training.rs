@@ -1,11 +1,10 @@
 //! Training from the caller's side: what a saved forward holds, where gradients go, parameters that are live, and what is
 //! refused.
 
-use gpunorm::kernel::Team;
-use gpunorm::plan::Route;
+use gpunorm::unstable::{Route, Strategy, Team};
 use gpunorm::{
     BatchNorm, DType, Error, GpuNorm, Gradients, GroupNorm, InstanceNorm, LayerNorm, NormSpec, RmsNorm, Saved,
-    Strategy, SwitchableNorm, Tensor, Wanted,
+    SwitchableNorm, Tensor, Wanted,
 };
 use ndarray::{ArrayD, arr1};
 

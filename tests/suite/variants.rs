@@ -1,10 +1,7 @@
 //! The shapes, devices and strategies that every layer is tried with.
 
-use gpunorm::caps::Caps;
-use gpunorm::geometry::Geometry;
-use gpunorm::kernel::Team;
-use gpunorm::plan::{Pass, Route};
-use gpunorm::{DType, Error, Gpu, Mode, NormSpec, Plan, Strategy};
+use gpunorm::unstable::{Caps, Geometry, Pass, Route, Strategy, Team};
+use gpunorm::{DType, Error, Gpu, Mode, NormSpec, Plan};
 
 use super::adapters;
 

@@ -71,6 +71,10 @@ fn test(runner: &Runner, test_args: &[&str]) -> Result<(), String> {
     runner.steps(&[
         Step::cargo("format", &["fmt", "--all", "--check"]),
         Step::cargo("clippy", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
+        Step::cargo(
+            "features",
+            &["clippy", "--lib", "--package", "gpunorm", "--no-default-features", "--", "-D", "warnings"],
+        ),
         Step::cargo("docs", &["doc", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"),
         // Where RUST_BACKTRACE is set, wgpu would take a backtrace of each of its locks.
         Step::cargo("tests", &[&["test", "--workspace"], test_args].concat()).env("RUST_LIB_BACKTRACE", "0"),

@@ -5,7 +5,8 @@ use std::io::Write;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use gpunorm::{Error, Gpu, Strategy};
+use gpunorm::unstable::Strategy;
+use gpunorm::{Error, Gpu};
 use wgpu::Limits;
 
 use super::super::adapters::Turns;

@@ -1,6 +1,7 @@
 //! Devices of low limits: each layer runs right both ways, or says which limit it lacks.
 
-use gpunorm::{Error, Gpu, Strategy};
+use gpunorm::unstable::Strategy;
+use gpunorm::{Error, Gpu};
 use wgpu::Limits;
 
 use super::super::{adapters, devices};

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+use gpunorm::unstable::Strategy;
 use gpunorm::{
-    BatchNorm, DType, Error, Gpu, GpuNorm, Gradients, LayerNorm, Mode, NormSpec, Strategy, SwitchableNorm, Tensor,
-    Wanted,
+    BatchNorm, DType, Error, Gpu, GpuNorm, Gradients, LayerNorm, Mode, NormSpec, SwitchableNorm, Tensor, Wanted,
 };
 use pollster::block_on;
 use wgpu::Limits;

@@ -1,9 +1,7 @@
 //! Every strategy that can be forced, over the fuzzer's cases: right, or refused by name.
 
-use gpunorm::caps::Caps;
-use gpunorm::kernel::Team;
-use gpunorm::plan::Route;
-use gpunorm::{Error, Strategy};
+use gpunorm::Error;
+use gpunorm::unstable::{Caps, Route, Strategy, Team};
 
 use super::super::{adapters, settings};
 use super::fuzz::case::Case;

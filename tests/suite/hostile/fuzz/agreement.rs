@@ -1,7 +1,8 @@
 //! What the fuzzer expects is what the crate's oracle says, and a wrong layer is told from a right one.
 
 use gpunorm::reference::{self, State};
-use gpunorm::{DType, Mode, Strategy};
+use gpunorm::unstable::Strategy;
+use gpunorm::{DType, Mode};
 use ndarray::{ArrayD, IxDyn};
 
 use super::super::super::adapters;

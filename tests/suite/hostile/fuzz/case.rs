@@ -1,10 +1,7 @@
 //! A random case, all of it from one number.
 
-use gpunorm::caps::Caps;
-use gpunorm::geometry::Geometry;
-use gpunorm::kernel::Team;
-use gpunorm::plan::{Gradient, Pass, Route};
-use gpunorm::{DType, Mode, Plan, Strategy};
+use gpunorm::unstable::{Caps, Geometry, Gradient, Pass, Route, Strategy, Team};
+use gpunorm::{DType, Mode, Plan};
 use half::{bf16, f16};
 
 use super::super::super::data::Random;
@@ -293,5 +290,6 @@ fn rounded(value: f64, dtype: DType) -> f32 {
         DType::F32 => value as f32,
         DType::F16 => f16::from_f32(value as f32).to_f32(),
         DType::BF16 => bf16::from_f32(value as f32).to_f32(),
+        _ => unimplemented!("{dtype}"),
     }
 }

@@ -25,6 +25,7 @@ impl Wanted {
             DType::F32 => 0.0,
             DType::F16 => ulp(10, -14),
             DType::BF16 => ulp(7, -126),
+            _ => unimplemented!("{dtype}"),
         };
         4.0 * 2f64.powi(-24) * magnitude * self.roundings + stored
     }

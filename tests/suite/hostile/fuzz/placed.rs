@@ -19,6 +19,7 @@ fn encoded(values: &[f32], dtype: DType) -> Vec<u8> {
         DType::F32 => bytemuck::cast_slice(values).to_vec(),
         DType::F16 => narrow(|value| f16::from_f32(value).to_bits()),
         DType::BF16 => narrow(|value| bf16::from_f32(value).to_bits()),
+        _ => unimplemented!("{dtype}"),
     }
 }
 
