@@ -8,8 +8,8 @@
 //!   both share; `parameters`, `state`, `state_dict` and `checkpoint` what it holds; `encode` how a plan becomes dispatches,
 //!   `prepared` what it need not make again, `warm_up` compiling ahead.
 //! * `device/`: what stands on a wgpu device. `gpu` is the handle, `checked` gives errors for wgpu's panics, `memory`, `buffers`
-//!   and `wrapped` hold buffers, `pipeline` compiles, `tensor` is memory with a shape, `transfer`, `readback` and `half_word` move
-//!   data, `profile` takes times.
+//!   and `wrapped` hold buffers, `pipeline` compiles, `tensor` is memory with a shape, `transfer`, `readback` and `copy` move
+//!   data, `dispatch` is what is ready to be recorded, `profile` takes times.
 //! * `plan/`: pure. A layer, a shape, an element type and an adapter's numbers (`caps`) give the steps to run.
 //! * `kernel/`: pure. The WGSL that there is, in `shaders/`.
 //! * [`mod@reference`]: the oracle, plain f64.
@@ -39,10 +39,10 @@ pub use ndarray;
 /// Devices, encoders and buffers, for apps that have their own.
 pub use wgpu;
 
-pub use device::{Gpu, Tensor};
+pub use device::{Gpu, Recorder, Tensor};
 pub use dtype::{DType, Scalar};
 pub use error::{Cause, Error, Result};
-pub use layer::{Call, GpuNorm, Gradients, Recorder, Saved, StateDict, StateValue, Wanted};
+pub use layer::{Call, GpuNorm, Gradients, Saved, StateDict, StateValue, Wanted};
 pub use plan::Plan;
 pub use spec::{
     BatchNorm, GroupNorm, InstanceNorm, LayerNorm, Mode, Momentum, NormSpec, NormalizedShape, RmsNorm, SwitchableNorm,

@@ -42,8 +42,8 @@ impl Purpose {
     /// Where timestamps go.
     pub const PROFILE: Purpose =
         Purpose::new("gpunorm profile", "profiling", BufferUsages::QUERY_RESOLVE.union(BufferUsages::COPY_SRC));
-    /// From which half a word is taken.
-    pub const HALF_WORD: Purpose = Purpose::new("gpunorm half word", "writing a tensor", BufferUsages::STORAGE);
+    /// From which a shader copies.
+    pub const WORD: Purpose = Purpose::new("gpunorm word", "writing a tensor", BufferUsages::STORAGE);
     /// To which nothing is copied, to see whether it could be.
     pub const PROBE: Purpose = Purpose::new("gpunorm probe", "wrapping a buffer", BufferUsages::COPY_DST);
 }

@@ -3,8 +3,9 @@
 mod adapter;
 mod buffers;
 mod checked;
+mod copy;
+mod dispatch;
 mod gpu;
-mod half_word;
 mod memory;
 mod pipeline;
 mod profile;
@@ -14,9 +15,12 @@ mod transfer;
 mod wrapped;
 
 pub(crate) use buffers::Purpose;
+pub(crate) use copy::{copies, zeros};
+pub use dispatch::Recorder;
+pub(crate) use dispatch::{Dispatch, record};
 pub use gpu::Gpu;
 pub(crate) use memory::{BufferUser, lock};
-pub(crate) use pipeline::{COMPILING, Pipeline};
+pub(crate) use pipeline::COMPILING;
 pub(crate) use profile::{PROFILING, Timestamps};
 pub(crate) use readback::Part;
 pub use tensor::Tensor;

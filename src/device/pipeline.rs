@@ -65,7 +65,7 @@ pub(crate) struct Pipelines {
     device: CheckedDevice,
     shaders: Slots<Kernel, Shader>,
     pipelines: Slots<Key, Pipeline>,
-    half_word: Slot<Pipeline>,
+    copy: Slot<Pipeline>,
     checks: bool,
     cache: Option<wgpu::PipelineCache>,
 }
@@ -74,7 +74,7 @@ impl Pipelines {
     /// `checks` are the run-time checks of wgpu's shaders; `cache` is what drivers keep compiled code in.
     pub fn new(device: CheckedDevice, checks: bool, cache: Option<wgpu::PipelineCache>) -> Pipelines {
         let (shaders, pipelines) = Default::default();
-        Pipelines { device, shaders, pipelines, half_word: Slot::empty(), checks, cache }
+        Pipelines { device, shaders, pipelines, copy: Slot::empty(), checks, cache }
     }
 
     pub fn checks(&self) -> bool {
@@ -96,17 +96,17 @@ impl Pipelines {
         plan.steps.iter().try_for_each(|step| self.get(step).map(drop))
     }
 
-    /// That of shaders/device/half_word.wgsl.
-    pub fn half_word(&self) -> Result<Arc<Pipeline>> {
-        self.half_word.get_or_make(|| {
+    /// That of shaders/device/copy.wgsl.
+    pub fn copy(&self) -> Result<Arc<Pipeline>> {
+        self.copy.get_or_make(|| {
             let storage = |read_only| BufferBindingType::Storage { read_only };
             let types = [storage(true), storage(false), BufferBindingType::Uniform];
             let entries: Vec<_> = (0..).zip(types).map(|(binding, ty)| layout_entry(binding, ty)).collect();
-            let shader = self.parse("half_word", &entries, |device| {
-                let source = wgpu::ShaderSource::Wgsl(include_str!("../../shaders/device/half_word.wgsl").into());
-                device.create_shader_module(wgpu::ShaderModuleDescriptor { label: Some("half_word"), source })
+            let shader = self.parse("copy", &entries, |device| {
+                let source = wgpu::ShaderSource::Wgsl(include_str!("../../shaders/device/copy.wgsl").into());
+                device.create_shader_module(wgpu::ShaderModuleDescriptor { label: Some("copy"), source })
             })?;
-            self.compile_shader("half_word", &shader, &[])
+            self.compile_shader("copy", &shader, &[])
         })
     }
 

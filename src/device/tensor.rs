@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use wgpu::BufferUsages;
+use wgpu::{BindingResource, BufferBinding, BufferSize, BufferUsages};
 
 use super::buffers::{Purpose, buffer_size};
 use super::gpu::Gpu;
@@ -125,6 +125,13 @@ impl Tensor {
         &self.memory().buffer
     }
 
+    /// The tensor's words, for a bind group of the app's own shaders.
+    pub fn as_binding(&self) -> BindingResource<'_> {
+        // wgpu takes a size of 0 for all that follows.
+        let size = BufferSize::new(self.byte_len().next_multiple_of(4).max(4));
+        BindingResource::Buffer(BufferBinding { buffer: self.buffer(), offset: self.offset, size })
+    }
+
     /// The app may now have recorded work with the tensor: its memory goes to no other one.
     pub(crate) fn forbid_reuse(&self) {
         self.lease.set_reusable(false);
@@ -150,17 +157,6 @@ impl Tensor {
 
     pub(crate) fn check_usage(&self, needed: BufferUsages) -> Result<()> {
         check_usage(&self.memory().buffer, needed)
-    }
-
-    /// Records a copy of its bytes into a tensor of the same shape and type.
-    pub(crate) fn record_copy(&self, encoder: &mut wgpu::CommandEncoder, to: &Tensor) {
-        let bytes = self.byte_len().next_multiple_of(4);
-        encoder.copy_buffer_to_buffer(&self.memory().buffer, self.offset, &to.memory().buffer, to.offset, bytes);
-    }
-
-    /// Records zeros in its whole words.
-    pub(crate) fn record_clear(&self, encoder: &mut wgpu::CommandEncoder) {
-        encoder.clear_buffer(&self.memory().buffer, self.offset, Some(self.byte_len() / 4 * 4));
     }
 
     /// Which memory, and where in it.

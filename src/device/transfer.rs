@@ -5,8 +5,9 @@ use ndarray::{ArrayD, ArrayRef, Dimension, IxDyn};
 use wgpu::BufferUsages;
 
 use super::buffers::Purpose;
+use super::copy::{copies, half_word};
+use super::dispatch::{Dispatch, record};
 use super::gpu::Gpu;
-use super::half_word;
 use super::readback::Part;
 use super::tensor::{Tensor, bytes_of};
 use crate::dtype::{DType, Scalar};
@@ -81,10 +82,11 @@ impl Tensor {
         }
         match rest {
             [] => Ok(()),
+            // The last element, of an odd number of 16-bit ones.
             half => {
-                let mut encoder = self.gpu().checked().encoder(during)?;
-                self.record_half(&mut encoder, half, during)?;
-                self.gpu().checked().submit(encoder, during)
+                let staged = self.gpu().buffers().buffer(Purpose::WORD, 4, Some(half))?;
+                let to = (buffer, self.offset() + words.len() as u64);
+                self.run(&[half_word(self.gpu(), (&staged, 0), to, during)?], during)
             }
         }
     }
@@ -93,43 +95,21 @@ impl Tensor {
     ///
     /// # Errors
     /// [`Error::OtherDevice`], [`Error::Shape`], [`Error::ElementType`], [`Error::Aliasing`] where both are in one buffer,
-    /// [`Error::BufferUsage`] where a wrapped buffer lacks `COPY_DST`; [`Error::BufferUnusable`],
-    /// [`Error::OutOfMemory`], [`Error::DeviceLost`].
+    /// [`Error::BufferUnusable`], [`Error::OutOfMemory`], [`Error::DeviceLost`].
     pub fn copy_from(&self, source: &Tensor) -> Result<()> {
         let during = "copying a tensor";
         source.check(self.gpu(), "the source", self.shape(), self.dtype())?;
         if self.shares_buffer(source) {
             return Err(Error::Aliasing { what: "tensor", with: "source" });
         }
-        self.check_usage(BufferUsages::COPY_DST)?;
         self.gpu().checked().check_alive(during)?;
-        let [from, to] = [source, self].map(|tensor| &tensor.memory().buffer);
-        let words = self.byte_len() / 4 * 4;
+        self.run(&copies(source, self, during)?, during)
+    }
+
+    fn run(&self, dispatches: &[Dispatch], during: &'static str) -> Result<()> {
         let mut encoder = self.gpu().checked().encoder(during)?;
-        if words > 0 {
-            encoder.copy_buffer_to_buffer(from, source.offset(), to, self.offset(), words);
-        }
-        if words < self.byte_len() {
-            let (from, to) = ((from, source.offset() + words), (to, self.offset() + words));
-            half_word::record(self.gpu(), &mut encoder, from, to, during)?;
-        }
+        record(&mut encoder, dispatches);
         self.gpu().checked().submit(encoder, during)
-    }
-
-    /// Records zeros in all elements; on an error nothing.
-    pub(crate) fn record_zeros(&self, encoder: &mut wgpu::CommandEncoder, during: &'static str) -> Result<()> {
-        if !self.byte_len().is_multiple_of(4) {
-            self.record_half(encoder, &[0; 2], during)?;
-        }
-        self.record_clear(encoder);
-        Ok(())
-    }
-
-    /// Records the last element, of an odd number of 16-bit ones.
-    fn record_half(&self, encoder: &mut wgpu::CommandEncoder, half: &[u8], during: &'static str) -> Result<()> {
-        let staged = self.gpu().buffers().buffer(Purpose::HALF_WORD, 4, Some(half))?;
-        let to = (&self.memory().buffer, self.offset() + self.byte_len() / 4 * 4);
-        half_word::record(self.gpu(), encoder, (&staged, 0), to, during)
     }
 
     /// Waits for the work before it and copies the elements back, in row-major order and as they are. Blocks; in a

@@ -5,11 +5,9 @@ use std::time::Duration;
 
 use ndarray::{Array, ArrayD, ArrayRef, Dimension};
 
-use super::encode::{Recorder, record};
 use super::norm::GpuNorm;
 use super::pass::{BoundPass, RUNNING_FORWARD};
-use super::prepared::Dispatch;
-use crate::device::{PROFILING, Tensor, bytes_of};
+use crate::device::{Dispatch, PROFILING, Recorder, Tensor, bytes_of, record};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::kernel::Binding;
@@ -183,7 +181,7 @@ impl Call<'_> {
     fn prepare(&self, x: &Tensor, y: &Tensor) -> Result<Arc<[Dispatch]>> {
         let sliced = [(Binding::X, x), (Binding::Y, y)];
         let bound = BoundPass { mode: self.mode, pass: FORWARD, sliced: &sliced, kept: &[] };
-        self.norm.prepare_pass(bound, || Ok(self.checked_plan(x, y, FORWARD)?.1))
+        self.norm.prepare_pass(bound, || Ok((vec![], self.checked_plan(x, y, FORWARD)?.1)))
     }
 
     pub(super) fn checked_plan(&self, x: &Tensor, y: &Tensor, pass: Pass) -> Result<(Geometry, Plan)> {

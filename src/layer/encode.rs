@@ -1,12 +1,10 @@
 //! A plan and its buffers become dispatches in a command encoder.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use wgpu::{BindGroupEntry, BindingResource, BufferBinding};
 
-use super::prepared::Dispatch;
-use crate::device::{Gpu, Tensor, Timestamps};
+use crate::device::{Dispatch, Gpu, Tensor, Timestamps, record};
 use crate::error::{Cause, Error, Result};
 use crate::kernel::Binding;
 use crate::plan::{Plan, Scratch, Step};
@@ -22,7 +20,7 @@ pub(crate) struct Resources<'a> {
 }
 
 /// Compiles and binds all that `plan` needs; `during` is what the caller does.
-pub(crate) fn prepare(gpu: &Gpu, plan: &Plan, resources: &Resources, during: &'static str) -> Result<Arc<[Dispatch]>> {
+pub(crate) fn prepare(gpu: &Gpu, plan: &Plan, resources: &Resources, during: &'static str) -> Result<Vec<Dispatch>> {
     gpu.checked().check_alive(during)?;
     // Once for all steps: another thread may grow it meanwhile.
     let used = |binding| plan.steps.iter().any(|step| step.kernel.bindings().iter().any(|used| used.0 == binding));
@@ -57,52 +55,12 @@ pub(crate) fn prepare(gpu: &Gpu, plan: &Plan, resources: &Resources, during: &'s
     dispatches.collect()
 }
 
-/// Where a forward can be recorded: a `wgpu::CommandEncoder`, in which each dispatch gets a pass of its name, or an open
-/// `wgpu::ComputePass` of the app's. What an app records there before and after runs before and after; the pipeline and the
-/// bind group at 0 that it had set in its pass are not set any more.
-pub trait Recorder: sealed::Record {}
-
-impl Recorder for wgpu::CommandEncoder {}
-
-impl Recorder for wgpu::ComputePass<'_> {}
-
-pub(super) mod sealed {
-    use super::Dispatch;
-
-    pub trait Record {
-        /// Nothing in it can fail.
-        fn record(&mut self, dispatch: &Dispatch);
-    }
-
-    impl Record for wgpu::CommandEncoder {
-        fn record(&mut self, dispatch: &Dispatch) {
-            let label = Some(dispatch.name);
-            let descriptor = wgpu::ComputePassDescriptor { label, timestamp_writes: None };
-            self.begin_compute_pass(&descriptor).record(dispatch);
-        }
-    }
-
-    impl Record for wgpu::ComputePass<'_> {
-        fn record(&mut self, dispatch: &Dispatch) {
-            self.set_pipeline(&dispatch.pipeline.compute);
-            self.set_bind_group(0, &dispatch.group, &[]);
-            let [x, y] = dispatch.workgroups;
-            self.dispatch_workgroups(x, y, 1);
-        }
-    }
-}
-
-/// Records what is prepared; nothing in it can fail.
-pub(super) fn record(to: &mut impl sealed::Record, dispatches: &[Dispatch]) {
-    dispatches.iter().for_each(|dispatch| to.record(dispatch));
-}
-
-/// The same with the time of each.
+/// Records what is prepared, with the time of each.
 pub(super) fn record_timed(encoder: &mut wgpu::CommandEncoder, dispatches: &[Dispatch], timestamps: &Timestamps) {
     for (index, dispatch) in dispatches.iter().enumerate() {
         let (label, timestamp_writes) = (Some(dispatch.name), Some(timestamps.writes(index)));
         let descriptor = wgpu::ComputePassDescriptor { label, timestamp_writes };
-        sealed::Record::record(&mut encoder.begin_compute_pass(&descriptor), dispatch);
+        record(&mut encoder.begin_compute_pass(&descriptor), std::slice::from_ref(dispatch));
     }
 }
 

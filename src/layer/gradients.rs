@@ -1,6 +1,6 @@
 //! Where a backward's results go.
 
-use crate::device::Tensor;
+use crate::device::{Dispatch, Recorder, Tensor, record, zeros};
 use crate::error::{Error, Result};
 use crate::kernel::Binding;
 use crate::plan::Gradient;
@@ -87,28 +87,27 @@ impl Gradients {
     pub fn zero(&self) -> Result<()> {
         let Some(first) = self.tensors().next() else { return Ok(()) };
         let checked = first.gpu().checked();
+        let dispatches = self.zeros()?;
         let mut encoder = checked.encoder(ZEROING)?;
-        self.record_zeros(&mut encoder)?;
+        record(&mut encoder, &dispatches);
         checked.submit(encoder, ZEROING)
     }
 
     /// Records zeros in all of them.
     ///
     /// # Errors
-    /// [`BufferUsage`](crate::Error::BufferUsage) where a wrapped buffer lacks `COPY_DST`;
-    /// [`OutOfMemory`](crate::Error::OutOfMemory), [`DeviceLost`](crate::Error::DeviceLost). On
-    /// an error nothing is recorded.
-    pub fn encode_zero(&self, encoder: &mut wgpu::CommandEncoder) -> Result<()> {
-        self.record_zeros(encoder)?;
+    /// [`BufferUnusable`](crate::Error::BufferUnusable), [`OutOfMemory`](crate::Error::OutOfMemory),
+    /// [`DeviceLost`](crate::Error::DeviceLost). On an error nothing is recorded.
+    pub fn encode_zero(&self, to: &mut impl Recorder) -> Result<()> {
+        self.tensors().next().map_or(Ok(()), |first| first.gpu().checked().check_alive(ZEROING))?;
+        record(to, &self.zeros()?);
         self.tensors().for_each(Tensor::forbid_reuse);
         Ok(())
     }
 
-    fn record_zeros(&self, encoder: &mut wgpu::CommandEncoder) -> Result<()> {
-        self.tensors().next().map_or(Ok(()), |first| first.gpu().checked().check_alive(ZEROING))?;
-        self.tensors().try_for_each(|tensor| tensor.check_usage(wgpu::BufferUsages::COPY_DST))?;
-        // Only the input's, which is first, can fail: the others have whole words.
-        self.tensors().try_for_each(|tensor| tensor.record_zeros(encoder, ZEROING))
+    fn zeros(&self) -> Result<Vec<Dispatch>> {
+        let each = self.tensors().map(|tensor| zeros(tensor, ZEROING)).collect::<Result<Vec<_>>>()?;
+        Ok(each.into_iter().flatten().collect())
     }
 
     pub(super) fn tensors(&self) -> impl Iterator<Item = &Tensor> {

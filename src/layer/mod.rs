@@ -23,7 +23,6 @@ mod warm_up;
 mod tests;
 
 pub use call::Call;
-pub use encode::Recorder;
 pub use gradients::{Gradients, Wanted};
 pub use norm::GpuNorm;
 pub use state_dict::StateDict;

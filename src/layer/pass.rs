@@ -6,8 +6,7 @@ use std::time::Duration;
 use super::aliasing;
 use super::encode::{Resources, prepare, record_timed};
 use super::norm::GpuNorm;
-use super::prepared::Dispatch;
-use crate::device::{PROFILING, Tensor, Timestamps};
+use crate::device::{Dispatch, PROFILING, Tensor, Timestamps};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::kernel::Binding;
@@ -43,11 +42,12 @@ impl GpuNorm {
         Ok(Some(dispatches.iter().map(|step| step.name).zip(times).collect()))
     }
 
-    /// The dispatches of a pass. What was checked and prepared before is found again.
+    /// The dispatches of a pass, what `plan` wants done before its plan among them. What was checked and prepared before is
+    /// found again.
     pub(super) fn prepare_pass(
         &self,
         bound: BoundPass,
-        plan: impl FnOnce() -> Result<Plan>,
+        plan: impl FnOnce() -> Result<(Vec<Dispatch>, Plan)>,
     ) -> Result<Arc<[Dispatch]>> {
         let BoundPass { mode, pass, sliced, kept } = bound;
         let tensors = sliced.iter().copied().chain(kept.iter().map(|(binding, tensor)| (*binding, tensor)));
@@ -57,14 +57,15 @@ impl GpuNorm {
         let own = |binding| kept.iter().find(|(kept, _)| *kept == binding).map(|(_, tensor)| tensor);
         let whole = |binding| own(binding).or_else(|| self.state.tensor(binding));
         let discarded = self.state.gradients();
-        let plan = plan()?;
+        let (mut dispatches, plan) = plan()?;
         let during = match pass {
             Pass::Forward { .. } => RUNNING_FORWARD,
             Pass::Backward { .. } => RUNNING_BACKWARD,
         };
         aliasing::check(&plan, &tensors.clone().chain(self.state.tensors()).collect::<Vec<_>>())?;
-        let dispatches =
-            prepare(&self.gpu, &plan, &Resources { sliced, discarded: &discarded, whole: &whole }, during)?;
+        let resources = Resources { sliced, discarded: &discarded, whole: &whole };
+        dispatches.extend(prepare(&self.gpu, &plan, &resources, during)?);
+        let dispatches: Arc<[Dispatch]> = dispatches.into();
         self.prepared.put(mode, pass, tensors, dispatches.clone());
         Ok(dispatches)
     }

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
-use crate::device::{BufferUser, Pipeline, Tensor, lock};
+use crate::device::{BufferUser, Dispatch, Tensor, lock};
 use crate::dtype::DType;
 use crate::kernel::Binding;
 use crate::plan::Pass;
@@ -10,17 +10,6 @@ use crate::spec::Mode;
 
 /// Passes that a layer remembers, unless it is told otherwise. More than these in turn are prepared anew each.
 const REMEMBERED: usize = 256;
-
-/// A dispatch, ready to be recorded.
-#[derive(Debug)]
-pub struct Dispatch {
-    pub(super) name: &'static str,
-    pub(super) pipeline: Arc<Pipeline>,
-    pub(super) group: wgpu::BindGroup,
-    pub(super) workgroups: [u32; 2],
-    /// What of the GPU's own the group binds, which is in use as long as this can be recorded.
-    pub(super) _held: Vec<Arc<wgpu::Buffer>>,
-}
 
 /// A layer's passes by what they depend on.
 #[derive(Debug, Default)]

@@ -4,13 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::call::Call;
-use super::encode::record;
 use super::gradients::{Gradients, Wanted};
 use super::names::name;
 use super::norm::GpuNorm;
 use super::pass::{BoundPass, RUNNING_BACKWARD, RUNNING_FORWARD};
-use super::prepared::Dispatch;
-use crate::device::{PROFILING, Tensor};
+use crate::device::{Dispatch, PROFILING, Recorder, Tensor, copies, record, zeros};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::kernel::Binding;
@@ -73,13 +71,13 @@ impl Call<'_> {
     ///
     /// # Errors
     /// As [`GpuNorm::encode_forward_saved`].
-    pub fn encode_forward_saved(&self, encoder: &mut wgpu::CommandEncoder, x: &Tensor, y: &Tensor) -> Result<Saved> {
-        let saved = self.record_saved(encoder, x, y)?;
+    pub fn encode_forward_saved(&self, to: &mut impl Recorder, x: &Tensor, y: &Tensor) -> Result<Saved> {
+        let saved = self.record_saved(to, x, y)?;
         saved.forbid_reuse(y);
         Ok(saved)
     }
 
-    fn record_saved(&self, encoder: &mut wgpu::CommandEncoder, x: &Tensor, y: &Tensor) -> Result<Saved> {
+    fn record_saved(&self, to: &mut impl Recorder, x: &Tensor, y: &Tensor) -> Result<Saved> {
         let (geometry, plan) = self.checked_plan(x, y, SAVING)?;
         let scratch = |&binding: &Binding| {
             let floats = usize::try_from(plan.scratch.bytes(binding) / 4).unwrap_or(usize::MAX);
@@ -97,7 +95,7 @@ impl Call<'_> {
         let copies = live.map(copy).collect::<Result<_>>()?;
         let (layer, mode, parts, x) = (self.norm.identity.clone(), self.mode, plan.parts(&self.norm.spec), x.clone());
         let saved = Saved { layer, mode, geometry, parts, x, scratch, copies };
-        self.norm.record_forward(encoder, y, &saved, || Ok(plan))?;
+        self.norm.record_forward(to, y, &saved, || Ok(plan))?;
         Ok(saved)
     }
 }
@@ -113,12 +111,12 @@ impl GpuNorm {
     }
 
     /// As [`encode_forward`](Self::encode_forward), and what [`encode_backward`](Self::encode_backward) needs, which may be
-    /// recorded into the same encoder. `x` must not be written before the backward has run.
+    /// recorded into the same encoder or pass. `x` must not be written before the backward has run.
     ///
     /// # Errors
     /// As [`encode_forward`](Self::encode_forward).
-    pub fn encode_forward_saved(&self, encoder: &mut wgpu::CommandEncoder, x: &Tensor, y: &Tensor) -> Result<Saved> {
-        self.call().encode_forward_saved(encoder, x, y)
+    pub fn encode_forward_saved(&self, to: &mut impl Recorder, x: &Tensor, y: &Tensor) -> Result<Saved> {
+        self.call().encode_forward_saved(to, x, y)
     }
 
     /// Records the forward of `saved` once more: from what is in its input then, by what the parameters are then, into
@@ -128,9 +126,9 @@ impl GpuNorm {
     /// # Errors
     /// [`Error::OtherLayer`]; of `y` those of [`encode_forward`](Self::encode_forward); [`Error::Strategy`] where
     /// [`set_strategy`](Self::set_strategy) has changed what a forward leaves. On an error nothing is recorded.
-    pub fn encode_forward_again(&self, encoder: &mut wgpu::CommandEncoder, y: &Tensor, saved: &Saved) -> Result<()> {
+    pub fn encode_forward_again(&self, to: &mut impl Recorder, y: &Tensor, saved: &Saved) -> Result<()> {
         self.check_saved(saved)?;
-        self.record_forward(encoder, y, saved, || {
+        self.record_forward(to, y, saved, || {
             y.check(&self.gpu, "the output", saved.x.shape(), saved.x.dtype())?;
             let plan = self.plan_pass(&saved.geometry, saved.x.dtype(), SAVING)?;
             if saved.matches_plan(&plan, &self.spec) {
@@ -145,19 +143,23 @@ impl GpuNorm {
 
     fn record_forward(
         &self,
-        encoder: &mut wgpu::CommandEncoder,
+        to: &mut impl Recorder,
         y: &Tensor,
         saved: &Saved,
         plan: impl FnOnce() -> Result<Plan>,
     ) -> Result<()> {
         let sliced = [(Binding::X, &saved.x), (Binding::Y, y)];
-        let bound = BoundPass { mode: saved.mode, pass: SAVING, sliced: &sliced, kept: &saved.scratch };
-        let dispatches = self.prepare_pass(bound, plan)?;
-        // Nothing can fail from here on.
-        for (binding, copy) in &saved.copies {
-            self.state.tensor(*binding).iter().for_each(|live| live.record_copy(encoder, copy));
-        }
-        record(encoder, &dispatches);
+        let kept: Vec<_> = saved.kept().cloned().collect();
+        let bound = BoundPass { mode: saved.mode, pass: SAVING, sliced: &sliced, kept: &kept };
+        let plan = || {
+            let plan = plan()?;
+            let copy = |(binding, copy): &(Binding, Tensor)| {
+                self.state.tensor(*binding).map_or(Ok(vec![]), |live| copies(live, copy, RUNNING_FORWARD))
+            };
+            let copies = saved.copies.iter().map(copy).collect::<Result<Vec<_>>>()?;
+            Ok((copies.into_iter().flatten().collect(), plan))
+        };
+        record(to, &self.prepare_pass(bound, plan)?);
         Ok(())
     }
 
@@ -190,7 +192,7 @@ impl GpuNorm {
         let gradients = self.gradients_by(saved, wanted, new)?;
         let dispatches = self.prepare_backward(dy, saved, &gradients)?;
         let mut encoder = self.gpu.checked().encoder(RUNNING_BACKWARD)?;
-        self.record_backward(&mut encoder, &dispatches, saved, &gradients);
+        record(&mut encoder, &dispatches);
         self.gpu.checked().submit(encoder, RUNNING_BACKWARD)?;
         Ok(gradients)
     }
@@ -200,12 +202,11 @@ impl GpuNorm {
     ///
     /// # Errors
     /// [`Error::OtherLayer`], [`Error::OtherDevice`], [`Error::Shape`], [`Error::ElementType`],
-    /// [`Error::NoParameter`], [`Error::Aliasing`], [`Error::BufferUnusable`], and [`Error::BufferUsage`] for an empty
-    /// input whose gradients, which are then cleared, have buffers without `COPY_DST`. The device: [`Error::TooLarge`],
+    /// [`Error::NoParameter`], [`Error::Aliasing`], [`Error::BufferUnusable`]. The device: [`Error::TooLarge`],
     /// [`Error::OutOfMemory`], [`Error::DeviceLost`]. On an error nothing is recorded.
     pub fn encode_backward(
         &self,
-        encoder: &mut wgpu::CommandEncoder,
+        to: &mut impl Recorder,
         dy: &Tensor,
         saved: &Saved,
         gradients: &Gradients,
@@ -214,7 +215,7 @@ impl GpuNorm {
         let dispatches = self.prepare_backward(dy, saved, gradients)?;
         saved.forbid_reuse(dy);
         gradients.tensors().for_each(Tensor::forbid_reuse);
-        self.record_backward(encoder, &dispatches, saved, gradients);
+        record(to, &dispatches);
         Ok(())
     }
 
@@ -283,7 +284,11 @@ impl GpuNorm {
         let bound = BoundPass { mode: saved.mode, pass, sliced: &sliced, kept: &kept };
         self.prepare_pass(bound, || {
             self.check_backward(dy, saved, gradients)?;
-            self.plan_pass(&saved.geometry, saved.x.dtype(), pass)
+            // No step writes the sums of nothing.
+            let sums_of_nothing = saved.x.is_empty() && stored == Gradient::Replaced;
+            let empty = gradients.parameters().filter(|_| sums_of_nothing);
+            let zeros = empty.map(|(.., tensor)| zeros(tensor, RUNNING_BACKWARD)).collect::<Result<Vec<_>>>()?;
+            Ok((zeros.into_iter().flatten().collect(), self.plan_pass(&saved.geometry, saved.x.dtype(), pass)?))
         })
     }
 
@@ -296,24 +301,7 @@ impl GpuNorm {
                 tensor.check(&self.gpu, name(gradient), parameter.shape(), DType::F32)?;
             }
         }
-        if saved.x.is_empty() && !gradients.accumulate {
-            gradients.tensors().try_for_each(|output| output.check_usage(wgpu::BufferUsages::COPY_DST))?;
-        }
         Ok(())
-    }
-
-    fn record_backward(
-        &self,
-        encoder: &mut wgpu::CommandEncoder,
-        dispatches: &[Dispatch],
-        saved: &Saved,
-        gradients: &Gradients,
-    ) {
-        if saved.x.is_empty() && !gradients.accumulate {
-            // Sums of nothing.
-            gradients.parameters().for_each(|(.., tensor)| tensor.record_clear(encoder));
-        }
-        record(encoder, dispatches);
     }
 
     /// What a backward of a forward like `saved` runs, and why.

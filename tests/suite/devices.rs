@@ -193,7 +193,7 @@ fn a_lost_device_says_why_and_when() {
             let mut norm = GpuNorm::new(&gpu, BatchNorm::new(6)).unwrap();
             let (y, saved) = norm.forward_saved(&Tensor::zeros(&gpu, &[4, 6], DType::F32).unwrap()).unwrap();
             let state = norm.state_dict("").unwrap();
-            // A pass that is prepared, over tensors of which one's memory will be found again.
+            // Prepares a pass over tensors; the memory of one of them will be found again.
             drop(norm.forward_tensor(&y).unwrap());
             gpu.device().destroy();
             for (during, call) in [

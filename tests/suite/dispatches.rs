@@ -1,5 +1,5 @@
 //! How many dispatches a forward and a backward take, while the tensor can be bound whole. A forward, its running statistics
-//! included: one where a row fits on chip, never more than three. A backward with its gradients of parameters: two where a
+//! included: one where a row fits a workgroup's registers, never more than three. A backward with its gradients of parameters: two where a
 //! row and its dy fit the registers of a team, never more than four. (That they are never more is a property in plans.rs.)
 
 use gpunorm::unstable::{Binding, Caps, Geometry, Gradient, Pass, Strategy};

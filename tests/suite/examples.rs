@@ -95,6 +95,12 @@ fn quickstart_shows_every_norm_within_tolerance() {
 }
 
 #[test]
+fn own_training_learns_in_one_pass() {
+    let text = succeed("own_training", [""; 0]);
+    assert!(text.contains("weight [0.500, 1.500], bias [-0.250, -0.250]"), "{text}");
+}
+
+#[test]
 fn own_device_needs_one_submission() {
     let text = succeed("own_device", [""; 0]);
     assert!(text.contains("dispatch") && text.contains("in 1 submission"), "{text}");

@@ -27,6 +27,7 @@ mod pieces;
 mod plans;
 mod plans_backward;
 mod random;
+mod readme;
 mod recording;
 mod settings;
 mod shaders;
