@@ -34,7 +34,7 @@ fn app() -> Result<(), Box<dyn Error>> {
     let teacher = GpuNorm::new(&gpu, LayerNorm::new(FEATURES))?;
     let [weight, bias] = [teacher.weight().ok_or("affine")?, teacher.bias().ok_or("affine")?];
     weight.write(&[0, 1].map(|odd| 0.5 + odd as f32).repeat(FEATURES / 2))?;
-    bias.write(&vec![-0.25f32; FEATURES])?;
+    bias.write(&[-0.25f32; FEATURES])?;
     let wanted = teacher.forward_tensor(&x)?;
 
     // A layer that learns, and the app's shaders beside it.
