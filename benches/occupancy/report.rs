@@ -1,0 +1,99 @@
+//! The table and the JSON.
+
+use std::cmp::Reverse;
+
+use serde_json::{Map, Value, json};
+
+use super::budgets;
+use super::kernels::{Gpu, Used};
+use super::statistics::Statistics;
+
+/// A kernel on a GPU, and what the compiler said.
+pub struct Row<'a> {
+    gpu: &'a Gpu,
+    used: &'a Used,
+    outcome: Result<Statistics, String>,
+    broken: Vec<String>,
+}
+
+impl<'a> Row<'a> {
+    /// A crash is told as such.
+    pub fn new(gpu: &'a Gpu, used: &'a Used, outcome: Result<Statistics, String>) -> Row<'a> {
+        let broken = match &outcome {
+            Ok(found) => budgets::broken(used.step.kernel, used.workgroup(), gpu.wave, found),
+            Err(_) => vec!["crash".into()],
+        };
+        Row { gpu, used, outcome, broken }
+    }
+
+    pub fn is_good(&self) -> bool {
+        self.broken.is_empty()
+    }
+
+    fn has_crashed(&self) -> bool {
+        self.outcome.is_err()
+    }
+
+    fn spilled(&self) -> u64 {
+        self.outcome.as_ref().map_or(0, |found| found.spilled_vgprs)
+    }
+
+    fn line(&self) -> String {
+        let figures = match &self.outcome {
+            Ok(found) => format!(
+                "{:>5} {:>7} {:>6} {:>5} {:>6}",
+                found.vgprs, found.spilled_vgprs, found.lds_bytes, found.waves_per_simd, found.code_bytes
+            ),
+            Err(crash) => format!("{crash:>33}"),
+        };
+        let more = match self.used.by.len() {
+            1 => String::new(),
+            count => format!(" and {} more", count - 1),
+        };
+        let (family, wave, name) = (self.gpu.family, self.gpu.wave, self.used.step.kernel.permutation());
+        let (broken, workgroup, lanes) = (self.broken.join(", "), self.used.workgroup(), self.used.step.lanes());
+        format!(
+            "{family:<7} {wave:>4} {figures} {workgroup:>9} {lanes:>5}  {broken:<30} {name}  {}{more}",
+            self.used.by[0]
+        )
+    }
+
+    fn to_json(&self) -> Value {
+        let constants: Map<String, Value> =
+            self.used.step.constants.iter().map(|&(name, value)| (name.to_owned(), value.into())).collect();
+        json!({
+            "gpu": self.gpu.family, "wave": self.gpu.wave, "kernel": self.used.step.kernel.permutation(),
+            "constants": constants, "statistics": self.outcome.as_ref().ok().map(|found| found.to_json()),
+            "crash": self.outcome.as_ref().err(), "broken": self.broken, "used_by": self.used.by,
+        })
+    }
+}
+
+/// A line for each row, the worst first, and the counts.
+pub fn table(rows: &[Row]) -> String {
+    let mut sorted: Vec<&Row> = rows.iter().collect();
+    sorted.sort_by_key(|row| {
+        let vgprs = row.outcome.as_ref().map_or(0, |found| found.vgprs);
+        Reverse((row.has_crashed(), row.spilled(), row.broken.len(), vgprs))
+    });
+    let mut table = format!(
+        "{:<7} {:>4} {:>5} {:>7} {:>6} {:>5} {:>6} {:>9} {:>5}  {:<30} kernel and who uses it\n",
+        "GPU", "wave", "VGPRs", "spilled", "LDS", "waves", "bytes", "workgroup", "lanes", "broken budgets"
+    );
+    table.extend(sorted.iter().map(|row| row.line() + "\n"));
+    let count = |is: &dyn Fn(&Row) -> bool| rows.iter().filter(|row| is(row)).count();
+    table += &format!(
+        "\n{} kernels: {} spill, {} crash the compiler, {} break a budget",
+        rows.len(),
+        count(&|row| row.spilled() > 0),
+        count(&|row| row.has_crashed()),
+        count(&|row| !row.is_good()),
+    );
+    table
+}
+
+/// A line for each row, in the order of the bench's cases, so that a change shows as one.
+pub fn json(drivers: &[String], rows: &[Row]) -> String {
+    let lines: Vec<String> = rows.iter().map(|row| format!("    {}", row.to_json())).collect();
+    format!("{{\n  \"drivers\": {},\n  \"rows\": [\n{}\n  ]\n}}\n", Value::from(drivers), lines.join(",\n"))
+}
