@@ -7,6 +7,7 @@ cargo xtask test -- ARGS...   the same, with ARGS handed to `cargo test`
 cargo xtask fuzz [SECONDS]    run random cases against float64 until enough fail; GPUNORM_TEST_SEED says where to begin
 cargo xtask bench [ARGS...]   time every norm against copying its bytes and against the CPU, or the cases called ARGS;
                               --help lists the options
+cargo xtask occupancy         what AMD's compiler makes of the bench's kernels, without a GPU; fails where a budget is broken
 cargo xtask pack FOLDER       gather what runs the bench, its peers and the tests on a machine without Rust
 cargo xtask shaders           write every linked kernel to target/shaders/, for editors and other compilers
 cargo xtask help              print this list
@@ -23,6 +24,7 @@ pub enum Command<'a> {
     /// For so many seconds.
     Fuzz(&'a str),
     Bench(Vec<&'a str>),
+    Occupancy,
     /// Into this folder.
     Pack(&'a str),
     Shaders,
@@ -43,6 +45,7 @@ pub fn parse<'a>(args: &[&'a str]) -> Result<(Command<'a>, bool), String> {
         ["fuzz"] => Command::Fuzz("1000000000"),
         ["fuzz", seconds] if seconds.parse::<u64>().is_ok() => Command::Fuzz(seconds),
         ["bench", ref rest @ ..] => Command::Bench(rest.to_vec()),
+        ["occupancy"] => Command::Occupancy,
         ["pack", folder] if !folder.starts_with('-') => Command::Pack(folder),
         ["shaders"] => Command::Shaders,
         _ => return Err(format!("no such command: {}\n\n{HELP}", words.join(" "))),
@@ -67,9 +70,16 @@ mod tests {
         assert_eq!(command(&["fuzz", "60"]), Command::Fuzz("60"));
         assert_eq!(command(&["bench", "batch", "--quick"]), Command::Bench(vec!["batch", "--quick"]));
         assert_eq!(command(&["pack", "folder"]), Command::Pack("folder"));
-        for wrong in
-            [&["demos"][..], &["demo", "now"], &["test", "suite"], &["fuzz", "long"], &["pack"], &["pack", "-x"]]
-        {
+        assert_eq!(command(&["occupancy"]), Command::Occupancy);
+        for wrong in [
+            &["demos"][..],
+            &["demo", "now"],
+            &["occupancy", "batch"],
+            &["test", "suite"],
+            &["fuzz", "long"],
+            &["pack"],
+            &["pack", "-x"],
+        ] {
             let told = parse(wrong).unwrap_err();
             assert!(told.starts_with(&format!("no such command: {}\n", wrong.join(" "))), "{told}");
         }

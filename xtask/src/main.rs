@@ -35,6 +35,7 @@ fn run(command: Command, runner: &Runner) -> Result<(), String> {
         Command::Test(args) => test(runner, &args),
         Command::Fuzz(seconds) => fuzz(runner, seconds),
         Command::Bench(args) => bench(runner, &args),
+        Command::Occupancy => occupancy(runner),
         Command::Pack(folder) => pack::pack(runner, folder.as_ref()),
         Command::Shaders => runner.steps(&[Step::cargo("shaders", &["run", "--example", "dump_shaders"])]),
     }
@@ -62,6 +63,13 @@ fn bench(runner: &Runner, args: &[&str]) -> Result<(), String> {
     let norms = runner
         .executable(Step::cargo("build", &["bench", "--no-run", "--package", "gpunorm-benches", "--bench", "norms"]))?;
     steps::show(&norms, args, &[])
+}
+
+fn occupancy(runner: &Runner) -> Result<(), String> {
+    drivers::ensure(&[Driver::Radv])?;
+    // With the whole workspace's features, as the tests have built what it is made of.
+    let occupancy = runner.executable(Step::cargo("build", &["build", "--workspace", "--bin", "gpunorm-occupancy"]))?;
+    steps::show(&occupancy, &[], &[])
 }
 
 fn test(runner: &Runner, test_args: &[&str]) -> Result<(), String> {

@@ -31,7 +31,8 @@ impl System {
     fn has(&self, driver: Driver) -> bool {
         match driver {
             Driver::Vulkan => self.has_loader() && !self.icds().is_empty(),
-            Driver::Lavapipe => self.has_loader() && self.icds().iter().any(|icd| name(icd).starts_with("lvp_icd")),
+            Driver::Lavapipe => self.has_loader() && self.has_icd("lvp_icd"),
+            Driver::Radv => self.has_loader() && self.has_icd("radeon_icd"),
             Driver::MesaEgl => {
                 self.has_library(|file| file == "libEGL.so.1")
                     && self.has_library(|file| file == "libEGL_mesa.so.0")
@@ -64,6 +65,10 @@ impl System {
             dirs.push(base);
         }
         dirs
+    }
+
+    fn has_icd(&self, start: &str) -> bool {
+        self.icds().iter().any(|icd| name(icd).starts_with(start))
     }
 
     /// The files by which Vulkan drivers announce themselves.
@@ -110,7 +115,7 @@ fn name(path: &Path) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Driver::{Lavapipe, MesaEgl, Vulkan};
+    use Driver::{Lavapipe, MesaEgl, Radv, Vulkan};
 
     /// An empty root of its own for each test.
     struct Root(System);
@@ -177,10 +182,21 @@ mod tests {
     }
 
     #[test]
+    fn radv_is_found_by_its_own_file() {
+        let root = Root::new("radv");
+        root.add("usr/share/vulkan/icd.d/lvp_icd.x86_64.json").add("usr/lib/libvulkan.so.1");
+        assert_eq!(root.0.missing(&[Radv]), [Radv]);
+        root.add("usr/share/vulkan/icd.d/radeon_icd.x86_64.json");
+        assert_eq!(root.0.missing(&[Radv]), []);
+    }
+
+    #[test]
     fn a_driver_without_the_loader_does_not_count() {
         let root = Root::new("no-loader");
         root.add("usr/share/vulkan/icd.d/lvp_icd.json");
+        root.add("usr/share/vulkan/icd.d/radeon_icd.json");
         assert_eq!(root.missing(), [Vulkan, Lavapipe, MesaEgl]);
+        assert_eq!(root.0.missing(&[Radv]), [Radv]);
     }
 
     #[test]

@@ -8,6 +8,8 @@ pub enum Driver {
     Vulkan,
     /// Mesa's software Vulkan driver, and the loader.
     Lavapipe,
+    /// Mesa's Vulkan driver for AMD's GPUs, and the loader. It compiles without a GPU.
+    Radv,
     /// EGL with Mesa's OpenGL, for wgpu's GL backend.
     MesaEgl,
 }
@@ -17,6 +19,7 @@ impl fmt::Display for Driver {
         f.write_str(match self {
             Driver::Vulkan => "Vulkan driver",
             Driver::Lavapipe => "software Vulkan driver (Mesa's lavapipe)",
+            Driver::Radv => "Vulkan driver for AMD's GPUs (Mesa's RADV)",
             Driver::MesaEgl => "Mesa EGL and OpenGL driver",
         })
     }

@@ -1,4 +1,4 @@
-//! Installs Mesa's software drivers with the system's package manager.
+//! Installs Mesa's drivers with the system's package manager.
 
 use std::io::{IsTerminal, stdin};
 use std::process::{Command, Stdio};
@@ -25,8 +25,8 @@ pub fn install(missing: &[Driver]) -> Result<(), String> {
     let reason = format!("no {} found", list(missing));
     let Some(manager) = Manager::find() else {
         return Err(format!(
-            "{reason}, and none of apt-get, dnf and pacman to install one. Install Mesa's software drivers (Vulkan: \
-             lavapipe and the Vulkan loader; OpenGL: EGL and llvmpipe) as your system does it."
+            "{reason}, and none of apt-get, dnf and pacman to install one. Install Mesa's drivers (Vulkan: lavapipe, \
+             RADV and the Vulkan loader; OpenGL: EGL and llvmpipe) as your system does it."
         ));
     };
     let commands = manager.commands(missing);
@@ -35,7 +35,7 @@ pub fn install(missing: &[Driver]) -> Result<(), String> {
     let Some(rights) = Rights::find() else {
         return Err(format!("{reason}, and no permission to install one. {by_hand}"));
     };
-    eprintln!("{reason}: installing Mesa's software driver with:");
+    eprintln!("{reason}: installing Mesa's driver with:");
     // The last one decides: a third party's package list out of reach need not stop the installation.
     if commands.iter().fold(false, |_, command| run(&rights.wrap(command))) {
         Ok(())
@@ -94,11 +94,12 @@ impl Manager {
 
     fn packages(self, driver: Driver) -> &'static [&'static str] {
         match (self, driver) {
-            (Self::Apt, Driver::Vulkan | Driver::Lavapipe) => &["mesa-vulkan-drivers", "libvulkan1"],
+            (Self::Apt, Driver::Vulkan | Driver::Lavapipe | Driver::Radv) => &["mesa-vulkan-drivers", "libvulkan1"],
             (Self::Apt, Driver::MesaEgl) => &["libegl1", "libegl-mesa0", "libgl1-mesa-dri"],
-            (Self::Dnf, Driver::Vulkan | Driver::Lavapipe) => &["mesa-vulkan-drivers", "vulkan-loader"],
+            (Self::Dnf, Driver::Vulkan | Driver::Lavapipe | Driver::Radv) => &["mesa-vulkan-drivers", "vulkan-loader"],
             (Self::Dnf, Driver::MesaEgl) => &["libglvnd-egl", "mesa-libEGL", "mesa-dri-drivers"],
             (Self::Pacman, Driver::Vulkan | Driver::Lavapipe) => &["vulkan-swrast", "vulkan-icd-loader"],
+            (Self::Pacman, Driver::Radv) => &["vulkan-radeon", "vulkan-icd-loader"],
             (Self::Pacman, Driver::MesaEgl) => &["libglvnd", "mesa"],
         }
     }
@@ -142,7 +143,7 @@ fn succeeds(command: &[&str]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Driver::{Lavapipe, MesaEgl, Vulkan};
+    use Driver::{Lavapipe, MesaEgl, Radv, Vulkan};
 
     fn line(manager: Manager, drivers: &[Driver]) -> String {
         manager.install(drivers).join(" ")
@@ -164,6 +165,13 @@ mod tests {
             line(Manager::Pacman, &[Lavapipe, MesaEgl]),
             "pacman -S --needed --noconfirm vulkan-swrast vulkan-icd-loader libglvnd mesa"
         );
+    }
+
+    #[test]
+    fn radv_is_a_package_of_its_own_on_arch_alone() {
+        assert_eq!(line(Manager::Apt, &[Radv]), line(Manager::Apt, &[Lavapipe]));
+        assert_eq!(line(Manager::Dnf, &[Radv]), line(Manager::Dnf, &[Lavapipe]));
+        assert_eq!(line(Manager::Pacman, &[Radv]), "pacman -S --needed --noconfirm vulkan-radeon vulkan-icd-loader");
     }
 
     #[test]
