@@ -1,6 +1,6 @@
 //! What a kernel may cost.
 
-use gpunorm::kernel::Kernel;
+use gpunorm::unstable::Kernel;
 
 use super::statistics::Statistics;
 
@@ -42,7 +42,7 @@ pub fn broken(kernel: Kernel, workgroup: u32, wave: u32, found: &Statistics) -> 
 
 #[cfg(test)]
 mod tests {
-    use gpunorm::kernel::Team;
+    use gpunorm::unstable::Team;
 
     use super::*;
 

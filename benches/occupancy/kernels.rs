@@ -2,10 +2,8 @@
 
 use std::collections::HashMap;
 
-use gpunorm::caps::Caps;
-use gpunorm::geometry::Geometry;
-use gpunorm::plan::{Gradient, Pass, Step};
-use gpunorm::{DType, Plan, Strategy, reference};
+use gpunorm::unstable::{Caps, Geometry, Gradient, Pass, Step, Strategy};
+use gpunorm::{DType, Plan, reference};
 
 use cases::Case;
 
@@ -47,32 +45,38 @@ impl Used {
 /// Those for `gpu`, in the same order every time.
 pub fn of(gpu: &Gpu) -> gpunorm::Result<Vec<Used>> {
     let (mut kernels, mut known) = (vec![], HashMap::new());
-    for case in cases::all() {
-        for dtype in [DType::F32, DType::F16, DType::BF16] {
-            for max_workgroup in WORKGROUPS {
-                let caps = Caps { max_workgroup, subgroup: gpu.subgroup, ..Caps::WEBGPU };
-                for (pass, plan) in plans(&case, dtype, &caps)? {
-                    let by = format!("{} {pass} {dtype}, {max_workgroup}", case.id());
-                    for step in plan.steps {
-                        let key = (step.kernel, step.constants.clone());
-                        let index = *known.entry(key).or_insert(kernels.len());
-                        if index == kernels.len() {
-                            kernels.push(Used { step, by: vec![] });
-                        }
-                        // Plans in slices have a kernel more than once.
-                        if kernels[index].by.last() != Some(&by) {
-                            kernels[index].by.push(by.clone());
-                        }
-                    }
-                }
+    for (name, plan) in plans(gpu)? {
+        for step in plan.steps {
+            let index = *known.entry((step.kernel, step.constants.clone())).or_insert(kernels.len());
+            if index == kernels.len() {
+                kernels.push(Used { step, by: vec![] });
+            }
+            // Plans in slices have a kernel more than once.
+            if kernels[index].by.last() != Some(&name) {
+                kernels[index].by.push(name.clone());
             }
         }
     }
     Ok(kernels)
 }
 
+/// The plans for all cases, and what they are called.
+fn plans(gpu: &Gpu) -> gpunorm::Result<Vec<(String, Plan)>> {
+    let mut plans = vec![];
+    for case in cases::all() {
+        for dtype in [DType::F32, DType::F16, DType::BF16] {
+            for max_workgroup in WORKGROUPS {
+                let caps = Caps { max_workgroup, subgroup: gpu.subgroup, ..Caps::WEBGPU };
+                let name = |pass| format!("{} {pass} {dtype}, {max_workgroup}", case.id());
+                plans.extend(passes(&case, dtype, &caps)?.map(|(pass, plan)| (name(pass), plan)));
+            }
+        }
+    }
+    Ok(plans)
+}
+
 /// A forward alone, one for a backward, and that.
-fn plans(case: &Case, dtype: DType, caps: &Caps) -> gpunorm::Result<[(&'static str, Plan); 3]> {
+fn passes(case: &Case, dtype: DType, caps: &Caps) -> gpunorm::Result<[(&'static str, Plan); 3]> {
     let geometry = Geometry::new(&case.spec, case.mode, &case.shape)?;
     let plan = |pass| Plan::new(&case.spec, &geometry, dtype, caps, Strategy::default(), pass);
     let saving = plan(Pass::Forward { saves: true })?;
@@ -82,4 +86,27 @@ fn plans(case: &Case, dtype: DType, caps: &Caps) -> gpunorm::Result<[(&'static s
     let parameters = if has_parameters { Gradient::Replaced } else { Gradient::Unwanted };
     let backward = plan(Pass::Backward { parts, input: Gradient::Replaced, parameters })?;
     Ok([("forward", plan(Pass::Forward { saves: false })?), ("forward_saved", saving), ("backward", backward)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kernel_is_there_once_and_names_its_plans() {
+        for gpu in &GPUS {
+            let (kernels, plans) = (of(gpu).unwrap(), plans(gpu).unwrap());
+            assert_eq!(plans.len(), cases::all().len() * 3 * WORKGROUPS.len() * 3);
+            for (name, plan) in &plans {
+                for step in &plan.steps {
+                    let is_its =
+                        |used: &&Used| (used.step.kernel, &used.step.constants) == (step.kernel, &step.constants);
+                    let its: Vec<&Used> = kernels.iter().filter(is_its).collect();
+                    assert!(its.len() == 1 && its[0].by.contains(name), "{name}: {step:?}");
+                }
+            }
+            let names: usize = kernels.iter().map(|used| used.by.len()).sum();
+            assert!(names <= plans.iter().map(|(_, plan)| plan.steps.len()).sum());
+        }
+    }
 }

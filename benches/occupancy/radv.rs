@@ -5,7 +5,7 @@ use std::ffi::CString;
 
 use ash::khr::pipeline_executable_properties;
 use ash::vk;
-use gpunorm::kernel::{Binding, Kernel};
+use gpunorm::unstable::{Binding, Kernel};
 use serde_json::{Map, Value};
 
 /// A device that compiles. Nothing of it is destroyed before the process ends, which is soon.
@@ -19,8 +19,8 @@ pub struct Radv {
 }
 
 impl Radv {
-    /// The GPU that `RADV_FORCE_FAMILY` names.
-    pub fn open() -> Result<Radv, Box<dyn Error>> {
+    /// The GPU of this family, which `RADV_FORCE_FAMILY` has to name.
+    pub fn open(family: &str) -> Result<Radv, Box<dyn Error>> {
         // SAFETY: handles are of the instance and the device made here, and what is pointed to lives until the calls end.
         unsafe {
             let entry = ash::Entry::load()?;
@@ -32,7 +32,7 @@ impl Radv {
                 let mut properties = vk::PhysicalDeviceProperties2::default().push_next(&mut driver);
                 instance.get_physical_device_properties2(physical, &mut properties);
                 let name = properties.properties.device_name_as_c_str()?.to_string_lossy().into_owned();
-                if driver.driver_id != vk::DriverId::MESA_RADV {
+                if driver.driver_id != vk::DriverId::MESA_RADV || !name.to_lowercase().contains(family) {
                     continue;
                 }
                 let driver = format!("{name}, {}", driver.driver_info_as_c_str()?.to_string_lossy());
@@ -52,7 +52,7 @@ impl Radv {
                 return Ok(Radv { _entry: entry, device, executables, driver });
             }
         }
-        Err("no RADV found among the Vulkan drivers".into())
+        Err(format!("no {family} of Mesa's RADV among the Vulkan devices").into())
     }
 
     /// All statistics of a kernel compiled for waves of so many lanes, by RADV's names.

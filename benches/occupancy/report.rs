@@ -97,3 +97,31 @@ pub fn json(drivers: &[String], rows: &[Row]) -> String {
     let lines: Vec<String> = rows.iter().map(|row| format!("    {}", row.to_json())).collect();
     format!("{{\n  \"drivers\": {},\n  \"rows\": [\n{}\n  ]\n}}\n", Value::from(drivers), lines.join(",\n"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::kernels::{self, GPUS};
+    use super::*;
+
+    #[test]
+    fn the_worst_comes_first_and_all_is_counted() {
+        let kernels = kernels::of(&GPUS[0]).unwrap();
+        let found =
+            |vgprs, spilled_vgprs| Statistics { vgprs, spilled_vgprs, lds_bytes: 0, waves_per_simd: 16, code_bytes: 9 };
+        let outcomes =
+            [Ok(found(10, 0)), Ok(found(200, 0)), Ok(found(20, 3)), Err("signal: 11".to_owned()), Ok(found(11, 0))];
+        let rows: Vec<Row> = outcomes.into_iter().map(|outcome| Row::new(&GPUS[0], &kernels[0], outcome)).collect();
+        assert_eq!(rows.iter().map(Row::is_good).collect::<Vec<_>>(), [true, false, false, false, true]);
+        let table = table(&rows);
+        let lines: Vec<&str> = table.lines().collect();
+        let first = |line: &str| line.split_whitespace().nth(2).unwrap().to_owned();
+        assert_eq!(
+            lines[1..6].iter().map(|line| first(line)).collect::<Vec<_>>(),
+            ["signal:", "20", "200", "11", "10"]
+        );
+        assert_eq!(lines[7], "5 kernels: 1 spill, 1 crash the compiler, 3 break a budget");
+        let read: Value = serde_json::from_str(&json(&["Mesa".into()], &rows)).unwrap();
+        assert_eq!(read["rows"][2]["statistics"]["spilled_vgprs"], 3);
+        assert_eq!((&read["rows"][3]["crash"], &read["drivers"][0]), (&"signal: 11".into(), &"Mesa".into()));
+    }
+}

@@ -1,6 +1,6 @@
 //! A kernel as a Vulkan driver gets it of wgpu.
 
-use gpunorm::plan::Step;
+use gpunorm::unstable::Step;
 use naga::ShaderStage;
 use naga::back::{pipeline_constants, spv};
 use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};

@@ -27,7 +27,7 @@ pub fn command(gpu: usize, first: usize) -> std::io::Result<Command> {
 /// Compiles, in that process.
 pub fn work(gpu: &str, first: &str) -> Result<(), Box<dyn Error>> {
     let gpu = GPUS.get(gpu.parse::<usize>()?).ok_or("no such GPU")?;
-    let radv = Radv::open()?;
+    let radv = Radv::open(gpu.family)?;
     println!("{}", radv.driver);
     for used in kernels::of(gpu)?.iter().skip(first.parse()?) {
         let spirv = spirv(&used.step)?;
