@@ -7,7 +7,7 @@ cargo xtask test -- ARGS...   the same, with ARGS handed to `cargo test`
 cargo xtask fuzz [SECONDS]    run random cases against float64 until enough fail; GPUNORM_TEST_SEED says where to begin
 cargo xtask bench [ARGS...]   time every norm against copying its bytes and against the CPU, or the cases called ARGS;
                               --help lists the options
-cargo xtask occupancy         what AMD's compiler makes of the bench's kernels, without a GPU; fails where a budget is broken
+cargo xtask occupancy         compile the bench's kernels for AMD's GPUs, without one; fails where a budget is broken
 cargo xtask pack FOLDER       gather what runs the bench, its peers and the tests on a machine without Rust
 cargo xtask shaders           write every linked kernel to target/shaders/, for editors and other compilers
 cargo xtask help              print this list
