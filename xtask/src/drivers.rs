@@ -4,6 +4,8 @@ mod detect;
 mod driver;
 mod install;
 
+use std::path::PathBuf;
+
 use detect::System;
 pub use driver::Driver;
 use driver::list;
@@ -25,5 +27,13 @@ pub fn ensure(wanted: &[Driver]) -> Result<(), String> {
     done.map_err(|why| match system.icd_override() {
         Some(variable) => format!("{why}\n{variable} is set: only the Vulkan drivers that it names are found."),
         None => why,
+    })
+}
+
+/// The file by which SwiftShader announces itself, installed first where it is missing.
+pub fn swiftshader() -> Result<PathBuf, String> {
+    ensure(&[Driver::SwiftShader])?;
+    System::host().swiftshader().ok_or_else(|| {
+        format!("no {} found: VK_DRIVER_FILES may name its vk_swiftshader_icd.json.", Driver::SwiftShader)
     })
 }

@@ -12,6 +12,20 @@ use command::{Command, HELP};
 use drivers::Driver;
 use steps::{Runner, Step};
 
+/// Modules of the suite in which no GPU computes, and the examples, which are programs of their own.
+const SAME_EVERYWHERE: [&str; 10] = [
+    "baseline::",
+    "bounds::",
+    "dispatches::",
+    "examples::",
+    "layering::",
+    "pieces::",
+    "plans::",
+    "plans_backward::",
+    "shaders::",
+    "torch::",
+];
+
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
@@ -33,6 +47,7 @@ fn run(command: Command, runner: &Runner) -> Result<(), String> {
         }
         Command::Demo => demo(runner),
         Command::Test(args) => test(runner, &args),
+        Command::SwiftShader => swiftshader(runner),
         Command::Fuzz(seconds) => fuzz(runner, seconds),
         Command::Bench(args) => bench(runner, &args),
         Command::Occupancy => occupancy(runner),
@@ -87,4 +102,27 @@ fn test(runner: &Runner, test_args: &[&str]) -> Result<(), String> {
         // Where RUST_BACKTRACE is set, wgpu would take a backtrace of each of its locks.
         Step::cargo("tests", &[&["test", "--workspace"], test_args].concat()).env("RUST_LIB_BACKTRACE", "0"),
     ])
+}
+
+fn swiftshader(runner: &Runner) -> Result<(), String> {
+    let icd = drivers::swiftshader()?;
+    let icd = icd.to_str().ok_or_else(|| format!("{} is no name for VK_DRIVER_FILES", icd.display()))?;
+    let skipped = SAME_EVERYWHERE.iter().flat_map(|module| ["--skip", module]);
+    let args: Vec<&str> = ["test", "--test", "suite", "--"].into_iter().chain(skipped).collect();
+    let tests = Step::cargo("swiftshader", &args).env("RUST_LIB_BACKTRACE", "0");
+    runner.steps(&[tests.env("VK_DRIVER_FILES", icd).env("WGPU_BACKEND", "vulkan")])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_the_same_everywhere_opens_no_adapter() {
+        for module in SAME_EVERYWHERE {
+            let path = format!("{}/tests/suite/{}.rs", steps::ROOT, module.trim_end_matches(':'));
+            let source = std::fs::read_to_string(&path).unwrap();
+            assert!(source.contains("#[test]") && !source.contains("adapters"), "{path}");
+        }
+    }
 }

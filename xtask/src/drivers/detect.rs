@@ -38,7 +38,15 @@ impl System {
                     && self.has_library(|file| file == "libEGL_mesa.so.0")
                     && self.has_gallium()
             }
+            Driver::SwiftShader => self.has_loader() && self.swiftshader().is_some(),
         }
+    }
+
+    /// SwiftShader's file. Chromium's is where no loader looks by itself.
+    pub fn swiftshader(&self) -> Option<PathBuf> {
+        let chromiums = || self.root.join("usr/lib/chromium/vk_swiftshader_icd.json");
+        let mut found = self.icds().into_iter().chain(self.icd_override().is_none().then(chromiums));
+        found.find(|file| name(file).starts_with("vk_swiftshader_icd") && file.is_file())
     }
 
     fn has_loader(&self) -> bool {
@@ -115,7 +123,7 @@ fn name(path: &Path) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Driver::{Lavapipe, MesaEgl, Radv, Vulkan};
+    use Driver::{Lavapipe, MesaEgl, Radv, SwiftShader, Vulkan};
 
     /// An empty root of its own for each test.
     struct Root(System);
@@ -224,6 +232,23 @@ mod tests {
         root.set("VK_DRIVER_FILES", "usr/share/vulkan/icd.d");
         assert_eq!(root.missing(), [MesaEgl]);
         assert_eq!(root.0.icd_override(), Some("VK_DRIVER_FILES"));
+    }
+
+    #[test]
+    fn finds_chromiums_swiftshader_or_the_one_that_is_named() {
+        let mut root = Root::new("swiftshader");
+        let debians = "usr/lib/chromium/vk_swiftshader_icd.json";
+        root.add("usr/lib/libvulkan.so.1");
+        assert_eq!(root.0.missing(&[SwiftShader]), [SwiftShader]);
+        root.add(debians);
+        assert_eq!(root.0.missing(&[SwiftShader, Vulkan]), [Vulkan]);
+        assert_eq!(root.0.swiftshader(), Some(root.0.root.join(debians)));
+        root.add("own/vk_swiftshader_icd.json");
+        root.set("VK_DRIVER_FILES", "own");
+        assert_eq!(root.0.swiftshader(), Some(root.0.root.join("own/vk_swiftshader_icd.json")));
+        root.add("lvp_icd.json");
+        root.set("VK_DRIVER_FILES", "lvp_icd.json");
+        assert_eq!(root.0.swiftshader(), None);
     }
 
     #[test]

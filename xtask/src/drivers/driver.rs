@@ -12,6 +12,8 @@ pub enum Driver {
     Radv,
     /// EGL with Mesa's OpenGL, for wgpu's GL backend.
     MesaEgl,
+    /// Chromium's software Vulkan driver, and the loader.
+    SwiftShader,
 }
 
 impl fmt::Display for Driver {
@@ -21,6 +23,7 @@ impl fmt::Display for Driver {
             Driver::Lavapipe => "software Vulkan driver (Mesa's lavapipe)",
             Driver::Radv => "Vulkan driver for AMD's GPUs (Mesa's RADV)",
             Driver::MesaEgl => "Mesa EGL and OpenGL driver",
+            Driver::SwiftShader => "SwiftShader (it comes with Debian's chromium, not with Ubuntu's snap)",
         })
     }
 }

@@ -1,4 +1,4 @@
-//! Installs Mesa's drivers with the system's package manager.
+//! Installs drivers with the system's package manager.
 
 use std::io::{IsTerminal, stdin};
 use std::process::{Command, Stdio};
@@ -25,17 +25,20 @@ pub fn install(missing: &[Driver]) -> Result<(), String> {
     let reason = format!("no {} found", list(missing));
     let Some(manager) = Manager::find() else {
         return Err(format!(
-            "{reason}, and none of apt-get, dnf and pacman to install one. Install Mesa's drivers (Vulkan: lavapipe, \
-             RADV and the Vulkan loader; OpenGL: EGL and llvmpipe) as your system does it."
+            "{reason}, and none of apt-get, dnf and pacman to install one. Install it as your system does it, with the \
+             loader that it needs (Vulkan's, or EGL)."
         ));
     };
+    if !missing.iter().all(|driver| manager.has(*driver)) {
+        return Err(format!("{reason}, and {} has no package of it.", manager.program()));
+    }
     let commands = manager.commands(missing);
     let lines: Vec<String> = commands.iter().map(|command| command.join(" ")).collect();
     let by_hand = format!("As root, run: {}", lines.join(" && "));
     let Some(rights) = Rights::find() else {
         return Err(format!("{reason}, and no permission to install one. {by_hand}"));
     };
-    eprintln!("{reason}: installing Mesa's driver with:");
+    eprintln!("{reason}: installing with:");
     // The last one decides: a third party's package list out of reach need not stop the installation.
     if commands.iter().fold(false, |_, command| run(&rights.wrap(command))) {
         Ok(())
@@ -92,6 +95,10 @@ impl Manager {
         command
     }
 
+    fn has(self, driver: Driver) -> bool {
+        !self.packages(driver).is_empty()
+    }
+
     fn packages(self, driver: Driver) -> &'static [&'static str] {
         match (self, driver) {
             (Self::Apt, Driver::Vulkan | Driver::Lavapipe | Driver::Radv) => &["mesa-vulkan-drivers", "libvulkan1"],
@@ -101,6 +108,8 @@ impl Manager {
             (Self::Pacman, Driver::Vulkan | Driver::Lavapipe) => &["vulkan-swrast", "vulkan-icd-loader"],
             (Self::Pacman, Driver::Radv) => &["vulkan-radeon", "vulkan-icd-loader"],
             (Self::Pacman, Driver::MesaEgl) => &["libglvnd", "mesa"],
+            (Self::Apt, Driver::SwiftShader) => &["chromium", "libvulkan1"],
+            (Self::Dnf | Self::Pacman, Driver::SwiftShader) => &[],
         }
     }
 }
@@ -143,7 +152,7 @@ fn succeeds(command: &[&str]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Driver::{Lavapipe, MesaEgl, Radv, Vulkan};
+    use Driver::{Lavapipe, MesaEgl, SwiftShader, Vulkan};
 
     fn line(manager: Manager, drivers: &[Driver]) -> String {
         manager.install(drivers).join(" ")
@@ -168,10 +177,11 @@ mod tests {
     }
 
     #[test]
-    fn radv_is_a_package_of_its_own_on_arch_alone() {
-        assert_eq!(line(Manager::Apt, &[Radv]), line(Manager::Apt, &[Lavapipe]));
-        assert_eq!(line(Manager::Dnf, &[Radv]), line(Manager::Dnf, &[Lavapipe]));
-        assert_eq!(line(Manager::Pacman, &[Radv]), "pacman -S --needed --noconfirm vulkan-radeon vulkan-icd-loader");
+    fn only_apt_has_swiftshader() {
+        assert!(line(Manager::Apt, &[SwiftShader]).ends_with("--no-upgrade chromium libvulkan1"));
+        let has = |manager: Manager| [Vulkan, Lavapipe, MesaEgl, SwiftShader].map(|driver| manager.has(driver));
+        assert_eq!(has(Manager::Apt), [true; 4]);
+        assert_eq!([has(Manager::Dnf), has(Manager::Pacman)], [[true, true, true, false]; 2]);
     }
 
     #[test]
