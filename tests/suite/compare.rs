@@ -138,23 +138,36 @@ fn check_statistics(
             return Err(format!("num_batches_tracked is {counted:?}, expected {batches}"));
         }
     }
-    // new = (1 - f) old + f batch: each rounding is relative to the larger of its terms. A mean is a sum of values up
-    // to max |x|; a variance of squares whose relative error grows with how far the outliers stand out.
-    let largest = x.iter().fold(0.0, |most: f64, value| most.max(value.abs()));
-    let stand_out = expected.magnitude.iter().fold(1.0, |most: f64, &value| most.max(value));
-    let pairs = [
-        ("running_mean", &before.running_mean, &after.running_mean, largest),
-        ("running_var", &before.running_var, &after.running_var, 0.0),
-    ];
-    for (name, old, new, scale) in pairs {
-        let (Some(old), Some(new), Some(found)) = (old, new, found.get(name)) else { continue };
-        let factor = if scale == 0.0 { stand_out } else { 1.0 };
-        let magnitude = Zip::from(old).and(new).map_collect(|old, new| factor * (old.abs() + new.abs()) + scale);
+    for (name, new, magnitude) in running(before, after, x, expected) {
+        let Some(found) = found.get(name) else { continue };
         let tolerance =
             magnitude.mapv(|magnitude| reference::tolerance(magnitude, expected.row_len.max(x.len()), DType::F32));
         compare(found, new, &tolerance).map_err(|worst| format!("{name}, {worst}"))?;
     }
     Ok(())
+}
+
+/// The running statistics that there are, and what their roundings are relative to.
+pub fn running<'a>(
+    before: &State,
+    after: &'a State,
+    x: &ArrayD<f64>,
+    expected: &Forward,
+) -> Vec<(&'static str, &'a ArrayD<f64>, ArrayD<f64>)> {
+    // new = (1 - f) old + f batch: each rounding is relative to the larger of its terms. A mean is a sum of values up
+    // to max |x|; a variance of squares whose relative error grows with how far the outliers stand out.
+    let largest = x.iter().fold(0.0, |most: f64, value| most.max(value.abs()));
+    let stand_out = expected.magnitude.iter().fold(1.0, |most: f64, &value| most.max(value));
+    let pairs = [
+        ("running_mean", &before.running_mean, &after.running_mean, 1.0, largest),
+        ("running_var", &before.running_var, &after.running_var, stand_out, 0.0),
+    ];
+    let there = pairs.into_iter().filter_map(|(name, old, new, factor, scale)| {
+        let (old, new) = (old.as_ref()?, new.as_ref()?);
+        let magnitude = Zip::from(old).and(new).map_collect(|old, new| factor * (old.abs() + new.abs()) + scale);
+        Some((name, new, magnitude))
+    });
+    there.collect()
 }
 
 #[test]

@@ -36,6 +36,7 @@ mod state_dict;
 mod tensors;
 mod threads;
 mod torch;
+mod torch_float32;
 mod training;
 mod transfer;
 mod variants;

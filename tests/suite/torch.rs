@@ -1,5 +1,7 @@
 //! PyTorch's own results, from `tests/fixtures/` (made by `generate.py` there), and the oracle held to them.
 
+use std::collections::BTreeMap;
+
 use gpunorm::reference::{self, State};
 use gpunorm::{
     BatchNorm, GroupNorm, InstanceNorm, LayerNorm, Mode, Momentum, NormSpec, RmsNorm, SwitchableNorm, Variance,
@@ -22,6 +24,8 @@ pub struct Case {
     pub dy: ArrayD<f64>,
     /// The gradients of `Σ y·dy`, by what they are of.
     pub gradients: Vec<(&'static str, Option<ArrayD<f64>>)>,
+    /// The largest error of each result in float32, by the fixtures' names.
+    pub float32: BTreeMap<String, f64>,
 }
 
 /// All fixtures.
@@ -66,6 +70,13 @@ fn case(entry: &Value, tensor: &dyn Fn(&str) -> Option<ArrayD<f64>>) -> Case {
             ("mean_weight", tensor("grad.mean_weight")),
             ("var_weight", tensor("grad.var_weight")),
         ],
+        // serde_json may read one ulp less than is written.
+        float32: entry["float32"]
+            .as_object()
+            .unwrap()
+            .iter()
+            .map(|(result, error)| (result.clone(), error.as_f64().unwrap().next_up()))
+            .collect(),
     }
 }
 
