@@ -108,7 +108,8 @@ fn swiftshader(runner: &Runner) -> Result<(), String> {
     let icd = drivers::swiftshader()?;
     let icd = icd.to_str().ok_or_else(|| format!("{} is no name for VK_DRIVER_FILES", icd.display()))?;
     let skipped = SAME_EVERYWHERE.iter().flat_map(|module| ["--skip", module]);
-    let args: Vec<&str> = ["test", "--test", "suite", "--"].into_iter().chain(skipped).collect();
+    // With the whole workspace's features, as `cargo xtask test` has built it.
+    let args: Vec<&str> = ["test", "--workspace", "--test", "suite", "--"].into_iter().chain(skipped).collect();
     let tests = Step::cargo("swiftshader", &args).env("RUST_LIB_BACKTRACE", "0");
     runner.steps(&[tests.env("VK_DRIVER_FILES", icd).env("WGPU_BACKEND", "vulkan")])
 }
