@@ -16,8 +16,11 @@ fn backward_sums(builtins: Builtins) {
     let scale = s.rstd * weight_at(parameter_base(params.first + row));
 
     var own = Partial();
-    for (var t = 0u; t < params.tiles; t++) {
-        let first = own_segment.begin + t * UNITS * lanes() + lane;
+    // Bounds that differ by team: shaders/README.md, Speed.
+    let tile = UNITS * lanes();
+    let stop = own_segment.begin + params.tiles * tile;
+    for (var begin = own_segment.begin; begin < stop; begin += tile) {
+        let first = begin + lane;
         var few = LaneSums();
         for (var k = 0u; k < UNITS; k++) {
             let i = first + k * lanes();

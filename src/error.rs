@@ -177,10 +177,10 @@ pub enum Error {
     /// `num_batches_tracked` is not a whole number from 0 to 2³² − 1.
     #[error("\"{key}\" must be a whole number from 0 to 4294967295, got {value}")]
     Counter { key: String, value: f64 },
-    /// Bytes that are not safetensors. Of the feature `safetensors`, as the next.
-    #[error("safetensors: {source}")]
+    /// Bytes that are not safetensors, of the file `path` if they are of one. Of the feature `safetensors`, as the next.
+    #[error("safetensors: {}{source}", named(.path))]
     #[non_exhaustive]
-    Safetensors { source: Cause },
+    Safetensors { path: Option<String>, source: Cause },
     /// A file could not be read or written.
     #[error("{path}: {source}")]
     #[non_exhaustive]
@@ -194,6 +194,10 @@ fn comma(shape: &[usize]) -> String {
 
 fn wanted(bytes: &Option<u64>) -> String {
     bytes.map_or(String::new(), |bytes| format!(" for {bytes} bytes"))
+}
+
+fn named(path: &Option<String>) -> String {
+    path.as_ref().map_or(String::new(), |path| format!("{path}: "))
 }
 
 fn quoted(keys: &[String]) -> String {

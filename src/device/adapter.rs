@@ -62,7 +62,7 @@ fn backends() -> Result<Backends> {
     let here = asked & built;
     let what = match (asked.is_empty(), here.is_empty()) {
         (true, _) => "names none of vulkan, metal, dx12 and gl",
-        (_, true) => "this system does not have",
+        (_, true) => "neither this system nor this build of wgpu has",
         _ => return Ok(here),
     };
     let value = std::env::var("WGPU_BACKEND").unwrap_or_default();

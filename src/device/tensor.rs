@@ -53,7 +53,8 @@ impl Tensor {
     ///
     /// # Errors
     /// [`Error::BufferUsage`], [`Error::BufferTooSmall`], [`Error::BufferAlignment`], [`Error::OtherDevice`],
-    /// [`Error::BufferUnusable`], [`Error::TooLarge`], [`Error::OutOfMemory`], [`Error::DeviceLost`].
+    /// [`Error::TooLarge`], [`Error::OutOfMemory`], [`Error::DeviceLost`]. That a buffer is destroyed or mapped shows when it is
+    /// used: [`Error::BufferUnusable`].
     pub fn wrap(gpu: &Gpu, buffer: wgpu::Buffer, offset: u64, shape: &[usize], dtype: DType) -> Result<Tensor> {
         let needed = bytes_of(gpu, shape, dtype)?.next_multiple_of(4);
         let (size, alignment) = (buffer.size(), gpu.caps().alignment);

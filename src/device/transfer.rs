@@ -67,7 +67,7 @@ impl Tensor {
     pub fn write<T: Scalar>(&self, values: &[T]) -> Result<()> {
         let during = "writing a tensor";
         if T::DTYPE != self.dtype() {
-            return Err(Error::ElementType { what: "the tensor", expected: T::DTYPE, found: self.dtype() });
+            return Err(Error::ElementType { what: "the values", expected: self.dtype(), found: T::DTYPE });
         }
         if values.len() != self.len() {
             return Err(count_error("the values", self.shape(), values.len()));

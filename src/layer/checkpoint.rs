@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Component, Path};
 
 use safetensors::tensor::{Metadata, TensorView};
@@ -43,7 +43,7 @@ impl StateDict {
         Ok(file.iter().map(|(key, view)| (key, value(view))).collect())
     }
 
-    /// Reads a safetensors file, or all files that an index (`model.safetensors.index.json`) names.
+    /// Reads a safetensors file, or all files that an index names: a file called `….json`, as `model.safetensors.index.json`.
     ///
     /// # Errors
     /// [`Error::File`], [`Error::Safetensors`].
@@ -52,34 +52,17 @@ impl StateDict {
     }
 
     /// As [`load`](Self::load), only the values of the module `prefix` (`model.layers.0.input_layernorm`; a dot at its end
-    /// makes no difference), under their whole names. Of the file only its header and these values are read.
+    /// makes no difference), under their whole names. Of the file only its header and these values are read. Empty where it has no
+    /// such module.
     ///
     /// # Errors
     /// As [`load`](Self::load).
     pub fn load_module(path: impl AsRef<Path>, prefix: &str) -> Result<StateDict> {
         let (path, prefix) = (path.as_ref(), module(prefix));
-        if path.extension().is_none_or(|extension| extension != "json") {
-            return load_file(path, |key| key.starts_with(&prefix));
-        }
-        let text = std::fs::read(path).map_err(|error| file_error(path, error))?;
-        // Which file has which key, as Hugging Face writes it.
-        let mut index: serde_json::Value = serde_json::from_slice(&text).map_err(refused)?;
-        let files: BTreeMap<String, String> = serde_json::from_value(index["weight_map"].take())
-            .map_err(|error| refused(format!("weight_map: {error}")))?;
-        let wanted: BTreeMap<_, _> = files.iter().filter(|(key, _)| key.starts_with(&prefix)).collect();
-        let mut state = StateDict::new();
-        for name in wanted.values().copied().collect::<BTreeSet<_>>() {
-            // Only what lies beside the index.
-            if !Path::new(name).components().all(|part| matches!(part, Component::Normal(_))) {
-                return Err(refused(format!("the index names the file {name:?}, which is not beside it")));
-            }
-            let of_this = |key: &str| wanted.get(&key.to_owned()).is_some_and(|file| *file == name);
-            state.extend(load_file(&path.with_file_name(name), of_this)?);
-        }
-        match wanted.keys().find(|key| state.value(key).is_none()) {
-            Some(key) => Err(refused(format!("the index promises {key}, which is in none of its files"))),
-            None => Ok(state),
-        }
+        let is_index = path.extension().is_some_and(|extension| extension == "json");
+        let loaded =
+            if is_index { load_shards(path, &prefix) } else { load_file(path, |key| key.starts_with(&prefix)) };
+        loaded.map_err(|error| within(path, error))
     }
 
     /// Writes a safetensors file.
@@ -92,13 +75,40 @@ impl StateDict {
     }
 }
 
+/// The values whose key begins so, of the files of an index.
+fn load_shards(path: &Path, prefix: &str) -> Result<StateDict> {
+    let text = std::fs::read(path).map_err(|error| file_error(path, error))?;
+    // Which file has which key, as Hugging Face writes it.
+    let mut index: serde_json::Value = serde_json::from_slice(&text).map_err(refused)?;
+    let files: BTreeMap<String, String> =
+        serde_json::from_value(index["weight_map"].take()).map_err(|error| refused(format!("weight_map: {error}")))?;
+    let wanted: BTreeMap<_, _> = files.iter().filter(|(key, _)| key.starts_with(prefix)).collect();
+    let mut state = StateDict::new();
+    for name in wanted.values().copied().collect::<BTreeSet<_>>() {
+        // Only what lies beside the index.
+        if !Path::new(name).components().all(|part| matches!(part, Component::Normal(_))) {
+            return Err(refused(format!("the index names the file {name:?}, which is not beside it")));
+        }
+        let of_this = |key: &str| wanted.get(&key.to_owned()).is_some_and(|file| *file == name);
+        let shard = path.with_file_name(name);
+        state.extend(load_file(&shard, of_this).map_err(|error| within(&shard, error))?);
+    }
+    match wanted.keys().find(|key| state.value(key).is_none()) {
+        Some(key) => Err(refused(format!("the index promises {key}, which is in none of its files"))),
+        None => Ok(state),
+    }
+}
+
 /// The values whose key is `wanted`.
 fn load_file(path: &Path, wanted: impl Fn(&str) -> bool) -> Result<StateDict> {
     let failed = |error| file_error(path, error);
     let mut file = File::open(path).map_err(failed)?;
     let size = file.metadata().map_err(failed)?.len();
     let mut length = [0; 8];
-    file.read_exact(&mut length).map_err(|_| refused("the file is too short for a header"))?;
+    file.read_exact(&mut length).map_err(|error| match error.kind() {
+        ErrorKind::UnexpectedEof => refused("the file is too short for a header"),
+        _ => failed(error),
+    })?;
     let length = u64::from_le_bytes(length);
     let Some(begin) = length.checked_add(8).filter(|&begin| length <= LARGEST_HEADER && begin <= size) else {
         return Err(refused("the header is too large"));
@@ -134,7 +144,17 @@ fn encoded<'a>(key: &str, value: &'a StateValue) -> (Dtype, Cow<'a, [u8]>) {
 }
 
 fn refused(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
-    Error::Safetensors { source: Cause::new(error) }
+    Error::Safetensors { path: None, source: Cause::new(error) }
+}
+
+/// That it was in this file.
+fn within(path: &Path, error: Error) -> Error {
+    match error {
+        Error::Safetensors { path: None, source } => {
+            Error::Safetensors { path: Some(path.display().to_string()), source }
+        }
+        error => error,
+    }
 }
 
 fn file_error(path: &Path, error: std::io::Error) -> Error {

@@ -28,7 +28,8 @@ pub struct Gradients {
     pub(super) accumulate_input: bool,
 }
 
-/// Which gradients a backward is to give.
+/// Which gradients a backward is to give. Others may be summed in another order then: the same within the bounds, not to the
+/// bit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Wanted {

@@ -90,8 +90,8 @@ impl GpuNorm {
         self.replace("running_var", running_var)
     }
 
-    /// The batches behind the running statistics, where the layer has them. Waits for the work before it; in a browser
-    /// use [`read_num_batches_tracked`](Self::read_num_batches_tracked).
+    /// The batches behind the running statistics, where the layer has them; instance norm's stays at 0, as torch's does. Waits for
+    /// the work before it; in a browser use [`read_num_batches_tracked`](Self::read_num_batches_tracked).
     ///
     /// # Errors
     /// [`DeviceLost`](crate::Error::DeviceLost), [`OutOfMemory`](crate::Error::OutOfMemory).
@@ -107,7 +107,7 @@ impl GpuNorm {
         self.state.read_counter(&self.gpu).await
     }
 
-    /// Sets the batches behind the running statistics.
+    /// Sets the batches behind the running statistics. They are counted up to 2³² − 1.
     ///
     /// # Errors
     /// [`NoParameter`](crate::Error::NoParameter) where the layer has no running statistics;

@@ -120,8 +120,9 @@ impl GpuNorm {
     }
 
     /// Records the forward of `saved` once more: from what is in its input then, by what the parameters are then, into
-    /// `y` and `saved` (and its clones), in the mode that it was in. For loops over tensors that stay: the first call for
-    /// a `y` compiles and binds what it needs, later ones make nothing anew.
+    /// `y` and `saved` (and its clones), in the mode that it was in. For loops over tensors that stay, whose first step is
+    /// [`encode_forward_saved`](Self::encode_forward_saved): the first call for a `y` compiles and binds what it needs, later ones
+    /// make nothing anew.
     ///
     /// # Errors
     /// [`Error::OtherLayer`]; of `y` those of [`encode_forward`](Self::encode_forward); [`Error::Strategy`] where
@@ -235,7 +236,7 @@ impl GpuNorm {
         self.profile_of(&self.prepare_backward(dy, saved, gradients)?)
     }
 
-    /// Gradients of the right shapes, all 0: to accumulate into.
+    /// Gradients of the right shapes, all 0: to accumulate into, from this forward and from any other of inputs of its shape.
     ///
     /// # Errors
     /// [`Error::OtherLayer`], [`Error::OutOfMemory`], [`Error::DeviceLost`].

@@ -268,3 +268,23 @@ fn loading_writes_where_the_parameters_are() {
         assert_eq!(both.to_array().unwrap(), expected, "{name}");
     }
 }
+
+/// As far as it goes: beyond, an average would divide by zero.
+#[test]
+fn the_count_of_batches_stays_at_its_most() {
+    let x = ArrayD::from_shape_fn(vec![4, 6, 5], |at| (at[0] + at[2]) as f32);
+    for spec in
+        [NormSpec::from(BatchNorm::new(6).cumulative_average()), SwitchableNorm::new(6).cumulative_average().into()]
+    {
+        for (name, gpu) in adapters::all() {
+            let mut norm = GpuNorm::new(gpu, spec.clone()).unwrap();
+            norm.set_num_batches_tracked(u32::MAX - 1).unwrap();
+            for _ in 0..2 {
+                norm.forward(&x).unwrap();
+                assert_eq!(norm.num_batches_tracked().unwrap(), Some(u32::MAX), "{name}, {spec:?}");
+                let means = norm.running_mean().unwrap().to_array().unwrap();
+                assert!(means.iter().all(|mean| mean.abs() < 1e-6), "{name}, {spec:?}: {means}");
+            }
+        }
+    }
+}

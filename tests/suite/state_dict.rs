@@ -160,11 +160,23 @@ fn modules_are_loaded_from_whole_and_sharded_files() {
         }
     }
     let refused = |entries: &str| StateDict::load(write_index(entries.to_owned())).unwrap_err().to_string();
-    let told = "safetensors: the index names the file \"../one.safetensors\", which is not beside it";
+    let index = folder.join("model.safetensors.index.json");
+    let told = format!(
+        "safetensors: {}: the index names the file \"../one.safetensors\", which is not beside it",
+        index.display()
+    );
     assert_eq!(refused("\"a\": \"../one.safetensors\""), told);
-    let told = "safetensors: the index promises a, which is in none of its files";
+    let told = format!("safetensors: {}: the index promises a, which is in none of its files", index.display());
     assert_eq!(refused("\"a\": \"one.safetensors\""), told);
-    assert!(refused("\"a\": 3").starts_with("safetensors: weight_map: invalid type"), "{}", refused("\"a\": 3"));
+    let told = format!("safetensors: {}: weight_map: invalid type", index.display());
+    assert!(refused("\"a\": 3").starts_with(&told), "{}", refused("\"a\": 3"));
+    // Of several files the one that is damaged.
+    let damaged = folder.join("damaged.safetensors");
+    std::fs::write(&damaged, b"short").unwrap();
+    let told = format!("safetensors: {}: the file is too short for a header", damaged.display());
+    assert_eq!(refused("\"a\": \"damaged.safetensors\""), told);
+    let directory = StateDict::load(&folder).unwrap_err();
+    assert!(matches!(directory, Error::File { .. }), "{directory}");
     std::fs::remove_dir_all(&folder).unwrap();
 }
 

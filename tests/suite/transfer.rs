@@ -169,8 +169,9 @@ fn what_does_not_fit_is_refused() {
     let told = "the values: expected shape [2, 3], got [5]";
     refused!(Tensor::from_slice(gpu, &[0f32; 5], &[2, 3]), Error::Shape { .. }, told);
     refused!(x.write(&[0f32; 5]), Error::Shape { .. }, told);
-    let told = "the tensor: expected f16 elements, got f32";
+    let told = "the values: expected f32 elements, got f16";
     refused!(x.write(&[f16::ZERO; 6]), Error::ElementType { .. }, told);
+    let told = "the tensor: expected f16 elements, got f32";
     refused!(x.to_vec::<f16>(), Error::ElementType { .. }, told);
     let told = "a tensor of shape [2, 3] cannot be viewed as [4, 2]";
     refused!(x.reshape(&[4, 2]), Error::View { .. }, told);

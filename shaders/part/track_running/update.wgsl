@@ -4,7 +4,9 @@
 override CUMULATIVE: bool = false;
 
 fn track_running(channel: u32, m: Moments) {
-    let batches = num_batches_tracked[channel] + 1u;
+    // It stays at the most that it can count to.
+    let before = num_batches_tracked[channel];
+    let batches = before + select(1u, 0u, before == 0xffffffffu);
     num_batches_tracked[channel] = batches;
     let factor = select(params.momentum, 1.0 / f32(batches), CUMULATIVE);
     if m.count > 0.0 {

@@ -58,6 +58,44 @@ fn calls(gpu: &Gpu, random: &mut Random) -> usize {
     calls
 }
 
+/// Over tensors that stay, nothing is made anew, not by drivers either: Mesa's has kept 200 KiB of each dispatch of a kernel
+/// whose loops it took for something to compile anew.
+#[test]
+fn training_loops_take_no_memory() {
+    isolated_for(settings::within(240), "memory::training_loops_take_no_memory", &[], || {
+        let specs: [NormSpec; 6] = [
+            BatchNorm::new(64).into(),
+            InstanceNorm::new(64).affine(true).into(),
+            GroupNorm::new(8, 64).into(),
+            LayerNorm::new([64, 256]).into(),
+            RmsNorm::new([256]).into(),
+            SwitchableNorm::new(64).into(),
+        ];
+        for (name, gpu) in adapters::all() {
+            for spec in &specs {
+                let norm = GpuNorm::new(gpu, spec.clone()).unwrap();
+                let x = Tensor::from_array(gpu, &ArrayD::from_shape_fn(vec![8, 64, 256], |at| at[2] as f32)).unwrap();
+                let (y, saved) = norm.forward_saved(&x).unwrap();
+                let gradients = norm.zero_gradients(&saved).unwrap();
+                let steps = |count: usize| {
+                    for _ in 0..count {
+                        let mut encoder = gpu.device().create_command_encoder(&Default::default());
+                        norm.encode_forward_again(&mut encoder, &y, &saved).unwrap();
+                        norm.encode_backward(&mut encoder, &y, &saved, &gradients).unwrap();
+                        gpu.queue().submit([encoder.finish()]);
+                        gpu.device().poll(PollType::wait_indefinitely()).unwrap();
+                    }
+                    status("VmRSS:")
+                };
+                let (early, late) = (steps(50), steps(250));
+                let grown = late.saturating_sub(early);
+                println!("{name}, {}: {grown} bytes more", spec.name());
+                assert!(grown < 8 << 20, "{name}, {}: {early} bytes, {late} after 250 steps", spec.name());
+            }
+        }
+    });
+}
+
 /// From a quarter of the calls on, when caches are full and pipelines compiled, half a kilobyte per call would show.
 #[test]
 fn memory_stays_bounded() {
