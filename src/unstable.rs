@@ -12,5 +12,5 @@ pub use crate::kernel::{
     Binding, CoefficientsFrom, Element, KeptSums, Kernel, Parameters, Params, RunningStatistics, Save, StatisticsFrom,
     Team,
 };
-pub use crate::plan::{Caps, Gradient, MAX_ITERATIONS, Pass, Route, Scratch, Step, Strategy};
+pub use crate::plan::{Caps, Gradient, MAX_ITERATIONS, Pass, Route, Scratch, Step, Strategy, SubgroupSizes};
 pub use crate::spec::geometry::{Geometry, ParameterIndex, Source};

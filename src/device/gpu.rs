@@ -86,8 +86,8 @@ impl Gpu {
         Gpu { inner: Arc::new(Inner { device, caps, pipelines, buffers, identity }) }
     }
 
-    /// The same device, planned for as if it had these numbers; its own where they exceed these, and no subgroups if they
-    /// are of another size. For tests and experiments, and [unstable](crate::unstable).
+    /// The same device, planned for as if it had these numbers; its own where they exceed these, and no subgroups if its
+    /// own may have other sizes. For tests and experiments, and [unstable](crate::unstable).
     pub fn with_caps(&self, caps: Caps) -> Gpu {
         self.derive(caps.within(&Caps::of(self.device())), self.inner.pipelines.clone())
     }

@@ -46,8 +46,9 @@ impl Launch<'_> {
             Team::Invocation => 0,
             Team::Workgroup => steps(lanes),
             Team::Subgroup => {
-                let (size, partials) = (self.constant("SUBGROUP").unwrap_or(1), self.constant("PARTIALS").unwrap_or(1));
-                let once = steps(lanes.min(size));
+                let [size, max, partials] =
+                    ["SUBGROUP", "SUBGROUP_MAX", "PARTIALS"].map(|name| self.constant(name).unwrap_or(1));
+                let once = steps(lanes.min(max));
                 if lanes > size { 2 * once + u64::from(partials.div_ceil(size)) } else { once }
             }
         }

@@ -1,5 +1,24 @@
 //! The few numbers of an adapter that planning may look at; never its name.
 
+/// WebGPU's most.
+const LARGEST_SUBGROUP: u32 = 128;
+
+/// How many lanes a subgroup may have: powers of two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SubgroupSizes {
+    /// At least so many.
+    pub min: u32,
+    /// At most so many. Where that is more, the driver chooses for each pipeline.
+    pub max: u32,
+}
+
+impl SubgroupSizes {
+    /// One size for all.
+    pub const fn of(size: u32) -> SubgroupSizes {
+        SubgroupSizes { min: size, max: size }
+    }
+}
+
 /// What a device allows, and what kind of adapter it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Caps {
@@ -17,8 +36,8 @@ pub struct Caps {
     pub max_storage_buffers: u32,
     /// Bytes of shared memory per workgroup.
     pub workgroup_storage: u32,
-    /// The size of every subgroup, where subgroups are on and have one size.
-    pub subgroup: Option<u32>,
+    /// The sizes of subgroups, where they are on.
+    pub subgroup: Option<SubgroupSizes>,
     /// A driver that runs on the CPU, where barriers cost more than memory does.
     pub software: bool,
 }
@@ -39,7 +58,10 @@ impl Caps {
 
     /// The same where the numbers make sense, and else what a plan can work with.
     pub(crate) fn usable(&self) -> Caps {
-        let fits = |size: &u32| size.is_power_of_two() && *size > 1 && *size <= self.max_workgroup;
+        let fits = |&SubgroupSizes { min, max }: &SubgroupSizes| {
+            let powers = min.is_power_of_two() && max.is_power_of_two();
+            powers && 1 < min && min <= max && max <= self.max_workgroup.min(LARGEST_SUBGROUP)
+        };
         Caps {
             max_workgroup: self.max_workgroup.max(1),
             max_workgroups: self.max_workgroups.max(1),
@@ -59,8 +81,10 @@ impl Caps {
             alignment: self.alignment.max(device.alignment),
             max_storage_buffers: self.max_storage_buffers.min(device.max_storage_buffers),
             workgroup_storage: self.workgroup_storage.min(device.workgroup_storage),
-            // Kernels reckon with exactly this many lanes.
-            subgroup: self.subgroup.filter(|_| self.subgroup == device.subgroup),
+            // Kernels reckon with no other sizes.
+            subgroup: self
+                .subgroup
+                .filter(|sizes| device.subgroup.is_some_and(|own| sizes.min <= own.min && own.max <= sizes.max)),
             software: self.software,
         }
     }
@@ -68,7 +92,7 @@ impl Caps {
     /// What `device` grants.
     pub fn of(device: &wgpu::Device) -> Caps {
         let (limits, info) = (device.limits(), device.adapter_info());
-        let uniform = info.subgroup_min_size == info.subgroup_max_size && info.subgroup_min_size > 1;
+        let sizes = SubgroupSizes { min: info.subgroup_min_size, max: info.subgroup_max_size };
         Caps {
             max_workgroup: limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x),
             max_workgroups: limits.max_compute_workgroups_per_dimension,
@@ -77,8 +101,7 @@ impl Caps {
             alignment: u64::from(limits.min_storage_buffer_offset_alignment),
             max_storage_buffers: limits.max_storage_buffers_per_shader_stage,
             workgroup_storage: limits.max_compute_workgroup_storage_size,
-            subgroup: (device.features().contains(wgpu::Features::SUBGROUP) && uniform)
-                .then_some(info.subgroup_min_size),
+            subgroup: device.features().contains(wgpu::Features::SUBGROUP).then_some(sizes),
             software: info.device_type == wgpu::DeviceType::Cpu,
         }
     }

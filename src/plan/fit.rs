@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::caps::SubgroupSizes;
 use super::planner::{BUSY_GPU, BUSY_SOFTWARE, Planner, Rows};
 use super::steps::{MAX_ITERATIONS, Step, Strategy};
 use crate::error::{Error, Result};
@@ -30,7 +31,7 @@ impl Planner<'_> {
                 _ => 8,
             };
         }
-        let few = self.caps.subgroup.filter(|_| team == Team::Subgroup).unwrap_or(64);
+        let few = self.caps.subgroup.filter(|_| team == Team::Subgroup).map_or(64, |sizes| sizes.min);
         let few = self.strategy.lanes.unwrap_or(few) as usize;
         if units <= 2 * few { 2 } else { 8 }
     }
@@ -99,6 +100,11 @@ impl Planner<'_> {
         1 << most.ilog2()
     }
 
+    /// Of one lane where there are none.
+    fn subgroup(&self) -> SubgroupSizes {
+        self.caps.subgroup.unwrap_or(SubgroupSizes::of(1))
+    }
+
     /// The size of a team that could use `lanes` lanes, and of its workgroup.
     pub(super) fn size(&self, team: Team, lanes: usize) -> Size {
         let lanes = u32::try_from(lanes.next_power_of_two()).unwrap_or(u32::MAX);
@@ -107,10 +113,10 @@ impl Planner<'_> {
         let whole = lanes.clamp(least, 1024).min(largest);
         match team {
             Team::Workgroup => Size { workgroup: whole, lanes: whole },
-            Team::Subgroup => match self.caps.subgroup.unwrap_or(1) {
-                size if lanes <= size || whole <= size => {
-                    let workgroup = 128.max(size).min(self.caps.max_workgroup) / size * size;
-                    Size { workgroup, lanes: lanes.min(size) }
+            Team::Subgroup => match self.subgroup() {
+                SubgroupSizes { min, max } if lanes <= min || whole <= min => {
+                    let workgroup = 128.max(max).min(self.caps.max_workgroup) / max * max;
+                    Size { workgroup, lanes: lanes.min(min) }
                 }
                 _ => Size { workgroup: whole, lanes: whole },
             },
@@ -161,12 +167,12 @@ impl Planner<'_> {
         let most = kinds.iter().filter(|(count, _)| *count > 0).map(|&(_, entries)| entries).max().unwrap_or(0);
         let (team, size) = match (self.reduction_team(most, parts), self.caps.subgroup) {
             // Teams without barriers, which every item would pay for.
-            ((Team::Workgroup, _), Some(lanes))
+            ((Team::Workgroup, _), Some(SubgroupSizes { min, .. }))
                 if self.caps.software
                     && self.strategy.team.is_none()
-                    && most.div_ceil(lanes as usize) * (1 + parts) < MAX_ITERATIONS as usize / 2 =>
+                    && most.div_ceil(min as usize) * (1 + parts) < MAX_ITERATIONS as usize / 2 =>
             {
-                (Team::Subgroup, self.size(Team::Subgroup, lanes as usize))
+                (Team::Subgroup, self.size(Team::Subgroup, min as usize))
             }
             (chosen, _) => chosen,
         };
@@ -227,8 +233,9 @@ impl Planner<'_> {
         };
         constants.push(("WORKGROUP", workgroup));
         if kernel.team() == Team::Subgroup {
-            let size = self.caps.subgroup.unwrap_or(1);
-            constants.extend([("SUBGROUP", size), ("LANES", lanes), ("PARTIALS", (lanes / size).max(1))]);
+            let SubgroupSizes { min, max } = self.subgroup();
+            constants.extend([("SUBGROUP", min), ("SUBGROUP_MAX", max)]);
+            constants.extend([("LANES", lanes), ("PARTIALS", (lanes / min).max(1))]);
         }
         let per_workgroup = u64::from(workgroup / lanes);
         let workgroups = self.grid(teams.div_ceil(per_workgroup), per_workgroup)?;

@@ -15,7 +15,7 @@ mod params;
 mod planner;
 mod steps;
 
-pub use caps::Caps;
+pub use caps::{Caps, SubgroupSizes};
 use planner::Planner;
 pub use steps::{Gradient, MAX_ITERATIONS, Pass, Plan, Route, Scratch, Step, Strategy};
 
@@ -54,7 +54,7 @@ impl Plan {
     ) -> Result<Plan> {
         let caps = &caps.usable();
         if strategy.team == Some(Team::Subgroup) && caps.subgroup.is_none() {
-            return Err(Error::Strategy { reason: "this device has no subgroups of one size".into() });
+            return Err(Error::Strategy { reason: "this device has no subgroups on".into() });
         }
         let planner = Planner { spec, geometry, dtype, caps, strategy, pass };
         let plan = match pass {

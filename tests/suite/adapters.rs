@@ -5,7 +5,7 @@
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use gpunorm::Gpu;
-use gpunorm::unstable::Caps;
+use gpunorm::unstable::{Caps, SubgroupSizes};
 use wgpu::{Backend, Backends, DeviceType};
 
 /// Whose turn it is on GL: wgpu gives up on a thread that waits for another's GL call longer than seconds, which on a busy
@@ -111,9 +111,12 @@ fn caps_never_exceed_the_device() {
             ..own
         };
         assert_eq!(*gpu.with_caps(most).caps(), own, "{name}");
-        for size in [1, 2, 4, 8, 16, 32, 64, 128].map(Some).into_iter().filter(|&size| size != own.subgroup) {
-            let other = gpu.with_caps(Caps { subgroup: size, ..own });
-            assert_eq!(*other.caps(), Caps { subgroup: None, ..own }, "{name}");
+        for (min, max) in [(1, 1), (2, 2), (4, 4), (8, 8), (16, 16), (32, 32), (2, 64), (16, 64), (128, 64), (1, 256)] {
+            let sizes = Some(SubgroupSizes { min, max });
+            let reckons = own.subgroup.is_some_and(|own| min <= own.min && own.max <= max);
+            let expected = if reckons { sizes } else { None };
+            let other = gpu.with_caps(Caps { subgroup: sizes, ..own });
+            assert_eq!(*other.caps(), Caps { subgroup: expected, ..own }, "{name}");
         }
         let less = Caps { max_binding: 1 << 10, subgroup: None, alignment: 512, ..own };
         assert_eq!(*gpu.with_caps(less).caps(), less, "{name}");

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 
 use gpunorm::Plan;
-use gpunorm::unstable::{Binding, Caps, Geometry, Gradient, Params, Pass, Scratch, Step, Strategy, Team};
+use gpunorm::unstable::{Binding, Caps, Geometry, Gradient, Params, Pass, Scratch, Step, Strategy};
 use gpunorm::{DType, Mode, NormSpec};
 
 use super::data::{self, Random};
@@ -99,15 +99,24 @@ fn plans(spec: &NormSpec, geometry: &Geometry, dtype: DType, caps: &Caps, strate
     plans
 }
 
+/// Subgroups as the plan reckons with them, and as drivers should not make them.
+fn forms(step: &Step) -> Vec<Subgroups> {
+    let sizes = ["SUBGROUP", "SUBGROUP_MAX"].map(|name| step.constant(name));
+    let [Some(min), Some(max)] = sizes else { return vec![Subgroups { size: 1, filled: 1 }] };
+    let of = |size: u32, filled| Subgroups { size, filled };
+    let mut forms = vec![of(min, min), of(min, min.div_ceil(2)), of(1, 1)];
+    if min < max {
+        forms.extend([of(2 * min, 2 * min), of(max, max), of(max, 1)]);
+    }
+    forms
+}
+
 fn check(spec: &NormSpec, mode: Mode, shape: &[usize], dtype: DType, caps: &Caps, strategy: Strategy) -> usize {
     let Ok(geometry) = Geometry::new(spec, mode, shape) else { return 0 };
     let mut steps = 0;
     for plan in plans(spec, &geometry, dtype, caps, strategy) {
         for step in &plan.steps {
-            for form in [Subgroups::Whole, Subgroups::Half] {
-                if form == Subgroups::Half && step.kernel.team() != Team::Subgroup {
-                    continue;
-                }
+            for form in forms(step) {
                 let faults = faults(&plan, step, spec, form);
                 let place = || format!("{spec:?} {mode:?} {shape:?} {dtype} {caps:?} {strategy:?}\n{plan}{step:?}");
                 assert!(
@@ -148,11 +157,11 @@ fn work(step: &Step) -> (u64, u64) {
     let shader = SHADERS.with_borrow_mut(|shaders| shaders.of(step));
     let [x, y] = step.workgroups;
     let workgroup = step.constant("WORKGROUP").unwrap();
-    let chosen = chosen(x * y, 4);
+    let (chosen, form) = (chosen(x * y, 4), forms(step)[0]);
     // Each stands for those up to the next one.
     let ends = chosen.iter().skip(1).copied().chain([x * y]);
     let iterations = chosen.iter().zip(ends).map(|(&number, end)| {
-        let run = |index| shader.run([number % x, number / x], index, Subgroups::Whole, &mut |_| {});
+        let run = |index| shader.run([number % x, number / x], index, form, &mut |_| {});
         let between = workgroup.div_ceil(16);
         let iterations: u64 = (0..workgroup).step_by(between as usize).map(run).sum();
         u64::from(end - number) * u64::from(between) * iterations

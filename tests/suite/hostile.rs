@@ -5,7 +5,7 @@ use std::fs::File;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use gpunorm::unstable::{Caps, Geometry, Route, Team};
+use gpunorm::unstable::{Caps, Geometry, Route, SubgroupSizes, Team};
 use gpunorm::{
     BatchNorm, DType, Error, Gpu, GpuNorm, GroupNorm, InstanceNorm, LayerNorm, Mode, NormSpec, Plan, RmsNorm,
     SwitchableNorm, Tensor, Variance,
@@ -243,21 +243,31 @@ fn caps() -> impl Strategy<Value = Caps> {
         || prop_oneof![4 => Just(256u32), 2 => (0u32..12).prop_map(|log| 1 << log), 1 => any::<u32>(), 1 => Just(0)];
     let bytes = || prop_oneof![4 => Just(128u64 << 20), 2 => (0u32..64).prop_map(|log| 1 << log), 1 => any::<u64>(), 1 => Just(0)];
     let workgroups = prop_oneof![4 => Just(65535), 1 => 0u32..10, 1 => any::<u32>()];
-    (small(), workgroups, bytes(), bytes(), bytes(), small(), prop::option::of(small()), any::<bool>()).prop_map(
-        |(max_workgroup, max_workgroups, max_binding, max_buffer, alignment, workgroup_storage, subgroup, software)| {
-            Caps {
+    (small(), workgroups, bytes(), bytes(), bytes(), small(), prop::option::of((small(), small())), any::<bool>())
+        .prop_map(
+            |(
                 max_workgroup,
                 max_workgroups,
                 max_binding,
                 max_buffer,
-                alignment: if alignment == 128 << 20 { 256 } else { alignment },
-                max_storage_buffers: 8,
+                alignment,
                 workgroup_storage,
                 subgroup,
                 software,
-            }
-        },
-    )
+            )| {
+                Caps {
+                    max_workgroup,
+                    max_workgroups,
+                    max_binding,
+                    max_buffer,
+                    alignment: if alignment == 128 << 20 { 256 } else { alignment },
+                    max_storage_buffers: 8,
+                    workgroup_storage,
+                    subgroup: subgroup.map(|(min, max)| SubgroupSizes { min, max }),
+                    software,
+                }
+            },
+        )
 }
 
 fn strategy() -> impl Strategy<Value = gpunorm::unstable::Strategy> {

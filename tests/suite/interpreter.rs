@@ -30,13 +30,13 @@ pub struct Access {
     pub bytes: u64,
 }
 
-/// How a driver forms subgroups of a workgroup's invocations.
+/// How a driver forms subgroups of a workgroup's invocations: of neighbours.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Subgroups {
-    /// Neighbours by neighbours, as all known drivers do.
-    Whole,
-    /// Half of each one's lanes are left out: nothing promises that they are not.
-    Half,
+pub struct Subgroups {
+    /// Lanes of each.
+    pub size: u32,
+    /// Those of them that are invocations. All known drivers fill them all, but nothing promises it.
+    pub filled: u32,
 }
 
 /// A step's shader.
@@ -44,7 +44,6 @@ pub struct Shader {
     code: Rc<Code>,
     params: Vec<u8>,
     workgroups: [u32; 2],
-    subgroup: u32,
 }
 
 struct Code {
@@ -66,12 +65,7 @@ impl Shaders {
             let (module, info) = shaders::with_overrides(step.kernel, &step.constants);
             Rc::new(Code { floats: Floats::of(&module, &info), module })
         });
-        Shader {
-            code: code.clone(),
-            params: bytemuck::bytes_of(&step.params).to_vec(),
-            workgroups: step.workgroups,
-            subgroup: step.constant("SUBGROUP").unwrap_or(1),
-        }
+        Shader { code: code.clone(), params: bytemuck::bytes_of(&step.params).to_vec(), workgroups: step.workgroups }
     }
 }
 
@@ -95,6 +89,8 @@ struct Frame<'a> {
 struct Run<'a> {
     shader: &'a Shader,
     locals: Vec<Vec<Value>>,
+    /// By the global variable's number; scalars.
+    private: Vec<Value>,
     iterations: u64,
     visit: &'a mut dyn FnMut(Access),
 }
@@ -102,13 +98,13 @@ struct Run<'a> {
 impl Shader {
     /// Runs one invocation and gives the number of its loop iterations: at least one for each time that a loop is entered.
     pub fn run(&self, workgroup: [u32; 2], index: u32, form: Subgroups, visit: &mut dyn FnMut(Access)) -> u64 {
-        let per_subgroup = if form == Subgroups::Half { self.subgroup.div_ceil(2) } else { self.subgroup };
         let builtin = |builtin| match builtin {
             BuiltIn::WorkGroupId => vector([workgroup[0], workgroup[1], 0]),
             BuiltIn::NumWorkGroups => vector([self.workgroups[0], self.workgroups[1], 1]),
             BuiltIn::LocalInvocationIndex => Value::Number(index),
-            BuiltIn::SubgroupId => Value::Number(index / per_subgroup),
-            BuiltIn::SubgroupInvocationId => Value::Number(index % per_subgroup),
+            BuiltIn::SubgroupId => Value::Number(index / form.filled),
+            BuiltIn::SubgroupSize => Value::Number(form.size),
+            BuiltIn::SubgroupInvocationId => Value::Number(index % form.filled),
             other => panic!("{other:?}"),
         };
         let Code { module, floats } = &*self.code;
@@ -120,7 +116,11 @@ impl Shader {
             _ => panic!("{member:?}"),
         });
         let arguments = vec![Value::Tuple(members.collect())];
-        let mut run = Run { shader: self, locals: vec![], iterations: 0, visit };
+        let private = module.global_variables.iter().map(|(_, global)| match global.space {
+            AddressSpace::Private => Value::Number(0),
+            _ => Value::Unknown,
+        });
+        let mut run = Run { shader: self, locals: vec![], private: private.collect(), iterations: 0, visit };
         run.call(function, &floats.entry, arguments);
         run.iterations
     }
@@ -310,6 +310,7 @@ impl<'a> Run<'a> {
             }
             Root::Storage(binding) => self.touch(pointer, binding),
             Root::Workgroup => {}
+            Root::Private(number) => self.private[number] = value,
             Root::Uniform => panic!("a uniform is written"),
         }
     }
@@ -370,10 +371,12 @@ impl<'a> Run<'a> {
             Expression::FunctionArgument(index) => frame.arguments[index as usize].clone(),
             Expression::LocalVariable(local) => self.local(frame, local),
             Expression::GlobalVariable(global) => {
+                let number = global.index();
                 let global = &self.module().global_variables[global];
                 let root = match global.space {
                     AddressSpace::Uniform => Root::Uniform,
                     AddressSpace::WorkGroup => Root::Workgroup,
+                    AddressSpace::Private => Root::Private(number),
                     _ => Root::Storage(global.binding.expect("a binding").binding),
                 };
                 Value::Pointer(Rc::new(Pointer { root, path: vec![], offset: 0, ty: Some(global.ty) }))
@@ -450,6 +453,7 @@ impl<'a> Run<'a> {
                 Value::Unknown
             }
             Root::Workgroup => Value::Unknown,
+            Root::Private(number) => self.private[number].clone(),
         }
     }
 

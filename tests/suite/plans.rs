@@ -5,11 +5,12 @@ use std::collections::HashMap;
 
 use gpunorm::unstable::{
     Caps, Geometry, Gradient, Kernel, MAX_ITERATIONS, Pass, Route, Scratch, Source, StatisticsFrom, Step, Strategy,
-    Team,
+    SubgroupSizes, Team,
 };
 use gpunorm::{BatchNorm, DType, InstanceNorm, LayerNorm, Mode, NormSpec, Plan};
 use proptest::prelude::*;
 
+use super::variants::VARYING;
 use super::{data, settings};
 
 /// Devices as they come: discrete, integrated, mobile, software, the defaults, and some with absurd limits.
@@ -17,17 +18,18 @@ pub fn zoo() -> Vec<Caps> {
     let base = Caps::WEBGPU;
     vec![
         base,
-        Caps { software: true, max_workgroup: 1024, subgroup: Some(8), alignment: 32, ..base },
-        Caps { software: true, subgroup: Some(4), ..base },
+        Caps { software: true, max_workgroup: 1024, subgroup: Some(SubgroupSizes::of(8)), alignment: 32, ..base },
+        Caps { software: true, subgroup: Some(SubgroupSizes::of(4)), ..base },
         Caps {
             max_workgroup: 1024,
-            subgroup: Some(32),
+            subgroup: Some(SubgroupSizes::of(32)),
             max_binding: 1 << 31,
             max_buffer: 1 << 50,
             alignment: 16,
             ..base
         },
-        Caps { subgroup: Some(64), workgroup_storage: 32 << 10, alignment: 32, ..base },
+        Caps { subgroup: Some(SubgroupSizes::of(64)), workgroup_storage: 32 << 10, alignment: 32, ..base },
+        Caps { subgroup: Some(VARYING), workgroup_storage: 32 << 10, max_workgroup: 1024, ..base },
         Caps { max_workgroup: 128, workgroup_storage: 1 << 10, ..base },
         Caps { max_binding: 2 << 10, max_workgroups: 3, ..base },
         Caps { max_binding: 1 << 10, max_workgroups: 2, software: true, alignment: 32, ..base },
@@ -88,11 +90,14 @@ pub fn check_limits(plan: &Plan, caps: &Caps, geometry: &Geometry, dtype: DType)
             assert!(workgroup.is_power_of_two() && 16 * workgroup <= caps.workgroup_storage, "{step:?}");
         }
         if step.kernel.team() == Team::Subgroup {
-            let (size, lanes) = (caps.subgroup.unwrap(), step.lanes());
-            let partials = step.constant("PARTIALS").unwrap();
-            assert!(step.constant("SUBGROUP") == Some(size) && workgroup.is_multiple_of(size), "{step:?}");
-            assert!(lanes.is_power_of_two() && (lanes <= size || lanes == workgroup), "{step:?}");
-            assert!(partials == (lanes / size).max(1) && 16 * partials <= caps.workgroup_storage, "{step:?}");
+            let (SubgroupSizes { min, max }, lanes) = (caps.subgroup.unwrap(), step.lanes());
+            let constant = |name| step.constant(name).unwrap();
+            assert!(constant("SUBGROUP") == min && constant("SUBGROUP_MAX") == max, "{step:?}");
+            // Subgroups are whole, unless one is all of the workgroup.
+            assert!(workgroup.is_multiple_of(max) || lanes == workgroup, "{step:?}");
+            assert!(lanes.is_power_of_two() && (lanes <= min || lanes == workgroup), "{step:?}");
+            let partials = constant("PARTIALS");
+            assert!(partials == (lanes / min).max(1) && 16 * partials <= caps.workgroup_storage, "{step:?}");
         }
         assert!(step.workgroups.iter().all(|&count| (1..=caps.max_workgroups).contains(&count)), "{step:?}");
         assert!(step.iterations() <= u64::from(MAX_ITERATIONS), "{step:?}");

@@ -7,6 +7,7 @@ use gpunorm::unstable::{Caps, Route, Strategy, Team};
 use gpunorm::{BatchNorm, DType, Error, Gpu, GpuNorm, NormSpec, SwitchableNorm, Tensor};
 use ndarray::ArrayD;
 
+use super::variants::VARYING;
 use super::{adapters, compare, data, devices};
 
 const THREADS: usize = 8;
@@ -151,7 +152,10 @@ fn the_same_input_gives_the_same_bits() {
     for (name, gpu) in adapters::all() {
         let x = data::values("mean 1e2", &shape, 1);
         let hardware = gpu.with_caps(Caps { software: false, ..*gpu.caps() });
-        for (gpu, strategy) in strategies.iter().flat_map(|&strategy| [(gpu, strategy), (&hardware, strategy)]) {
+        let varying = hardware.with_caps(Caps { subgroup: Some(VARYING), ..*hardware.caps() });
+        let as_chosen = (&varying, Strategy::default());
+        let every = strategies.iter().flat_map(|&strategy| [(gpu, strategy), (&hardware, strategy)]);
+        for (gpu, strategy) in every.chain([as_chosen]) {
             for (index, spec) in data::channel_specs(6).into_iter().chain(data::trailing_specs(&shape, 2)).enumerate() {
                 let dtype = [DType::F32, DType::F16, DType::BF16][index % 3];
                 let run = || -> Result<_, Error> {

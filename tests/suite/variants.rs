@@ -1,6 +1,6 @@
 //! The shapes, devices and strategies that every layer is tried with.
 
-use gpunorm::unstable::{Caps, Geometry, Pass, Route, Strategy, Team};
+use gpunorm::unstable::{Caps, Geometry, Pass, Route, Strategy, SubgroupSizes, Team};
 use gpunorm::{DType, Error, Gpu, Mode, NormSpec, Plan};
 
 use super::adapters;
@@ -11,6 +11,9 @@ pub const CHANNEL_SHAPES: [&[usize]; 7] =
     [&[3, 6], &[5, 4, 1], &[1, 6, 5], &[2, 6, 16], &[3, 4, 7, 7], &[2, 6, 3, 4, 5], &[1, 2, 257, 9]];
 pub const TRAILING_SHAPES: [&[usize]; 7] =
     [&[7], &[3, 1], &[70, 64], &[2, 3, 33], &[4, 1031], &[5, 2, 512], &[3, 4096]];
+
+/// Sizes of subgroups among which the adapters' own are.
+pub const VARYING: SubgroupSizes = SubgroupSizes { min: 4, max: 64 };
 
 /// So small that tensors are bound in slices, and that a row may not fit one.
 const SMALL_BINDING: u64 = 4 << 10;
@@ -39,6 +42,10 @@ pub fn variants(gpu: &Gpu) -> Vec<(String, Gpu, Strategy)> {
     }
     let hardware = Caps { software: false, ..*gpu.caps() };
     variants.push(("as hardware".into(), gpu.with_caps(hardware), Strategy::default()));
+    if gpu.caps().subgroup.is_some() {
+        let varying = Caps { subgroup: Some(VARYING), ..hardware };
+        variants.push(("as a GPU whose driver chooses subgroups".into(), gpu.with_caps(varying), Strategy::default()));
+    }
     let webgpu = Caps { software: false, ..Caps::WEBGPU };
     variants.push(("as WebGPU's defaults".into(), gpu.with_caps(webgpu), Strategy::default()));
     let small = Caps { max_binding: SMALL_BINDING, max_workgroups: 7, ..*gpu.caps() };

@@ -76,7 +76,8 @@ impl Planner<'_> {
     /// For a channel of `count` units, of which a lane can hold `units`.
     fn held_channels(&self, team: Team, count: usize, units: u32) -> HeldChannels {
         let wanted = count.div_ceil(units as usize);
-        let subgroup = self.caps.subgroup.filter(|_| team == Team::Subgroup).map_or(usize::MAX, |size| size as usize);
+        let subgroup =
+            self.caps.subgroup.filter(|_| team == Team::Subgroup).map_or(usize::MAX, |sizes| sizes.min as usize);
         let (lanes, summed) = if wanted > subgroup {
             (wanted.next_multiple_of(subgroup), subgroup)
         } else {

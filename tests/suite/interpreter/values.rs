@@ -31,6 +31,7 @@ pub(super) enum Root {
     Uniform,
     Storage(u32),
     Workgroup,
+    Private(usize),
 }
 
 pub(super) fn vector(numbers: [u32; 3]) -> Value {

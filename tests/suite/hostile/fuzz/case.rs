@@ -1,10 +1,11 @@
 //! A random case, all of it from one number.
 
-use gpunorm::unstable::{Caps, Geometry, Gradient, Pass, Route, Strategy, Team};
+use gpunorm::unstable::{Caps, Geometry, Gradient, Pass, Route, Strategy, SubgroupSizes, Team};
 use gpunorm::{DType, Mode, Plan};
 use half::{bf16, f16};
 
 use super::super::super::data::Random;
+use super::super::super::variants::VARYING;
 use super::layer::{Kind, Layer};
 
 #[derive(Debug, Clone)]
@@ -141,7 +142,10 @@ impl Case {
             alignment: caps.alignment.max(most.alignment),
             max_storage_buffers: caps.max_storage_buffers.min(most.max_storage_buffers),
             workgroup_storage: caps.workgroup_storage.min(most.workgroup_storage),
-            subgroup: caps.subgroup.filter(|_| most.subgroup.is_some()),
+            subgroup: caps
+                .subgroup
+                .zip(most.subgroup)
+                .map(|(own, most)| SubgroupSizes { min: own.min.min(most.min), max: own.max.max(most.max) }),
             software: caps.software && most.software,
         }
     }
@@ -231,11 +235,11 @@ fn ceiling(random: &mut Random) -> Caps {
         alignment: 4,
         max_storage_buffers: u32::MAX,
         workgroup_storage: u32::MAX,
-        subgroup: Some(0),
+        subgroup: Some(SubgroupSizes { min: u32::MAX, max: 0 }),
         software: true,
     };
     for _ in 0..2 {
-        match (random.uniform() * 9.0) as usize {
+        match (random.uniform() * 10.0) as usize {
             0 => caps.max_workgroup = pick(random, &[256, 128, 64, 32, 16, 1]),
             1 => caps.max_workgroups = pick(random, &[65535, 100, 7, 2]),
             2 => caps.max_binding = pick(random, &[1 << 16, 1 << 14, 1 << 12, 1 << 10]),
@@ -244,6 +248,7 @@ fn ceiling(random: &mut Random) -> Caps {
             5 => caps.max_storage_buffers = pick(random, &[7, 6, 5]),
             6 => caps.workgroup_storage = pick(random, &[16 << 10, 4 << 10, 1 << 10, 256]),
             7 => caps.subgroup = None,
+            8 => caps.subgroup = Some(pick(random, &[VARYING, SubgroupSizes { min: 2, max: 8 }])),
             _ => caps.software = false,
         }
     }
