@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use gpunorm::unstable::{Caps, Geometry, Gradient, Pass, Step, Strategy};
+use gpunorm::unstable::{Caps, Geometry, Gradient, Pass, Step, Strategy, SubgroupSizes};
 use gpunorm::{DType, Plan, reference};
 
 use cases::Case;
@@ -18,12 +18,25 @@ pub struct Gpu {
     pub family: &'static str,
     /// Lanes of a wave.
     pub wave: u32,
-    /// The size of its subgroups, as plans know it.
-    pub subgroup: Option<u32>,
+    /// The sizes of its subgroups, as plans know them.
+    pub subgroups: SubgroupSizes,
 }
 
-pub const GPUS: [Gpu; 2] =
-    [Gpu { family: "navi21", wave: 32, subgroup: Some(32) }, Gpu { family: "vega20", wave: 64, subgroup: Some(64) }];
+impl Gpu {
+    /// Its wave, and of which sizes its plans are for where these are several.
+    pub fn wave_name(&self) -> String {
+        let SubgroupSizes { min, max } = self.subgroups;
+        if min == max { self.wave.to_string() } else { format!("{} of {min}-{max}", self.wave) }
+    }
+}
+
+/// RDNA's waves are of 32 or 64 lanes, as the driver likes, and its plans are for both; GCN's are of 64.
+pub const GPUS: [Gpu; 4] = [
+    Gpu { family: "navi21", wave: 32, subgroups: SubgroupSizes::of(32) },
+    Gpu { family: "vega20", wave: 64, subgroups: SubgroupSizes::of(64) },
+    Gpu { family: "navi21", wave: 32, subgroups: SubgroupSizes { min: 32, max: 64 } },
+    Gpu { family: "navi21", wave: 64, subgroups: SubgroupSizes { min: 32, max: 64 } },
+];
 
 /// Invocations of the largest workgroup, as plans know it.
 const WORKGROUPS: [u32; 2] = [256, 1024];
@@ -66,7 +79,7 @@ fn plans(gpu: &Gpu) -> gpunorm::Result<Vec<(String, Plan)>> {
     for case in cases::all() {
         for dtype in [DType::F32, DType::F16, DType::BF16] {
             for max_workgroup in WORKGROUPS {
-                let caps = Caps { max_workgroup, subgroup: gpu.subgroup, ..Caps::WEBGPU };
+                let caps = Caps { max_workgroup, subgroup: Some(gpu.subgroups), ..Caps::WEBGPU };
                 let name = |pass| format!("{} {pass} {dtype}, {max_workgroup}", case.id());
                 plans.extend(passes(&case, dtype, &caps)?.map(|(pass, plan)| (name(pass), plan)));
             }

@@ -50,10 +50,10 @@ impl<'a> Row<'a> {
             1 => String::new(),
             count => format!(" and {} more", count - 1),
         };
-        let (family, wave, name) = (self.gpu.family, self.gpu.wave, self.used.step.kernel.permutation());
+        let (family, wave, name) = (self.gpu.family, self.gpu.wave_name(), self.used.step.kernel.permutation());
         let (broken, workgroup, lanes) = (self.broken.join(", "), self.used.workgroup(), self.used.step.lanes());
         format!(
-            "{family:<7} {wave:>4} {figures} {workgroup:>9} {lanes:>5}  {broken:<30} {name}  {}{more}",
+            "{family:<7} {wave:<11} {figures} {workgroup:>9} {lanes:>5}  {broken:<30} {name}  {}{more}",
             self.used.by[0]
         )
     }
@@ -62,7 +62,7 @@ impl<'a> Row<'a> {
         let constants: Map<String, Value> =
             self.used.step.constants.iter().map(|&(name, value)| (name.to_owned(), value.into())).collect();
         json!({
-            "gpu": self.gpu.family, "wave": self.gpu.wave, "kernel": self.used.step.kernel.permutation(),
+            "gpu": self.gpu.family, "wave": self.gpu.wave_name(), "kernel": self.used.step.kernel.permutation(),
             "constants": constants, "statistics": self.outcome.as_ref().ok().map(|found| found.to_json()),
             "crash": self.outcome.as_ref().err(), "broken": self.broken, "used_by": self.used.by,
         })
@@ -77,7 +77,7 @@ pub fn table(rows: &[Row]) -> String {
         Reverse((row.has_crashed(), row.spilled(), row.broken.len(), vgprs))
     });
     let mut table = format!(
-        "{:<7} {:>4} {:>5} {:>7} {:>6} {:>5} {:>6} {:>9} {:>5}  {:<30} kernel and who uses it\n",
+        "{:<7} {:<11} {:>5} {:>7} {:>6} {:>5} {:>6} {:>9} {:>5}  {:<30} kernel and who uses it\n",
         "GPU", "wave", "VGPRs", "spilled", "LDS", "waves", "bytes", "workgroup", "lanes", "broken budgets"
     );
     table.extend(sorted.iter().map(|row| row.line() + "\n"));
