@@ -1,17 +1,22 @@
 //! A kernel as a Vulkan driver gets it of wgpu.
 
-use gpunorm::unstable::Step;
+use gpunorm::unstable::{F16, Step, Target};
 use naga::ShaderStage;
 use naga::back::{pipeline_constants, spv};
 use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
 use naga::valid::{Capabilities, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
 
+/// What a device of today has.
+const CAPABILITIES: Capabilities =
+    Capabilities::SUBGROUP.union(Capabilities::SHADER_FLOAT16).union(Capabilities::SHADER_FLOAT16_IN_FLOAT32);
+
 /// Without checks and with its overrides as constants, as src/device/pipeline.rs has it compiled.
 pub fn spirv(step: &Step) -> Result<Vec<u32>, String> {
     let kernel = step.kernel;
     let told = |what: &str, error: &dyn std::fmt::Display| format!("{kernel:?} {what}: {error}");
-    let module = naga::front::wgsl::parse_str(&kernel.link("")).map_err(|error| told("does not parse", &error))?;
-    let info = Validator::new(ValidationFlags::all(), Capabilities::SUBGROUP)
+    let target = Target { f16: F16::Native, ..Target::default() };
+    let module = naga::front::wgsl::parse_str(&kernel.link(target)).map_err(|error| told("does not parse", &error))?;
+    let info = Validator::new(ValidationFlags::all(), CAPABILITIES)
         .subgroup_stages(ShaderStages::COMPUTE)
         .subgroup_operations(SubgroupOperationSet::all())
         .validate(&module)

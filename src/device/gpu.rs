@@ -57,7 +57,7 @@ impl Gpu {
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("gpunorm"),
             required_features: adapter.features()
-                & (Features::SUBGROUP | Features::TIMESTAMP_QUERY | Features::PIPELINE_CACHE),
+                & (Features::SUBGROUP | Features::SHADER_F16 | Features::TIMESTAMP_QUERY | Features::PIPELINE_CACHE),
             required_limits: adapter.limits(),
             ..Default::default()
         };
@@ -67,7 +67,7 @@ impl Gpu {
     }
 
     /// Uses the app's own device. The limits that every WebGPU device grants are enough. It is worth asking for
-    /// `Features::SUBGROUP` (faster sums), `TIMESTAMP_QUERY` (for profiles) and `PIPELINE_CACHE`, where the adapter has them, and
+    /// `Features::SUBGROUP` (faster sums), `SHADER_F16` (faster stores of f16), `TIMESTAMP_QUERY` (for profiles) and `PIPELINE_CACHE`, where the adapter has them, and
     /// for its `max_storage_buffer_binding_size` and `max_buffer_size`, so that large tensors are bound whole.
     ///
     /// Call it once and clone the result: tensors and layers of two calls are taken to be of two devices.

@@ -8,8 +8,9 @@ use wgpu::{BindGroupLayoutEntry, BindingType, BufferBindingType, ShaderStages};
 
 use super::checked::CheckedDevice;
 use super::memory::lock;
+use crate::dtype::DType;
 use crate::error::Result;
-use crate::kernel::{Binding, Kernel, Team};
+use crate::kernel::{Binding, F16, Kernel, Target};
 use crate::plan::{Plan, Step};
 
 /// A pipeline and the layout of its one bind group.
@@ -20,7 +21,10 @@ pub(crate) struct Pipeline {
 }
 
 /// Everything that is baked into a pipeline.
-type Key = (Kernel, Vec<(&'static str, u32)>);
+type Key = (Linked, Vec<(&'static str, u32)>);
+
+/// A kernel and how it converts f16.
+type Linked = (Kernel, F16);
 
 /// What errors say is done.
 pub(crate) const COMPILING: &str = "compiling kernels";
@@ -63,7 +67,7 @@ struct Shader {
 #[derive(Debug)]
 pub(crate) struct Pipelines {
     device: CheckedDevice,
-    shaders: Slots<Kernel, Shader>,
+    shaders: Slots<Linked, Shader>,
     pipelines: Slots<Key, Pipeline>,
     copy: Slot<Pipeline>,
     checks: bool,
@@ -92,8 +96,8 @@ impl Pipelines {
     }
 
     /// All pipelines of `plan`.
-    pub fn compile(&self, plan: &Plan) -> Result<()> {
-        plan.steps.iter().try_for_each(|step| self.get(step).map(drop))
+    pub fn compile(&self, plan: &Plan, f16: F16) -> Result<()> {
+        plan.steps.iter().try_for_each(|step| self.get(step, f16).map(drop))
     }
 
     /// That of shaders/device/copy.wgsl.
@@ -111,19 +115,21 @@ impl Pipelines {
     }
 
     /// The pipeline of `step`; compiles it if nobody has.
-    pub fn get(&self, step: &Step) -> Result<Arc<Pipeline>> {
-        slot(&self.pipelines, (step.kernel, step.constants.clone())).get_or_make(|| {
-            let shader = self.shader(step.kernel)?;
+    pub fn get(&self, step: &Step, f16: F16) -> Result<Arc<Pipeline>> {
+        let converts = step.kernel.element().is_some_and(|element| element.dtype == DType::F16);
+        let linked = (step.kernel, if converts { f16 } else { F16::default() });
+        slot(&self.pipelines, (linked, step.constants.clone())).get_or_make(|| {
+            let shader = self.shader(linked)?;
             let constants: Vec<_> = step.constants.iter().map(|&(name, value)| (name, f64::from(value))).collect();
             self.compile_shader(step.kernel.name(), &shader, &constants)
         })
     }
 
-    fn shader(&self, kernel: Kernel) -> Result<Arc<Shader>> {
-        slot(&self.shaders, kernel).get_or_make(|| {
+    fn shader(&self, (kernel, f16): Linked) -> Result<Arc<Shader>> {
+        slot(&self.shaders, (kernel, f16)).get_or_make(|| {
             let bindings = kernel.bindings().into_iter();
             let entries: Vec<_> = bindings.map(|(binding, writes)| entry(binding, writes)).collect();
-            self.parse(kernel.name(), &entries, |device| module(device, kernel, self.checks))
+            self.parse(kernel.name(), &entries, |device| module(device, (kernel, f16), self.checks))
         })
     }
 
@@ -173,22 +179,15 @@ impl Pipelines {
 /// planned step has as 0. `tests/suite/bounds.rs` runs the shaders of random plans on naga's IR to see all three; what the
 /// suite holds to an oracle it runs with checks too, each kernel once (`tests/suite/checks.rs`).
 #[allow(unsafe_code)]
-fn module(device: &wgpu::Device, kernel: Kernel, checks: bool) -> wgpu::ShaderModule {
-    let source = wgpu::ShaderSource::Wgsl(kernel.link(directives(kernel)).into());
+fn module(device: &wgpu::Device, (kernel, f16): Linked, checks: bool) -> wgpu::ShaderModule {
+    let target = Target { browser: cfg!(target_arch = "wasm32"), f16 };
+    let source = wgpu::ShaderSource::Wgsl(kernel.link(target).into());
     let descriptor = wgpu::ShaderModuleDescriptor { label: Some(kernel.name()), source };
     if checks {
         return device.create_shader_module(descriptor);
     }
     // SAFETY: as above.
     unsafe { device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
-}
-
-/// Browsers want subgroups enabled by name; naga knows neither directive.
-fn directives(kernel: Kernel) -> &'static str {
-    match kernel.team() {
-        Team::Subgroup if cfg!(target_arch = "wasm32") => Kernel::BROWSER_SUBGROUPS,
-        _ => "",
-    }
 }
 
 fn entry(binding: Binding, writes: bool) -> BindGroupLayoutEntry {

@@ -73,7 +73,7 @@ where
         link(&[part::PARAMS, part::OPAQUE, part::MOMENTS, self.own]);
         link(&self.team.pieces());
         if let Some(element) = self.element {
-            link(element.word_piece().as_slice());
+            link(element.word_pieces());
             link(&element.pieces());
         }
         (self.pieces)(link);

@@ -54,7 +54,4 @@ impl Kernel {
 
     /// Channels of a team of `backward_combine`, where it owns several.
     pub const NEIGHBOURS: u32 = 4;
-
-    /// What a browser needs before a kernel whose team is a subgroup.
-    pub const BROWSER_SUBGROUPS: &'static str = "enable subgroups;\nrequires subgroup_id;\n";
 }

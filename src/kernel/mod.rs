@@ -15,6 +15,7 @@ mod params;
 mod part;
 mod piece;
 mod registry;
+mod target;
 
 pub use alternatives::{
     CoefficientsFrom, Element, KeptSums, Parameters, RunningStatistics, Save, StatisticsFrom, Team,
@@ -24,3 +25,4 @@ pub use kernels::Kernel;
 pub(crate) use launch::parameter_loops;
 pub(crate) use overrides::{BY_ELEMENT, BY_ROW, BY_UNIT, MIXED, PER_ELEMENT, PER_ROW, PER_UNIT};
 pub use params::Params;
+pub use target::{F16, Target};

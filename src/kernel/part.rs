@@ -81,12 +81,12 @@ impl Team {
 }
 
 impl Element {
-    /// What two 16-bit elements in a word mean.
-    pub(super) fn word_piece(self) -> Option<&'static Piece> {
+    /// What two 16-bit elements in a word mean; `Target` may have others of f16.
+    pub(super) fn word_pieces(self) -> &'static [&'static Piece] {
         match self.dtype {
-            DType::F32 => None,
-            DType::F16 => Some(piece!("part/word/f16")),
-            DType::BF16 => Some(piece!("part/word/bf16")),
+            DType::F32 => &[],
+            DType::F16 => &[piece!("part/decode/f16"), piece!("part/encode/f16")],
+            DType::BF16 => &[piece!("part/decode/bf16"), piece!("part/encode/bf16")],
         }
     }
 

@@ -7,6 +7,7 @@ use super::kernels::Kernel;
 use super::launch::{Launch, lanes};
 use super::params::Params;
 use super::piece::Piece;
+use super::target::Target;
 use super::{backward, forward};
 
 impl Kernel {
@@ -80,10 +81,11 @@ impl Kernel {
         self.declared(|kernel| kernel.element())
     }
 
-    /// The WGSL of this kernel. `directives` come first: browsers require `enable subgroups;` where naga refuses it.
-    pub fn link(self, directives: &str) -> String {
-        let mut text = directives.to_owned();
-        self.declared(|kernel| kernel.pieces(&mut |pieces| text.extend(pieces.iter().map(|piece| piece.text))));
+    /// The WGSL of this kernel for a device.
+    pub fn link(self, target: Target) -> String {
+        let mut text = target.directives(self);
+        let link = &mut |pieces: &[&'static Piece]| text.extend(pieces.iter().map(|piece| target.piece(piece).text));
+        self.declared(|kernel| kernel.pieces(link));
         text
     }
 

@@ -33,7 +33,7 @@ pub(crate) fn prepare(gpu: &Gpu, plan: &Plan, resources: &Resources, during: &'s
         .collect::<Result<Vec<_>>>()?;
     let dispatches = plan.steps.iter().map(|step| {
         let name = step.kernel.name();
-        let pipeline = gpu.pipelines().get(step)?;
+        let pipeline = gpu.pipelines().get(step, gpu.caps().f16)?;
         let uniform = gpu.buffers().uniform(&step.params)?;
         let bound = |binding| match scratch.iter().find(|(scratch, ..)| *scratch == binding) {
             Some((_, bytes, buffer)) => Ok((&**buffer, 0..*bytes)),

@@ -44,7 +44,7 @@ impl Gpu {
     fn compile(&self, spec: &NormSpec, geometry: &Geometry, dtype: DType, mode: Mode) -> Result<()> {
         let compile = |pass| {
             let plan = Plan::new(spec, geometry, dtype, self.caps(), Strategy::default(), pass)?;
-            self.pipelines().compile(&plan)?;
+            self.pipelines().compile(&plan, self.caps().f16)?;
             Ok(plan)
         };
         compile(Pass::Forward { saves: false })?;

@@ -1,5 +1,9 @@
 //! The few numbers of an adapter that planning may look at; never its name.
 
+use wgpu::{Backend, Features};
+
+use crate::kernel::F16;
+
 /// WebGPU's most.
 const LARGEST_SUBGROUP: u32 = 128;
 
@@ -38,6 +42,8 @@ pub struct Caps {
     pub workgroup_storage: u32,
     /// The sizes of subgroups, where they are on.
     pub subgroup: Option<SubgroupSizes>,
+    /// How f16 is converted.
+    pub f16: F16,
     /// A driver that runs on the CPU, where barriers cost more than memory does.
     pub software: bool,
 }
@@ -53,6 +59,7 @@ impl Caps {
         max_storage_buffers: 8,
         workgroup_storage: 16 << 10,
         subgroup: None,
+        f16: F16::Integer,
         software: false,
     };
 
@@ -85,6 +92,7 @@ impl Caps {
             subgroup: self
                 .subgroup
                 .filter(|sizes| device.subgroup.is_some_and(|own| sizes.min <= own.min && own.max <= sizes.max)),
+            f16: self.f16.min(device.f16),
             software: self.software,
         }
     }
@@ -101,8 +109,21 @@ impl Caps {
             alignment: u64::from(limits.min_storage_buffer_offset_alignment),
             max_storage_buffers: limits.max_storage_buffers_per_shader_stage,
             workgroup_storage: limits.max_compute_workgroup_storage_size,
-            subgroup: device.features().contains(wgpu::Features::SUBGROUP).then_some(sizes),
+            subgroup: device.features().contains(Features::SUBGROUP).then_some(sizes),
+            f16: f16(device.features(), &info),
             software: info.device_type == wgpu::DeviceType::Cpu,
         }
     }
+}
+
+/// By instructions where they are known to be right.
+fn f16(features: Features, info: &wgpu::AdapterInfo) -> F16 {
+    let (converts, backend) = (features.contains(Features::SHADER_F16), info.backend);
+    // HLSL promises no rounding of its conversions, and a browser does not tell what it translates to.
+    if converts && matches!(backend, Backend::Vulkan | Backend::Metal) {
+        return F16::Native;
+    }
+    // wgpu refuses them on lavapipe without the feature.
+    let refused = backend == Backend::Vulkan && info.driver.contains("llvmpipe") && !converts;
+    if refused { F16::Integer } else { F16::NativeDecode }
 }

@@ -5,7 +5,7 @@
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use gpunorm::Gpu;
-use gpunorm::unstable::{Caps, SubgroupSizes};
+use gpunorm::unstable::{Caps, F16, SubgroupSizes};
 use wgpu::{Backend, Backends, DeviceType};
 
 /// Whose turn it is on GL: wgpu gives up on a thread that waits for another's GL call longer than seconds, which on a busy
@@ -108,6 +108,7 @@ fn caps_never_exceed_the_device() {
             alignment: 1,
             max_storage_buffers: u32::MAX,
             workgroup_storage: u32::MAX,
+            f16: F16::Native,
             ..own
         };
         assert_eq!(*gpu.with_caps(most).caps(), own, "{name}");

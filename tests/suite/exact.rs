@@ -2,13 +2,11 @@
 //! bit, and in layers that would be far off without them.
 
 use gpunorm::reference::{self, State};
-use gpunorm::unstable::Params;
 use gpunorm::{BatchNorm, DType, Error, Gpu, GpuNorm, LayerNorm, Mode, NormSpec, SwitchableNorm, Tensor};
 use gpunorm::{Weighting, reference::Forward};
 use ndarray::{ArrayD, IxDyn, arr1, arr2};
-use wgpu::util::DeviceExt;
-use wgpu::{BufferUsages, ShaderModuleDescriptor, ShaderSource};
 
+use super::compute::Compute;
 use super::{adapters, compare, data, variants};
 
 macro_rules! piece {
@@ -21,8 +19,8 @@ macro_rules! piece {
 const ELEMENTS: [(&str, [&str; 3]); 4] = [
     ("32x1", ["", piece!("element/32x1"), piece!("values/vector")]),
     ("32x4", ["", piece!("element/32x4"), piece!("values/vector")]),
-    ("16x2", [piece!("word/f16"), piece!("element/16x2"), piece!("values/vector")]),
-    ("16x8", [piece!("word/bf16"), piece!("element/16x8"), piece!("values/matrix")]),
+    ("16x2", [concat!(piece!("decode/f16"), piece!("encode/f16")), piece!("element/16x2"), piece!("values/vector")]),
+    ("16x8", [concat!(piece!("decode/bf16"), piece!("encode/bf16")), piece!("element/16x8"), piece!("values/matrix")]),
 ];
 
 /// Four values for each row of four that `exact.wgsl` is given, times four.
@@ -36,47 +34,9 @@ fn run(gpu: &Gpu, element: [&str; 3], given: &[[f32; 4]]) -> Vec<[f32; 4]> {
     ];
     let last = [piece!("common/deviation"), piece!("common/column_sums"), include_str!("exact.wgsl")];
     let source = [shared.concat(), element.concat(), last.concat()].concat();
-    let device = gpu.device();
-    let module =
-        device.create_shader_module(ShaderModuleDescriptor { label: None, source: ShaderSource::Wgsl(source.into()) });
-    let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-        label: None,
-        layout: None,
-        module: &module,
-        entry_point: Some("exact"),
-        compilation_options: Default::default(),
-        cache: None,
-    });
-    let buffer = |contents: &[u8], usage| {
-        device.create_buffer_init(&wgpu::util::BufferInitDescriptor { label: None, contents, usage })
-    };
-    let input = buffer(bytemuck::cast_slice(given), BufferUsages::STORAGE);
-    let params = buffer(bytemuck::bytes_of(&Params::default()), BufferUsages::UNIFORM);
-    let size = 4 * size_of_val(given) as u64;
-    let created =
-        |usage| device.create_buffer(&wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation: false });
-    let output = created(BufferUsages::STORAGE | BufferUsages::COPY_SRC);
-    let readback = created(BufferUsages::COPY_DST | BufferUsages::MAP_READ);
-    let entries = [&input, &output, &params].map(wgpu::Buffer::as_entire_binding);
-    let entries =
-        [0, 1, 2].map(|binding| wgpu::BindGroupEntry { binding, resource: entries[binding as usize].clone() });
-    let bound = device.create_bind_group(&wgpu::BindGroupDescriptor {
-        label: None,
-        layout: &pipeline.get_bind_group_layout(0),
-        entries: &entries,
-    });
-    let mut encoder = device.create_command_encoder(&Default::default());
-    let mut pass = encoder.begin_compute_pass(&Default::default());
-    pass.set_pipeline(&pipeline);
-    pass.set_bind_group(0, &bound, &[]);
-    pass.dispatch_workgroups((given.len() as u32).div_ceil(64), 1, 1);
-    drop(pass);
-    encoder.copy_buffer_to_buffer(&output, 0, &readback, 0, size);
-    gpu.queue().submit([encoder.finish()]);
-    readback.slice(..).map_async(wgpu::MapMode::Read, |mapped| mapped.unwrap());
-    device.poll(wgpu::PollType::wait_indefinitely()).unwrap();
-    let words = readback.slice(..).get_mapped_range().unwrap();
-    bytemuck::cast_slice(&words).to_vec()
+    let job = Compute { source, entry: "exact", invocations: given.len(), has_params: true };
+    let found = job.run(gpu, bytemuck::cast_slice(given), 4 * size_of_val(given));
+    bytemuck::pod_collect_to_vec(&found)
 }
 
 /// `a + b` as f32 rounds it, and what that takes, of which f64 loses nothing where `a` is the larger.

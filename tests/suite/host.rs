@@ -4,7 +4,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use gpunorm::unstable::{Binding, Params, Route, Strategy};
+use gpunorm::unstable::{Binding, Params, Route, Strategy, Target};
 use gpunorm::{BatchNorm, DType, Gpu, GpuNorm, LayerNorm, NormSpec, SwitchableNorm, Tensor};
 use wgpu::{BufferUsages, CommandEncoder};
 
@@ -57,7 +57,7 @@ fn by_hand(gpu: &Gpu, norm: &GpuNorm, shape: &[usize]) -> Box<dyn Fn(&mut Comman
         .iter()
         .map(|step| {
             let name = step.kernel.name();
-            let source = wgpu::ShaderSource::Wgsl(step.kernel.link("").into());
+            let source = wgpu::ShaderSource::Wgsl(step.kernel.link(Target::default()).into());
             let module = device.create_shader_module(wgpu::ShaderModuleDescriptor { label: None, source });
             let constants: Vec<_> = step.constants.iter().map(|&(name, value)| (name, f64::from(value))).collect();
             let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {

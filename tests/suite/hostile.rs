@@ -5,7 +5,7 @@ use std::fs::File;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use gpunorm::unstable::{Caps, Geometry, Route, SubgroupSizes, Team};
+use gpunorm::unstable::{Caps, F16, Geometry, Route, SubgroupSizes, Team};
 use gpunorm::{
     BatchNorm, DType, Error, Gpu, GpuNorm, GroupNorm, InstanceNorm, LayerNorm, Mode, NormSpec, Plan, RmsNorm,
     SwitchableNorm, Tensor, Variance,
@@ -254,18 +254,17 @@ fn caps() -> impl Strategy<Value = Caps> {
                 workgroup_storage,
                 subgroup,
                 software,
-            )| {
-                Caps {
-                    max_workgroup,
-                    max_workgroups,
-                    max_binding,
-                    max_buffer,
-                    alignment: if alignment == 128 << 20 { 256 } else { alignment },
-                    max_storage_buffers: 8,
-                    workgroup_storage,
-                    subgroup: subgroup.map(|(min, max)| SubgroupSizes { min, max }),
-                    software,
-                }
+            )| Caps {
+                max_workgroup,
+                max_workgroups,
+                max_binding,
+                max_buffer,
+                alignment: if alignment == 128 << 20 { 256 } else { alignment },
+                max_storage_buffers: 8,
+                workgroup_storage,
+                subgroup: subgroup.map(|(min, max)| SubgroupSizes { min, max }),
+                f16: F16::Integer,
+                software,
             },
         )
 }

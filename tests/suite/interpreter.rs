@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use gpunorm::unstable::{Kernel, Step};
+use gpunorm::unstable::{F16, Kernel, Step};
 use naga::{
     AddressSpace, ArraySize, Block, BuiltIn, Expression, Function, Handle, LocalVariable, MathFunction, Module,
     ScalarKind, Statement, Type, TypeInner, UnaryOperator,
@@ -62,7 +62,7 @@ impl Shaders {
     pub fn of(&mut self, step: &Step) -> Shader {
         let key = (step.kernel, step.constants.clone());
         let code = self.0.entry(key).or_insert_with(|| {
-            let (module, info) = shaders::with_overrides(step.kernel, &step.constants);
+            let (module, info) = shaders::with_overrides(step.kernel, F16::Integer, &step.constants);
             Rc::new(Code { floats: Floats::of(&module, &info), module })
         });
         Shader { code: code.clone(), params: bytemuck::bytes_of(&step.params).to_vec(), workgroups: step.workgroups }

@@ -5,6 +5,8 @@ mod baseline;
 mod bounds;
 mod checks;
 mod compare;
+mod compute;
+mod conversions;
 mod data;
 mod devices;
 mod dispatches;

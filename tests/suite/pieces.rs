@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use gpunorm::unstable::Kernel;
+use gpunorm::unstable::{F16, Kernel, Target};
 
 /// The texts under shaders/, by their path there without the extension.
 fn texts(folder: &Path, name: &str, found: &mut BTreeMap<String, String>) {
@@ -71,8 +71,10 @@ fn folders_are_interfaces() {
     let names: BTreeMap<&str, Names> = pieces.iter().map(|(piece, text)| (&**piece, names(text))).collect();
     let mut interfaces: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     let mut never: BTreeSet<&str> = names.keys().copied().collect();
-    for kernel in Kernel::all() {
-        let source = kernel.link("");
+    let targets = F16::ALL.map(|f16| Target { f16, ..Target::default() });
+    for (kernel, target) in Kernel::all().into_iter().flat_map(|kernel| targets.map(|target| (kernel, target))) {
+        let source = kernel.link(target);
+        let source = source.strip_prefix("enable f16;\n").unwrap_or(&source);
         let linked: Vec<&str> =
             pieces.iter().filter(|(_, text)| source.contains(&***text)).map(|(piece, _)| &**piece).collect();
         assert_eq!(

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use gpunorm::unstable::{Binding, Geometry, Gradient, Kernel, Params, Pass, Strategy};
+use gpunorm::unstable::{Binding, F16, Geometry, Gradient, Kernel, Params, Pass, Strategy, Target};
 use gpunorm::{DType, Mode, Plan};
 use naga::back::{hlsl, msl, spv};
 use naga::valid::{Capabilities, GlobalUse, ModuleInfo, SubgroupOperationSet, ValidationFlags, Validator};
@@ -12,11 +12,15 @@ use naga::{AddressSpace, Module, ShaderStage, StorageAccess};
 use super::data;
 use super::plans::zoo;
 
-fn parse(kernel: Kernel) -> (Module, ModuleInfo) {
-    let source = kernel.link("");
+const CAPABILITIES: Capabilities =
+    Capabilities::SUBGROUP.union(Capabilities::SHADER_FLOAT16).union(Capabilities::SHADER_FLOAT16_IN_FLOAT32);
+
+/// For a device that converts f16 as `f16` says.
+fn parse(kernel: Kernel, f16: F16) -> (Module, ModuleInfo) {
+    let source = kernel.link(Target { f16, ..Target::default() });
     let module = naga::front::wgsl::parse_str(&source)
         .unwrap_or_else(|error| panic!("{kernel:?}: {}", error.emit_to_string(&source)));
-    let info = Validator::new(ValidationFlags::all(), Capabilities::SUBGROUP)
+    let info = Validator::new(ValidationFlags::all(), CAPABILITIES)
         .subgroup_stages(naga::valid::ShaderStages::COMPUTE)
         .subgroup_operations(SubgroupOperationSet::all())
         .validate(&module)
@@ -25,8 +29,8 @@ fn parse(kernel: Kernel) -> (Module, ModuleInfo) {
 }
 
 /// A kernel as a driver gets it: its overrides are constants.
-pub fn with_overrides(kernel: Kernel, constants: &[(&'static str, u32)]) -> (Module, ModuleInfo) {
-    let (module, info) = parse(kernel);
+pub fn with_overrides(kernel: Kernel, f16: F16, constants: &[(&'static str, u32)]) -> (Module, ModuleInfo) {
+    let (module, info) = parse(kernel, f16);
     let entry = Some((ShaderStage::Compute, kernel.name()));
     let constants = constants.iter().map(|&(name, value)| (name.to_owned(), f64::from(value))).collect();
     let (module, info) = naga::back::pipeline_constants::process_overrides(&module, &info, entry, &constants)
@@ -36,8 +40,8 @@ pub fn with_overrides(kernel: Kernel, constants: &[(&'static str, u32)]) -> (Mod
 
 #[test]
 fn kernels_are_valid_and_bind_what_the_host_says() {
-    for kernel in Kernel::all() {
-        let (module, info) = parse(kernel);
+    for (kernel, f16) in kernels() {
+        let (module, info) = parse(kernel, f16);
         assert_eq!(module.entry_points.len(), 1, "{kernel:?}");
         assert_eq!(module.entry_points[0].name, kernel.name());
         let entry = info.get_entry_point(0);
@@ -63,7 +67,7 @@ fn kernels_are_valid_and_bind_what_the_host_says() {
 
 #[test]
 fn the_uniform_is_the_same_on_both_sides() {
-    let (module, _) = parse(Kernel::all()[0]);
+    let (module, _) = parse(Kernel::all()[0], F16::Integer);
     let (_, params) =
         module.global_variables.iter().find(|(_, global)| global.name.as_deref() == Some("params")).unwrap();
     let naga::TypeInner::Struct { span, ref members } = module.types[params.ty].inner else { panic!("a struct") };
@@ -85,8 +89,8 @@ fn the_uniform_is_the_same_on_both_sides() {
 
 #[test]
 fn kernels_translate_to_every_backend() {
-    for kernel in Kernel::all() {
-        translate(kernel, &[]);
+    for (kernel, f16) in kernels() {
+        translate(kernel, f16, &[]);
     }
 }
 
@@ -111,7 +115,7 @@ fn planned_kernels_translate_to_every_backend() {
                         for step in plan.steps {
                             assert!(listed.contains(&step.kernel), "Kernel::all() lacks {:?}", step.kernel);
                             if seen.insert(format!("{:?} {:?}", step.kernel, step.constants)) {
-                                translate(step.kernel, &step.constants);
+                                translate(step.kernel, F16::NativeDecode, &step.constants);
                             }
                         }
                     }
@@ -122,8 +126,16 @@ fn planned_kernels_translate_to_every_backend() {
     assert!(seen.len() > 300, "only {}", seen.len());
 }
 
-fn translate(kernel: Kernel, constants: &[(&'static str, u32)]) {
-    let (module, info) = with_overrides(kernel, constants);
+/// All kernels, in each way of converting f16 that makes a difference.
+fn kernels() -> impl Iterator<Item = (Kernel, F16)> {
+    Kernel::all().into_iter().flat_map(|kernel| {
+        let converts = kernel.element().is_some_and(|element| element.dtype == DType::F16);
+        F16::ALL.into_iter().take(if converts { 3 } else { 1 }).map(move |f16| (kernel, f16))
+    })
+}
+
+fn translate(kernel: Kernel, f16: F16, constants: &[(&'static str, u32)]) {
+    let (module, info) = with_overrides(kernel, f16, constants);
     spv::write_vec(&module, &info, &spv::Options::default(), None)
         .unwrap_or_else(|error| panic!("{kernel:?}: {error}"));
     let options = msl::Options { lang_version: (2, 4), fake_missing_bindings: true, ..Default::default() };
@@ -135,6 +147,10 @@ fn translate(kernel: Kernel, constants: &[(&'static str, u32)]) {
     );
     for name in translated.entry_point_names {
         name.unwrap_or_else(|error| panic!("{kernel:?}: {error}"));
+    }
+    if f16 == F16::Native {
+        // Nothing for DX12.
+        return;
     }
     let options =
         hlsl::Options { shader_model: hlsl::ShaderModel::V6_0, fake_missing_bindings: true, ..Default::default() };

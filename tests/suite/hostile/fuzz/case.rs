@@ -1,6 +1,6 @@
 //! A random case, all of it from one number.
 
-use gpunorm::unstable::{Caps, Geometry, Gradient, Pass, Route, Strategy, SubgroupSizes, Team};
+use gpunorm::unstable::{Caps, F16, Geometry, Gradient, Pass, Route, Strategy, SubgroupSizes, Team};
 use gpunorm::{DType, Mode, Plan};
 use half::{bf16, f16};
 
@@ -146,6 +146,7 @@ impl Case {
                 .subgroup
                 .zip(most.subgroup)
                 .map(|(own, most)| SubgroupSizes { min: own.min.min(most.min), max: own.max.max(most.max) }),
+            f16: caps.f16.min(most.f16),
             software: caps.software && most.software,
         }
     }
@@ -236,10 +237,11 @@ fn ceiling(random: &mut Random) -> Caps {
         max_storage_buffers: u32::MAX,
         workgroup_storage: u32::MAX,
         subgroup: Some(SubgroupSizes { min: u32::MAX, max: 0 }),
+        f16: F16::Native,
         software: true,
     };
     for _ in 0..2 {
-        match (random.uniform() * 10.0) as usize {
+        match (random.uniform() * 11.0) as usize {
             0 => caps.max_workgroup = pick(random, &[256, 128, 64, 32, 16, 1]),
             1 => caps.max_workgroups = pick(random, &[65535, 100, 7, 2]),
             2 => caps.max_binding = pick(random, &[1 << 16, 1 << 14, 1 << 12, 1 << 10]),
@@ -248,6 +250,7 @@ fn ceiling(random: &mut Random) -> Caps {
             5 => caps.max_storage_buffers = pick(random, &[7, 6, 5]),
             6 => caps.workgroup_storage = pick(random, &[16 << 10, 4 << 10, 1 << 10, 256]),
             7 => caps.subgroup = None,
+            9 => caps.f16 = pick(random, &F16::ALL),
             8 => caps.subgroup = Some(pick(random, &[VARYING, SubgroupSizes { min: 2, max: 8 }])),
             _ => caps.software = false,
         }

@@ -1,9 +1,5 @@
-// Two bf16 in a word: each the upper half of an f32, rounded to nearest even. NaN keeps its upper half, made quiet, so
-// that rounding cannot carry it into infinity.
-fn decode(word: u32) -> vec2<f32> {
-    return bitcast<vec2<f32>>(vec2(word << 16u, word & 0xffff0000u));
-}
-
+// Two f32 to bf16 in a word, rounded to nearest even. NaN keeps its upper half, made quiet, so that rounding cannot carry it into
+// infinity.
 fn encode(v: vec2<f32>) -> u32 {
     let bits = bitcast<vec2<u32>>(v);
     let rounded = bits + vec2(0x7fffu) + ((bits >> vec2(16u)) & vec2(1u));
