@@ -55,7 +55,9 @@ pub(super) fn dx_if(written: bool) -> &'static Piece {
 /// Registers of a lane.
 pub(super) fn units(units: u32) -> &'static Piece {
     match units {
+        1 => piece!("part/units/1"),
         2 => piece!("part/units/2"),
+        4 => piece!("part/units/4"),
         8 => piece!("part/units/8"),
         _ => piece!("part/units/16"),
     }

@@ -1,0 +1,2 @@
+// Units that an invocation holds in registers at once.
+const UNITS = 4u;
