@@ -120,23 +120,57 @@ impl Element {
     }
 }
 
+/// What a lane of a team has in registers while it holds a part of a row: a GPU hides its reductions behind other teams only
+/// while a lane takes few of them (`cargo xtask occupancy`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Registers {
+    /// The row alone.
+    Row,
+    /// The row and its dy.
+    RowAndDy,
+    /// These and sums for the gradients of parameters.
+    Sums,
+}
+
+impl Registers {
+    /// The most units that leave room.
+    pub fn units(self, element: Element) -> u32 {
+        let elements = match self {
+            Registers::Row => 32,
+            Registers::RowAndDy => 16,
+            Registers::Sums => 8,
+        };
+        (elements / element.width).min(8)
+    }
+}
+
+impl KeptSums {
+    /// Of a backward that keeps these.
+    pub(crate) fn registers(self) -> Registers {
+        match self {
+            KeptSums::Nothing | KeptSums::Rows => Registers::RowAndDy,
+            KeptSums::Channels | KeptSums::Columns => Registers::Sums,
+        }
+    }
+}
+
 impl Team {
     /// All of them.
     pub const ALL: [Team; 3] = [Team::Workgroup, Team::Subgroup, Team::Invocation];
 
-    /// How many units a lane may hold in registers at once; each has its piece.
-    pub fn units(self) -> &'static [u32] {
-        match self {
-            Team::Workgroup => &[2, 8],
-            Team::Subgroup => &[2, 8],
-            Team::Invocation => &[2, 8, 16],
+    /// How many units a lane may hold in registers at once, a few or the most; each number has its piece.
+    pub fn units(self, element: Element, registers: Registers) -> Vec<u32> {
+        if self == Team::Invocation {
+            return vec![2, 8, 16];
         }
+        let most = registers.units(element);
+        if most > 2 { vec![2, most] } else { vec![most] }
     }
 
     /// Each team, each of these elements, each number of units that a lane may hold.
-    pub(super) fn holding(elements: impl Iterator<Item = Element>) -> Vec<(Team, Element, u32)> {
+    pub(super) fn holding(elements: impl Iterator<Item = Element>, registers: Registers) -> Vec<(Team, Element, u32)> {
         let held = |element| {
-            let units = move |team: Team| team.units().iter().map(move |&units| (team, element, units));
+            let units = move |team: Team| team.units(element, registers).into_iter().map(move |u| (team, element, u));
             Team::ALL.into_iter().flat_map(units)
         };
         elements.flat_map(held).collect()

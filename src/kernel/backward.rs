@@ -1,6 +1,6 @@
 //! The kernels of a backward: the pieces of each, how often it loops, and what varies in it.
 
-use super::alternatives::{CoefficientsFrom, Element, KeptSums, Parameters, StatisticsFrom, Team};
+use super::alternatives::{CoefficientsFrom, Element, KeptSums, Parameters, Registers, StatisticsFrom, Team};
 use super::declaration::{Declaration, Declared};
 use super::kernels::Kernel;
 use super::launch::{Launch, neighbour_loops};
@@ -55,15 +55,21 @@ pub(super) fn row(team: Team, element: Element, units: u32, parameters: Paramete
 
 fn all_row() -> Vec<Kernel> {
     let mut all = vec![];
-    for (team, element, units) in Team::holding(Element::written()) {
-        let row = |parameters, keep| Kernel::BackwardRow { team, element, units, parameters, keep };
-        all.push(row(Parameters::None, KeptSums::Nothing));
-        // Weights whose gradients nobody wants.
-        all.push(row(Parameters::Weight, KeptSums::Nothing));
-        all.extend((element.width >= 4).then(|| row(Parameters::WeightQuads, KeptSums::Nothing)));
-        all.extend([KeptSums::Rows, KeptSums::Channels].map(|keep| row(Parameters::Weight, keep)));
-        all.push(row(widest(element), KeptSums::Columns));
+    let mut extend = |keep: KeptSums, parameters: &dyn Fn(Element) -> Vec<Parameters>| {
+        for (team, element, units) in Team::holding(Element::written(), keep.registers()) {
+            let row = |parameters| Kernel::BackwardRow { team, element, units, parameters, keep };
+            all.extend(parameters(element).into_iter().map(row));
+        }
+    };
+    // Weights whose gradients nobody wants.
+    let unwanted = |element: Element| (element.width >= 4).then_some(Parameters::WeightQuads);
+    extend(KeptSums::Nothing, &|element| {
+        [Parameters::None, Parameters::Weight].into_iter().chain(unwanted(element)).collect()
+    });
+    for keep in [KeptSums::Rows, KeptSums::Channels] {
+        extend(keep, &|_| vec![Parameters::Weight]);
     }
+    extend(KeptSums::Columns, &|element| vec![widest(element)]);
     all
 }
 
@@ -96,7 +102,7 @@ fn all_rows() -> Vec<Kernel> {
             let from = [CoefficientsFrom::Computed, CoefficientsFrom::Stored];
             all.extend(Kernel::ROWS.into_iter().flat_map(|units| from.map(|from| rows(units, widest(element), from))));
         }
-        all.push(rows(Kernel::ROWS[0], Parameters::None, CoefficientsFrom::Statistics));
+        all.push(rows(Kernel::ROWS[1], Parameters::None, CoefficientsFrom::Statistics));
     }
     all
 }
@@ -125,7 +131,7 @@ pub(super) fn sums(
 
 fn all_sums() -> Vec<Kernel> {
     let mut all = vec![];
-    for (team, element, units) in Team::holding(Element::all()) {
+    for (team, element, units) in Team::holding(Element::all(), Registers::Row) {
         let sums = |parameters, from, dx| Kernel::BackwardSums { team, element, units, parameters, from, dx };
         all.push(sums(widest(element), StatisticsFrom::Stored, false));
         all.extend(with_dx(element).map(|dx| sums(Parameters::Weight, StatisticsFrom::Running, dx)));

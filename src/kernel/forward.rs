@@ -1,6 +1,6 @@
 //! The kernels of a forward: the pieces of each, how often it loops, and what varies in it.
 
-use super::alternatives::{Element, Parameters, RunningStatistics, Save, StatisticsFrom, Team};
+use super::alternatives::{Element, Parameters, Registers, RunningStatistics, Save, StatisticsFrom, Team};
 use super::declaration::{Declaration, Declared};
 use super::kernels::Kernel;
 use super::launch::{Launch, chained};
@@ -53,7 +53,7 @@ pub(super) fn row(
 
 fn all_rows() -> Vec<Kernel> {
     let mut all = vec![];
-    for (team, element, units) in Team::holding(Element::written()) {
+    for (team, element, units) in Team::holding(Element::written(), Registers::Row) {
         for parameters in with_quads(element) {
             let (nothing, statistics) = (Save::Nothing, Save::Statistics);
             let saves = [(nothing, false), (Save::Moments, false), (nothing, true)];
@@ -76,7 +76,7 @@ pub(super) fn moments(team: Team, element: Element, units: u32) -> impl Declared
 }
 
 fn all_moments() -> Vec<Kernel> {
-    let all = Team::holding(Element::all()).into_iter();
+    let all = Team::holding(Element::all(), Registers::Row).into_iter();
     all.map(|(team, element, units)| Kernel::ForwardMoments { team, element, units }).collect()
 }
 

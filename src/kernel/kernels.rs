@@ -50,7 +50,7 @@ impl Kernel {
     pub const COLUMN_UNITS: u32 = 8;
 
     /// Rows that `backward_rows` may hold the coefficients of.
-    pub const ROWS: [u32; 2] = [8, 16];
+    pub const ROWS: [u32; 3] = [4, 8, 16];
 
     /// Channels of a team of `backward_combine`, where it owns several.
     pub const NEIGHBOURS: u32 = 4;

@@ -18,7 +18,7 @@ mod registry;
 mod target;
 
 pub use alternatives::{
-    CoefficientsFrom, Element, KeptSums, Parameters, RunningStatistics, Save, StatisticsFrom, Team,
+    CoefficientsFrom, Element, KeptSums, Parameters, Registers, RunningStatistics, Save, StatisticsFrom, Team,
 };
 pub use binding::Binding;
 pub use kernels::Kernel;

@@ -27,7 +27,7 @@ impl Planner<'_> {
             && geometry.spatial < COLUMN_SPATIAL
             && matches!(self.strategy.team, None | Some(Team::Invocation));
         let single = Element { dtype: self.dtype, width: 1 };
-        suits.then(|| self.widest_element(geometry.channels * geometry.spatial).unwrap_or(single))
+        suits.then(|| self.column_element(geometry.channels * geometry.spatial, 4).unwrap_or(single))
     }
 
     /// Steps over the columns of all samples, and the chunks that these are cut into.

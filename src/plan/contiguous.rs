@@ -3,7 +3,7 @@
 use super::planner::{BUSY_GPU, BUSY_SOFTWARE, Planner, Rows, index};
 use super::steps::{MAX_ITERATIONS, Step};
 use crate::error::Result;
-use crate::kernel::{BY_ELEMENT, BY_ROW, BY_UNIT, Element, Kernel, Parameters, Params, Team};
+use crate::kernel::{BY_ELEMENT, BY_ROW, BY_UNIT, Element, Kernel, Parameters, Params, Registers, Team};
 
 impl Planner<'_> {
     /// A kernel that leaves one result per segment of each row, and how many segments that are.
@@ -16,7 +16,7 @@ impl Planner<'_> {
         let element = self.widest_element(rows.len).unwrap_or(Element { dtype: self.dtype, width: 1 });
         let units = rows.len / element.width as usize;
         let team = self.row_team(units);
-        let held = self.units_per_lane(team, units);
+        let held = self.units_per_lane(team, units, element, Registers::Row);
         // Enough teams to keep the adapter busy, none with more tiles than the loop limit allows.
         let busy = if self.caps.software { BUSY_SOFTWARE } else { BUSY_GPU };
         let wanted = busy.div_ceil(rows.count);

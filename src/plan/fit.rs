@@ -6,7 +6,7 @@ use super::caps::SubgroupSizes;
 use super::planner::{BUSY_GPU, BUSY_SOFTWARE, Planner, Rows};
 use super::steps::{MAX_ITERATIONS, Step, Strategy};
 use crate::error::{Error, Result};
-use crate::kernel::{Element, Kernel, Params, Team};
+use crate::kernel::{Element, Kernel, Params, Registers, Team};
 
 /// A tensor is bound in at most this many slices; with real bindings, of 128 MiB and more, no buffer has as many.
 const MAX_SLICES: usize = 1024;
@@ -21,9 +21,9 @@ pub(super) struct Size {
 }
 
 impl Planner<'_> {
-    /// Units that each lane of a team holds of a row: two while that takes no more lanes than a subgroup has, or than a
-    /// workgroup is worth.
-    pub(super) fn units_per_lane(&self, team: Team, units: usize) -> u32 {
+    /// Units that each lane of a team holds of a row: few while that takes no more lanes than a subgroup has, or than a
+    /// workgroup is worth, and else as many as leave room for other teams.
+    pub(super) fn units_per_lane(&self, team: Team, units: usize, element: Element, registers: Registers) -> u32 {
         if team == Team::Invocation {
             return match units {
                 ..=2 => 2,
@@ -33,14 +33,27 @@ impl Planner<'_> {
         }
         let few = self.caps.subgroup.filter(|_| team == Team::Subgroup).map_or(64, |sizes| sizes.min);
         let few = self.strategy.lanes.unwrap_or(few) as usize;
-        if units <= 2 * few { 2 } else { 8 }
+        let most = registers.units(element);
+        // Subgroups of 64 lanes and no fewer share as many registers as others of 32 do, and 16-bit elements take some to decode.
+        let crowded = registers == Registers::Row && element.width == 8 && self.subgroup().min >= 64;
+        if units <= 2 * few || crowded { most.min(2) } else { most }
     }
 
     /// The widest element that no row of `len` splits and that can be written.
     pub(super) fn widest_element(&self, len: usize) -> Option<Element> {
-        let widths = Element::widths(self.dtype);
-        let fits = |&&width: &&u32| len.is_multiple_of(width as usize) && width as usize * self.dtype.size() >= 4;
-        widths.iter().find(fits).map(|&width| Element { dtype: self.dtype, width })
+        self.element_of(len, u32::MAX)
+    }
+
+    /// The same for an invocation that sums columns on its own, which takes registers for each element. A GPU's neighbours read
+    /// together, and narrow units cost them nothing: so many elements each at most.
+    pub(super) fn column_element(&self, len: usize, most: u32) -> Option<Element> {
+        self.element_of(len, if self.caps.software { u32::MAX } else { most })
+    }
+
+    fn element_of(&self, len: usize, most: u32) -> Option<Element> {
+        let elements = Element::widths(self.dtype).iter().map(|&width| Element { dtype: self.dtype, width });
+        let fits = |element: &Element| len.is_multiple_of(element.width as usize) && element.width <= most;
+        elements.filter(fits).find(|element| element.writes())
     }
 
     pub(super) fn tensor_bytes(&self) -> u64 {

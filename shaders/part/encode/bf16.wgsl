@@ -4,6 +4,6 @@ fn encode(v: vec2<f32>) -> u32 {
     let bits = bitcast<vec2<u32>>(v);
     let rounded = bits + vec2(0x7fffu) + ((bits >> vec2(16u)) & vec2(1u));
     let nan = (bits & vec2(0x7fffffffu)) > vec2(0x7f800000u);
-    let upper = select(rounded, bits | vec2(0x400000u), nan) >> vec2(16u);
-    return upper.x | (upper.y << 16u);
+    let stored = select(rounded, bits | vec2(0x400000u), nan);
+    return (stored.x >> 16u) | (stored.y & 0xffff0000u);
 }

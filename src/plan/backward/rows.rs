@@ -61,7 +61,7 @@ impl Planner<'_> {
         if team == Team::Invocation && self.caps.software && blocks {
             return None;
         }
-        let units = self.units_per_lane(team, row_units);
+        let units = self.units_per_lane(team, row_units, element, self.kept_sums(by_channel).registers());
         let side_by_side =
             by_channel.then(|| self.held_channels(team, geometry.spatial / element.width as usize, units));
         let wanted = match side_by_side {
@@ -71,6 +71,16 @@ impl Planner<'_> {
         let size = self.row_size(team, wanted);
         let held = Held { team, size, element, units, channels: side_by_side };
         (wanted <= size.lanes as usize).then_some(held)
+    }
+
+    /// Which sums are kept of rows in registers, `by_channel` where a row has several.
+    fn kept_sums(&self, by_channel: bool) -> KeptSums {
+        match self.spec {
+            _ if self.gradients() == Parameters::None => KeptSums::Nothing,
+            _ if by_channel => KeptSums::Channels,
+            NormSpec::Layer(_) | NormSpec::Rms(_) => KeptSums::Columns,
+            _ => KeptSums::Rows,
+        }
     }
 
     /// For a channel of `count` units, of which a lane can hold `units`.
@@ -90,12 +100,7 @@ impl Planner<'_> {
         let geometry = self.geometry;
         let rows = self.rows();
         let parameters = self.gradients();
-        let keep = match self.spec {
-            _ if parameters == Parameters::None => KeptSums::Nothing,
-            _ if held.channels.is_some() => KeptSums::Channels,
-            NormSpec::Layer(_) | NormSpec::Rms(_) => KeptSums::Columns,
-            _ => KeptSums::Rows,
-        };
+        let keep = self.kept_sums(held.channels.is_some());
         let Held { team, size, element, units, channels } = held;
         let weights = self.parameters(self.quads(rows, element)).without_bias();
         let kernel = Kernel::BackwardRow { team, element, units, parameters: weights, keep };
@@ -165,11 +170,16 @@ impl Planner<'_> {
         if self.gradients() == Parameters::None {
             return self.backward_through_rows(rows);
         }
-        let Some(element) = self.widest_element(rows.len) else { return self.backward_shared_words(rows) };
+        let Some(element) = self.column_element(rows.len, 2) else { return self.backward_shared_words(rows) };
         let parameters = self.parameters(self.quads(rows, element)).without_bias();
         let units = rows.len / element.width as usize;
-        // Few rows at once where they are long: an invocation has to loop over all of them.
-        let held = if units > 512 { Kernel::ROWS[0] } else { Kernel::ROWS[1] };
+        // Few rows at once where there are few, and where they are long: an invocation has to loop over all of them.
+        let [least, few, most] = Kernel::ROWS;
+        let held = match rows.count <= least as usize {
+            true => least,
+            false if units > 512 => few,
+            false => most,
+        };
         let kernel = |from| Kernel::BackwardRows { element, units: held, parameters, from };
         if self.fits_row_blocks(units) {
             let (steps, sums) =
@@ -190,7 +200,7 @@ impl Planner<'_> {
 
     /// Gradients of the parameters of such rows, and no dx.
     fn backward_of_columns(&self, rows: Rows) -> Result<Plan> {
-        let element = self.widest_element(rows.len).unwrap_or(Element { dtype: self.dtype, width: 1 });
+        let element = self.column_element(rows.len, 4).unwrap_or(Element { dtype: self.dtype, width: 1 });
         let (steps, sums) = self.row_blocks(rows, of_columns(element), element, 0, (None, Walk::NOWHERE, 1))?;
         let scratch = Scratch { sums: sums as u64, ..Scratch::default() };
         Ok(Plan { steps, scratch, why: "sums of columns for the parameters alone".into() })
@@ -321,6 +331,6 @@ impl Planner<'_> {
 
 /// The kernel of sums of columns that writes no dx.
 fn of_columns(element: Element) -> Kernel {
-    let (units, parameters, from) = (Kernel::ROWS[0], Parameters::None, CoefficientsFrom::Statistics);
+    let (units, parameters, from) = (Kernel::ROWS[1], Parameters::None, CoefficientsFrom::Statistics);
     Kernel::BackwardRows { element, units, parameters, from }
 }

@@ -1,7 +1,7 @@
 //! Forwards of one kernel: a team reads its row, takes the statistics and writes it.
 
 use crate::error::Result;
-use crate::kernel::{Element, Kernel, Params, Save, Team, parameter_loops};
+use crate::kernel::{Element, Kernel, Params, Registers, Save, Team, parameter_loops};
 use crate::plan::planner::{BUSY_SOFTWARE, Planner, index};
 use crate::plan::steps::{MAX_ITERATIONS, Pass, Plan, Route, Scratch};
 use crate::spec::NormSpec;
@@ -42,7 +42,7 @@ impl Planner<'_> {
                 }
             }
         };
-        let held = self.units_per_lane(team, units);
+        let held = self.units_per_lane(team, units, element, Registers::Row);
         if units <= most {
             Ok((team, held, element))
         } else {
