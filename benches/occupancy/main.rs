@@ -23,9 +23,10 @@ const RESULTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../results/occupancy
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let done = match &args[..] {
-        [] => occupancy(),
+        [] => occupancy().and_then(|found| found.record()),
+        [check] if check == "--check" => occupancy().map(|found| found.check()),
         [gpu, first] => worker::work(gpu, first).map(|()| true),
-        _ => Err("it takes no arguments".into()),
+        _ => Err("usage: gpunorm-occupancy [--check]".into()),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
@@ -37,8 +38,28 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether all budgets are kept.
-fn occupancy() -> Result<bool, Box<dyn Error>> {
+/// What the compilers said of each kernel.
+struct Found {
+    drivers: Vec<String>,
+    rows: Vec<Row>,
+}
+
+impl Found {
+    /// Shows and keeps all of it; whether all budgets are kept.
+    fn record(self) -> Result<bool, Box<dyn Error>> {
+        println!("{}\n\n{}", self.drivers.join("\n"), report::table(&self.rows, |_| true));
+        std::fs::write(RESULTS, report::json(&self.drivers, &self.rows))?;
+        Ok(self.rows.iter().all(Row::is_good))
+    }
+
+    /// Shows what breaks a budget; whether nothing does.
+    fn check(self) -> bool {
+        println!("{}", report::table(&self.rows, |row| !row.is_good()));
+        self.rows.iter().all(Row::is_good)
+    }
+}
+
+fn occupancy() -> Result<Found, Box<dyn Error>> {
     let kernels: Vec<Vec<Used>> = GPUS.iter().map(kernels::of).collect::<gpunorm::Result<_>>()?;
     let compiled = std::thread::scope(|scope| {
         let spawn = |(index, kernels): (usize, &Vec<Used>)| {
@@ -51,11 +72,9 @@ fn occupancy() -> Result<bool, Box<dyn Error>> {
     })?;
     let mut drivers = vec![];
     let mut rows = vec![];
-    for ((gpu, kernels), compiled) in GPUS.iter().zip(&kernels).zip(compiled) {
+    for ((gpu, kernels), compiled) in GPUS.iter().zip(kernels).zip(compiled) {
         drivers.push(compiled.driver);
-        rows.extend(kernels.iter().zip(compiled.outcomes).map(|(used, outcome)| Row::new(gpu, used, outcome)));
+        rows.extend(kernels.into_iter().zip(compiled.outcomes).map(|(used, outcome)| Row::new(gpu, used, outcome)));
     }
-    println!("{}\n\n{}", drivers.join("\n"), report::table(&rows));
-    std::fs::write(RESULTS, report::json(&drivers, &rows))?;
-    Ok(rows.iter().all(Row::is_good))
+    Ok(Found { drivers, rows })
 }

@@ -9,16 +9,16 @@ use super::kernels::{Gpu, Used};
 use super::statistics::Statistics;
 
 /// A kernel on a GPU, and what the compiler said.
-pub struct Row<'a> {
-    gpu: &'a Gpu,
-    used: &'a Used,
+pub struct Row {
+    gpu: &'static Gpu,
+    used: Used,
     outcome: Result<Statistics, String>,
     broken: Vec<String>,
 }
 
-impl<'a> Row<'a> {
+impl Row {
     /// A crash is told as such.
-    pub fn new(gpu: &'a Gpu, used: &'a Used, outcome: Result<Statistics, String>) -> Row<'a> {
+    pub fn new(gpu: &'static Gpu, used: Used, outcome: Result<Statistics, String>) -> Row {
         let broken = match &outcome {
             Ok(found) => budgets::broken(used.step.kernel, used.workgroup(), gpu.wave, found),
             Err(_) => vec!["crash".into()],
@@ -69,21 +69,22 @@ impl<'a> Row<'a> {
     }
 }
 
-/// A line for each row, the worst first, and the counts.
-pub fn table(rows: &[Row]) -> String {
-    let mut sorted: Vec<&Row> = rows.iter().collect();
+/// A line for each row that is `shown`, the worst first, and the counts of all.
+pub fn table(rows: &[Row], shown: impl Fn(&Row) -> bool) -> String {
+    let mut sorted: Vec<&Row> = rows.iter().filter(|row| shown(row)).collect();
     sorted.sort_by_key(|row| {
         let vgprs = row.outcome.as_ref().map_or(0, |found| found.vgprs);
         Reverse((row.has_crashed(), row.spilled(), row.broken.len(), vgprs))
     });
-    let mut table = format!(
+    let header = format!(
         "{:<7} {:<11} {:>5} {:>7} {:>6} {:>5} {:>6} {:>9} {:>5}  {:<30} kernel and who uses it\n",
         "GPU", "wave", "VGPRs", "spilled", "LDS", "waves", "bytes", "workgroup", "lanes", "broken budgets"
     );
+    let mut table = if sorted.is_empty() { String::new() } else { header };
     table.extend(sorted.iter().map(|row| row.line() + "\n"));
     let count = |is: &dyn Fn(&Row) -> bool| rows.iter().filter(|row| is(row)).count();
     table += &format!(
-        "\n{} kernels: {} spill, {} crash the compiler, {} break a budget",
+        "{} kernels: {} spill, {} crash the compiler, {} break a budget",
         rows.len(),
         count(&|row| row.spilled() > 0),
         count(&|row| row.has_crashed()),
@@ -110,16 +111,19 @@ mod tests {
             |vgprs, spilled_vgprs| Statistics { vgprs, spilled_vgprs, lds_bytes: 0, waves_per_simd: 16, code_bytes: 9 };
         let outcomes =
             [Ok(found(10, 0)), Ok(found(200, 0)), Ok(found(20, 3)), Err("signal: 11".to_owned()), Ok(found(11, 0))];
-        let rows: Vec<Row> = outcomes.into_iter().map(|outcome| Row::new(&GPUS[0], &kernels[0], outcome)).collect();
+        let rows: Vec<Row> =
+            outcomes.into_iter().zip(kernels).map(|(outcome, used)| Row::new(&GPUS[0], used, outcome)).collect();
         assert_eq!(rows.iter().map(Row::is_good).collect::<Vec<_>>(), [true, false, false, false, true]);
-        let table = table(&rows);
+        let broken = table(&rows, |row| !row.is_good());
+        assert_eq!(broken.lines().count(), 5, "{broken}");
+        let table = table(&rows, |_| true);
         let lines: Vec<&str> = table.lines().collect();
         let first = |line: &str| line.split_whitespace().nth(2).unwrap().to_owned();
         assert_eq!(
             lines[1..6].iter().map(|line| first(line)).collect::<Vec<_>>(),
             ["signal:", "20", "200", "11", "10"]
         );
-        assert_eq!(lines[7], "5 kernels: 1 spill, 1 crash the compiler, 3 break a budget");
+        assert_eq!(lines[6], "5 kernels: 1 spill, 1 crash the compiler, 3 break a budget");
         let read: Value = serde_json::from_str(&json(&["Mesa".into()], &rows)).unwrap();
         assert_eq!(read["rows"][2]["statistics"]["spilled_vgprs"], 3);
         assert_eq!((&read["rows"][3]["crash"], &read["drivers"][0]), (&"signal: 11".into(), &"Mesa".into()));

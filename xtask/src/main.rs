@@ -50,7 +50,7 @@ fn run(command: Command, runner: &Runner) -> Result<(), String> {
         Command::SwiftShader => swiftshader(runner),
         Command::Fuzz(seconds) => fuzz(runner, seconds),
         Command::Bench(args) => bench(runner, &args),
-        Command::Occupancy => occupancy(runner),
+        Command::Occupancy => occupancy(runner, &[]),
         Command::Pack(folder) => pack::pack(runner, folder.as_ref()),
         Command::Shaders => runner.steps(&[Step::cargo("shaders", &["run", "--example", "dump_shaders"])]),
     }
@@ -80,11 +80,11 @@ fn bench(runner: &Runner, args: &[&str]) -> Result<(), String> {
     steps::show(&norms, args, &[])
 }
 
-fn occupancy(runner: &Runner) -> Result<(), String> {
+fn occupancy(runner: &Runner, args: &[&str]) -> Result<(), String> {
     drivers::ensure(&[Driver::Radv])?;
     // With the whole workspace's features, as the tests have built what it is made of.
-    let occupancy = runner.executable(Step::cargo("build", &["build", "--workspace", "--bin", "gpunorm-occupancy"]))?;
-    steps::show(&occupancy, &[], &[])
+    let build = Step::cargo("occupancy", &["build", "--workspace", "--bin", "gpunorm-occupancy"]);
+    steps::show(&runner.executable(build)?, args, &[])
 }
 
 fn test(runner: &Runner, test_args: &[&str]) -> Result<(), String> {
@@ -101,7 +101,9 @@ fn test(runner: &Runner, test_args: &[&str]) -> Result<(), String> {
         Step::cargo("docs", &["doc", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"),
         // Where RUST_BACKTRACE is set, wgpu would take a backtrace of each of its locks.
         Step::cargo("tests", &[&["test", "--workspace"], test_args].concat()).env("RUST_LIB_BACKTRACE", "0"),
-    ])
+    ])?;
+    // Mesa's driver for AMD's GPUs compiles on Linux only.
+    if cfg!(target_os = "linux") && test_args.is_empty() { occupancy(runner, &["--check"]) } else { Ok(()) }
 }
 
 fn swiftshader(runner: &Runner) -> Result<(), String> {
