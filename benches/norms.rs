@@ -11,8 +11,8 @@ use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use gpunorm::Gpu;
 use gpunorm::unstable::{Route, Strategy, Team};
+use gpunorm::{DType, Gpu};
 
 use harness::cases::{self, Case};
 use harness::copy::Copies;
@@ -25,6 +25,7 @@ mod harness;
 const HELP: &str = "\
 cargo xtask bench [OPTIONS] [WORDS]   only cases whose name or id contains one of WORDS
   --backward      backward passes instead of forwards
+  --dtype TYPES   element types in turn, as f32,f16,bf16 (f32)
   --quick         3 runs of each instead of 9
   --json FILE     where the figures go (target/bench/norms.json)
   --svg FILE      where the chart goes (target/bench/norms.svg)
@@ -35,6 +36,7 @@ cargo xtask bench [OPTIONS] [WORDS]   only cases whose name or id contains one o
 
 struct Options {
     backward: bool,
+    dtypes: Vec<DType>,
     runs: usize,
     json: PathBuf,
     svg: PathBuf,
@@ -52,6 +54,7 @@ impl Options {
 fn options() -> Result<Option<Options>, Box<dyn Error>> {
     let mut options = Options {
         backward: false,
+        dtypes: vec![DType::F32],
         runs: 9,
         json: "target/bench/norms.json".into(),
         svg: "target/bench/norms.svg".into(),
@@ -64,6 +67,14 @@ fn options() -> Result<Option<Options>, Box<dyn Error>> {
         let mut value = || args.next().ok_or_else(|| format!("{arg} needs a value"));
         match arg.as_str() {
             "--backward" => options.backward = true,
+            "--dtype" => {
+                let types = value()?;
+                let dtype = |name: &str| {
+                    let all = [DType::F32, DType::F16, DType::BF16];
+                    all.into_iter().find(|dtype| dtype.to_string() == name).ok_or(format!("no such type: {name}"))
+                };
+                options.dtypes = types.split(',').map(dtype).collect::<Result<_, _>>()?;
+            }
             "--quick" => options.runs = 3,
             "--json" => options.json = value()?.into(),
             "--svg" => options.svg = value()?.into(),
@@ -125,6 +136,7 @@ fn bench() -> Result<(), Box<dyn Error>> {
         std::env::set_current_dir(Path::new(&package).join(".."))?;
     }
     let all = cases::all();
+    let all: Vec<Case> = all.iter().flat_map(|case| options.dtypes.iter().map(|&dtype| case.of(dtype))).collect();
     let chosen = chosen(&all, &options.words)?;
     if let Some(path) = &options.cases {
         let list: Vec<_> = chosen.iter().map(|case| case.to_json()).collect();

@@ -6,7 +6,6 @@ use std::hint::black_box;
 use gpunorm::Plan;
 use gpunorm::unstable::{Geometry, Strategy};
 use gpunorm::{DType, Gpu, GpuNorm, Gradients, Mode, NormSpec, Saved, Tensor, reference};
-use ndarray::ArrayView;
 use wgpu::CommandEncoder;
 
 use super::cases::Case;
@@ -34,14 +33,11 @@ impl<'a> Backward<'a> {
         let mut norm = case.layer(gpu)?;
         norm.set_strategy(strategy);
         let (x, dy) = (case.values(1), case.values(2));
-        let tensor = |values: &[f32]| -> Result<Tensor, Box<dyn Error>> {
-            Ok(Tensor::from_array(gpu, &ArrayView::from_shape(&case.shape[..], values)?)?)
-        };
         let (mut pairs, mut sets) = (vec![], vec![]);
         for _ in 0..turns(3, case.len()) {
-            let (_, saved) = norm.forward_saved(&tensor(&x)?)?;
+            let (_, saved) = norm.forward_saved(&case.tensor(gpu, &x)?)?;
             let gradients = norm.zero_gradients(&saved)?;
-            pairs.push((tensor(&dy)?, gradients.input()?.clone()));
+            pairs.push((case.tensor(gpu, &dy)?, gradients.input()?.clone()));
             sets.push((saved, gradients));
         }
         let geometry = Geometry::new(&case.spec, case.mode, &case.shape)?;
@@ -79,7 +75,7 @@ impl Pass for Backward<'_> {
     }
 
     fn arrays(&self) -> Result<(), Box<dyn Error>> {
-        let dy = Tensor::from_array(self.gpu, &ArrayView::from_shape(&self.case.shape[..], &self.dy)?)?;
+        let dy = self.case.tensor(self.gpu, &self.dy)?;
         black_box(self.norm.backward(&dy, &self.turns[0].0)?.input()?.to_array()?);
         Ok(())
     }
@@ -89,7 +85,7 @@ impl Pass for Backward<'_> {
         // and |x̂| is below 8.
         let normalized = 8.0;
         let (most, len) = (magnitude(&self.dy), self.case.len());
-        let tolerance = |magnitude: f64| 2.0 * reference::tolerance(magnitude, 16 * len, DType::F32);
+        let tolerance = |magnitude: f64, dtype| 2.0 * reference::tolerance(magnitude, 16 * len, dtype);
         let scales: Vec<f32> = self.saved.statistics.iter().map(|s| s.scale).collect();
         let input = most * magnitude(&scales) * (1.0 + normalized);
         let parameter = most * (len / self.case.parameters()) as f64 * normalized;
@@ -107,7 +103,8 @@ impl Pass for Backward<'_> {
             for (name, found, expected, magnitude) in all.into_iter().filter(|(name, ..)| !bare || *name == "dx") {
                 let found = found.map(Tensor::to_array).transpose()?.map(|array| array.into_raw_vec_and_offset().0);
                 let what = format!("{} {name}", self.case.id());
-                compare(&what, &found.unwrap_or_default(), expected, tolerance(magnitude))?;
+                let dtype = if name == "dx" { self.case.dtype } else { DType::F32 };
+                compare(&what, &found.unwrap_or_default(), expected, tolerance(magnitude, dtype))?;
             }
         }
         Ok(())

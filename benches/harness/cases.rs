@@ -1,23 +1,29 @@
 //! What is measured: the table of the goals, and shapes of real nets.
 
-use gpunorm::{BatchNorm, GpuNorm, GroupNorm, InstanceNorm, LayerNorm, Mode, NormSpec, RmsNorm, SwitchableNorm};
+use gpunorm::{
+    BatchNorm, DType, Gpu, GpuNorm, GroupNorm, InstanceNorm, LayerNorm, Mode, NormSpec, RmsNorm, SwitchableNorm, Tensor,
+};
+use half::{bf16, f16};
+use ndarray::ArrayView1;
 use serde_json::{Value, json};
 
-/// A layer and the shape of its f32 input.
+/// A layer, and the shape and element type of its input.
+#[derive(Clone)]
 pub struct Case {
     pub name: &'static str,
     pub spec: NormSpec,
     pub shape: Vec<usize>,
     pub mode: Mode,
+    pub dtype: DType,
     /// Of group norm.
     groups: Option<usize>,
 }
 
-/// All of them, those of the goals first.
+/// All of them, those of the goals first, in f32.
 pub fn all() -> Vec<Case> {
     let case = |name, spec: NormSpec, shape: &[usize]| {
-        let (shape, mode, groups) = (shape.to_vec(), Mode::Training, None);
-        Case { name, spec, shape, mode, groups }
+        let (shape, mode, dtype, groups) = (shape.to_vec(), Mode::Training, DType::F32, None);
+        Case { name, spec, shape, mode, dtype, groups }
     };
     let layer = |name, shape: &[usize]| case(name, LayerNorm::new(&shape[shape.len() - 1..]).into(), shape);
     let rms = |name, shape: &[usize]| case(name, RmsNorm::new(&shape[shape.len() - 1..]).into(), shape);
@@ -70,11 +76,17 @@ pub fn all() -> Vec<Case> {
 }
 
 impl Case {
-    /// Norm, shape and mode in one word, the same in every program that measures it.
+    /// The same of another element type.
+    pub fn of(&self, dtype: DType) -> Case {
+        Case { dtype, ..self.clone() }
+    }
+
+    /// Norm, shape, mode and element type in one word, the same in every program that measures it.
     pub fn id(&self) -> String {
         let shape: Vec<String> = self.shape.iter().map(usize::to_string).collect();
         let mode = if self.mode == Mode::Evaluation { "-evaluation" } else { "" };
-        format!("{}-{}{mode}", self.norm(), shape.join("x"))
+        let dtype = if self.dtype == DType::F32 { String::new() } else { format!("-{}", self.dtype) };
+        format!("{}-{}{mode}{dtype}", self.norm(), shape.join("x"))
     }
 
     fn norm(&self) -> &'static str {
@@ -105,7 +117,7 @@ impl Case {
     }
 
     /// The layer, in the case's mode.
-    pub fn layer(&self, gpu: &gpunorm::Gpu) -> gpunorm::Result<GpuNorm> {
+    pub fn layer(&self, gpu: &Gpu) -> gpunorm::Result<GpuNorm> {
         let mut norm = GpuNorm::new(gpu, self.spec.clone())?;
         if self.mode == Mode::Evaluation {
             norm.eval();
@@ -125,11 +137,21 @@ impl Case {
         self.shape.iter().product()
     }
 
-    /// Values of no special kind around a mean of 3 with a deviation of about 2.
+    /// A tensor of the case's shape and type.
+    pub fn tensor(&self, gpu: &Gpu, values: &[f32]) -> gpunorm::Result<Tensor> {
+        Tensor::from_array_as(gpu, &ArrayView1::from(values), self.dtype)?.reshape(&self.shape)
+    }
+
+    /// Values of no special kind around a mean of 3 with a deviation of about 2, which the element type has.
     pub fn values(&self, mut seed: u32) -> Vec<f32> {
         let mut next = || {
             seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            (seed >> 8) as f32 / (1 << 24) as f32 * 7.0 - 0.5
+            let value = (seed >> 8) as f32 / (1 << 24) as f32 * 7.0 - 0.5;
+            match self.dtype {
+                DType::F16 => f16::from_f32(value).to_f32(),
+                DType::BF16 => bf16::from_f32(value).to_f32(),
+                _ => value,
+            }
         };
         (0..self.len()).map(|_| next()).collect()
     }

@@ -5,8 +5,7 @@ use std::hint::black_box;
 
 use gpunorm::Plan;
 use gpunorm::unstable::{Geometry, Strategy};
-use gpunorm::{DType, Gpu, GpuNorm, Tensor, reference};
-use ndarray::ArrayView;
+use gpunorm::{Gpu, GpuNorm, Tensor, reference};
 use wgpu::CommandEncoder;
 
 use super::cases::Case;
@@ -28,8 +27,7 @@ impl<'a> Forward<'a> {
         let mut norm = case.layer(gpu)?;
         norm.set_strategy(strategy);
         let x = case.values(1);
-        let array = ArrayView::from_shape(&case.shape[..], &x)?;
-        let pair = |_| Ok((Tensor::from_array(gpu, &array)?, Tensor::zeros(gpu, &case.shape, DType::F32)?));
+        let pair = |_| Ok((case.tensor(gpu, &x)?, Tensor::zeros(gpu, &case.shape, case.dtype)?));
         Ok(Forward {
             case,
             norm,
@@ -44,7 +42,7 @@ impl<'a> Forward<'a> {
 
 impl Pass for Forward<'_> {
     fn plan(&self) -> gpunorm::Result<Plan> {
-        self.norm.plan(&self.case.shape, gpunorm::DType::F32)
+        self.norm.plan(&self.case.shape, self.case.dtype)
     }
 
     /// Reads x and writes y.
@@ -66,13 +64,14 @@ impl Pass for Forward<'_> {
     }
 
     fn arrays(&self) -> Result<(), Box<dyn Error>> {
-        black_box(self.norm.forward(&ArrayView::from_shape(&self.case.shape[..], &self.x)?)?);
+        let x = self.case.tensor(self.norm.gpu(), &self.x)?;
+        black_box(self.norm.forward_tensor(&x)?.to_array()?);
         Ok(())
     }
 
     fn check(&self) -> Result<(), Box<dyn Error>> {
         // The CPU's and the GPU's; switchable norm's statistics are of more than its rows.
-        let tolerance = 2.0 * reference::tolerance(magnitude(&self.expected), self.geometry.len(), DType::F32);
+        let tolerance = 2.0 * reference::tolerance(magnitude(&self.expected), self.geometry.len(), self.case.dtype);
         self.pairs.iter().try_for_each(|(_, y)| {
             compare(&self.case.id(), &y.to_array()?.into_raw_vec_and_offset().0, &self.expected, tolerance)
         })

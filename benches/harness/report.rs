@@ -14,9 +14,10 @@ pub fn milliseconds(time: Duration) -> f64 {
 
 pub fn header() -> String {
     format!(
-        "{:<26} {:<18} {:<22} {:>4} {:>9} {:>9} {:>9} {:>8} {:>6} {:>9} {:>8} {:>8} {:>9} {:>9}",
+        "{:<26} {:<18} {:<5} {:<22} {:>4} {:>9} {:>9} {:>9} {:>8} {:>6} {:>9} {:>8} {:>8} {:>9} {:>9}",
         "case",
         "shape",
+        "type",
         "strategy",
         "disp",
         "copy ms",
@@ -34,9 +35,10 @@ pub fn header() -> String {
 
 pub fn line(case: &Case, row: &Row) -> String {
     format!(
-        "{:<26} {:<18} {:<22} {:>4} {:>9.3} {:>9.3} {:>9.3} {:>8.2} {:>6.2} {:>9.3} {:>8.2} {:>8.2} {:>9.3} {:>9.3}",
+        "{:<26} {:<18} {:<5} {:<22} {:>4} {:>9.3} {:>9.3} {:>9.3} {:>8.2} {:>6.2} {:>9.3} {:>8.2} {:>8.2} {:>9.3} {:>9.3}",
         case.name,
         case.shape_text(),
+        case.dtype.to_string(),
         row.strategy,
         row.dispatches,
         milliseconds(row.copy),
@@ -58,7 +60,7 @@ pub fn to_json(gpu: &Gpu, pass: &str, runs: usize, rows: &[(&Case, Row)]) -> Val
         .iter()
         .map(|(case, row)| {
             json!({
-                "id": case.id(), "case": case.name, "shape": case.shape, "strategy": row.strategy,
+                "id": case.id(), "case": case.name, "shape": case.shape, "dtype": case.dtype.to_string(), "strategy": row.strategy,
                 "dispatches": row.dispatches, "plan": row.plan, "copy_ms": milliseconds(row.copy),
                 "gpu_ms": milliseconds(row.gpu), "wall_ms": milliseconds(row.wall), "bytes": row.bytes,
                 "floor": row.floor, "ratio": row.ratio(), "cpu_ms": milliseconds(row.cpu), "host_us": row.host.as_secs_f64() * 1e6,

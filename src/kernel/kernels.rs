@@ -3,6 +3,7 @@
 use super::alternatives::{
     CoefficientsFrom, Element, KeptSums, Parameters, RunningStatistics, Save, StatisticsFrom, Team,
 };
+use super::binding::Binding;
 
 /// A kernel and the pieces that vary in it. Its name is its file, its entry point and its label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -51,6 +52,29 @@ impl Kernel {
 
     /// Rows that `backward_rows` may hold the coefficients of.
     pub const ROWS: [u32; 3] = [4, 8, 16];
+
+    /// Units of each of its inputs that an invocation loads before it waits for any.
+    pub(crate) fn units_at_once(self) -> u32 {
+        use Kernel::*;
+        match self {
+            ForwardRow { units, .. } | ForwardMoments { units, .. } | BackwardRow { units, .. } => units,
+            BackwardSums { units, .. } | BackwardRows { units, .. } => units,
+            ForwardColumns { .. } | BackwardColumns { .. } => Kernel::COLUMN_UNITS,
+            _ => 1,
+        }
+    }
+
+    /// How many of x and dy it reads.
+    pub(crate) fn inputs(self) -> u64 {
+        let inputs = self.bindings().into_iter().filter(|(binding, _)| matches!(binding, Binding::X | Binding::Dy));
+        inputs.count() as u64
+    }
+
+    /// Bytes of x and dy that an invocation loads before it waits for any.
+    pub(crate) fn bytes_at_once(self) -> u64 {
+        let unit = self.element().map_or(0, |element| u64::from(element.width) * element.dtype.size() as u64);
+        u64::from(self.units_at_once()) * unit * self.inputs()
+    }
 
     /// Channels of a team of `backward_combine`, where it owns several.
     pub const NEIGHBOURS: u32 = 4;

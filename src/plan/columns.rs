@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::planner::{BUSY_GPU, BUSY_SOFTWARE, Planner, Rows, index};
+use super::planner::{BUSY_SOFTWARE, Planner, Rows, index};
 use super::steps::{MAX_ITERATIONS, MOMENTS_BYTES, SUM_BYTES, Step};
 use crate::error::Result;
 use crate::kernel::{CoefficientsFrom, Element, Kernel, Params, StatisticsFrom, Team};
@@ -68,7 +68,8 @@ impl Planner<'_> {
         mut constants: Vec<(&'static str, u32)>,
     ) -> Result<Step> {
         let geometry = self.geometry;
-        let (samples, held) = (slice.len(), Kernel::COLUMN_UNITS as usize);
+        let samples = slice.len();
+        let held = if self.caps.software { Kernel::COLUMN_UNITS } else { kernel.units_at_once() } as usize;
         let units = geometry.channels * geometry.spatial / element.width as usize;
         let reads = matches!(
             kernel,
@@ -81,8 +82,7 @@ impl Planner<'_> {
             (block, (bytes / (16 * block)).min(busy))
         } else {
             // Neighbouring invocations read neighbouring units, together. Each chunk that is summed costs partial moments.
-            let invocations = if reads { 32 * BUSY_GPU } else { 256 * BUSY_GPU };
-            (1, samples.div_ceil(invocations.div_ceil(units)))
+            (1, samples / self.busy_lanes(kernel.bytes_at_once()).div_ceil(units))
         };
         let iterations = MAX_ITERATIONS as usize / 4;
         let (block, chunk) = match kernel {
@@ -91,6 +91,7 @@ impl Planner<'_> {
                 (if from == CoefficientsFrom::Computed { units } else { block }, held as usize)
             }
             _ => {
+                let chunk = chunk / held * held;
                 let chunk = chunk.clamp(2 * held, (iterations / block).max(2 * held)).max(least);
                 let chunk = chunk.next_multiple_of(held);
                 (block.min((iterations / chunk).max(1)), chunk)

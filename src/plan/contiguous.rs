@@ -1,6 +1,6 @@
 //! Passes over contiguous rows of any length, a team at a piece of one: partial results of each, and outputs.
 
-use super::planner::{BUSY_GPU, BUSY_SOFTWARE, Planner, Rows, index};
+use super::planner::{Planner, Rows, index};
 use super::steps::{MAX_ITERATIONS, Step};
 use crate::error::Result;
 use crate::kernel::{BY_ELEMENT, BY_ROW, BY_UNIT, Element, Kernel, Parameters, Params, Registers, Team};
@@ -17,12 +17,12 @@ impl Planner<'_> {
         let units = rows.len / element.width as usize;
         let team = self.row_team(units);
         let held = self.units_per_lane(team, units, element, Registers::Row);
+        let kernel = kernel(team, element, held);
         // Enough teams to keep the adapter busy, none with more tiles than the loop limit allows.
-        let busy = if self.caps.software { BUSY_SOFTWARE } else { BUSY_GPU };
-        let wanted = busy.div_ceil(rows.count);
+        let lanes = self.busy_lanes(kernel.bytes_at_once()).div_ceil(self.largest_workgroup() as usize);
+        let wanted = self.busy_teams().max(lanes).div_ceil(rows.count);
         let size = self.row_size(team, units.div_ceil(wanted * held as usize));
         let tile = held as usize * size.lanes as usize;
-        let kernel = kernel(team, element, held);
         // The rest is for what comes before and after the tiles.
         let most = (MAX_ITERATIONS as usize * 3 / 4) / kernel.iterations_of_tile() as usize;
         let wanted = wanted.min(units.div_ceil(tile)).max(units.div_ceil(most * tile));
@@ -67,14 +67,16 @@ impl Planner<'_> {
         let team = self.strategy.team.unwrap_or(if self.caps.software { Team::Invocation } else { Team::Workgroup });
         let size = self.size(team, 256);
         let lanes = size.lanes as usize;
+        let kernel = kernel(team, element, self.parameters(self.quads(rows, element)));
+        // Units that a lane takes one after the other, while that leaves enough to do for others.
+        let each = (self.geometry.len() / width / self.busy_lanes(kernel.bytes_at_once())).clamp(1, 8);
         // Units that a team takes, and the shortest row that is worth a team of its own.
-        let stretch = if team == Team::Invocation { 256 } else { 8 * lanes };
+        let stretch = if team == Team::Invocation { 256 } else { each * lanes };
         let lookup = match within {
             true if rows.len / width >= lanes.max(4) => BY_ROW,
             true => BY_UNIT,
             false => BY_ELEMENT,
         };
-        let kernel = kernel(team, element, self.parameters(self.quads(rows, element)));
         let mut constants = self.affine_constants(rows, element);
         constants.push(("LOOKUP", lookup));
         constants.extend_from_slice(extra);

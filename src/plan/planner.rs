@@ -11,8 +11,11 @@ use crate::spec::geometry::{Geometry, ParameterIndex};
 pub(super) const BUSY_SOFTWARE: usize = 512;
 /// Spatial sizes from here on make a channel of a group worth a row of its own.
 const PLANE_SPATIAL: usize = 64;
-/// A GPU wants many workgroups: with fewer than this, long rows are cut into segments.
+/// A GPU wants many workgroups, so that each of its cores has some.
 pub(super) const BUSY_GPU: usize = 1024;
+/// Bytes that a step should have on their way to a GPU's cores: twice what an H200's memory holds between asking and getting,
+/// 4.8 TB/s times 600 ns.
+const UNDER_WAY: u64 = 5_760_000;
 
 pub(super) struct Planner<'a> {
     pub spec: &'a NormSpec,
@@ -32,6 +35,16 @@ pub(super) struct Rows {
 }
 
 impl Planner<'_> {
+    /// Teams that keep the adapter's cores busy.
+    pub(super) fn busy_teams(&self) -> usize {
+        if self.caps.software { BUSY_SOFTWARE } else { BUSY_GPU }
+    }
+
+    /// Lanes that keep the adapter's memory busy, where each asks it for so many bytes at once.
+    pub(super) fn busy_lanes(&self, bytes: u64) -> usize {
+        if self.caps.software { BUSY_SOFTWARE } else { UNDER_WAY.div_ceil(bytes.max(1)) as usize }
+    }
+
     /// The contiguous pieces that all split norms can be summed by: instances of batch norm, else its rows.
     pub(super) fn instances(&self) -> Rows {
         if matches!(self.spec, NormSpec::Batch(_)) {

@@ -163,6 +163,14 @@ impl Step {
         self.kernel.iterations(&self.params, &self.constants)
     }
 
+    /// Bytes of x and dy that all its invocations load before they wait for any: what a GPU hides memory's latency behind.
+    pub fn bytes_under_way(&self) -> u64 {
+        let [x, y] = self.workgroups.map(u64::from);
+        let invocations = (x * y).saturating_mul(self.constant("WORKGROUP").unwrap_or(1).into());
+        let all = self.kernel.inputs() * (self.bytes.end - self.bytes.start);
+        invocations.saturating_mul(self.kernel.bytes_at_once()).min(all)
+    }
+
     /// Teams of one workgroup.
     pub fn teams(&self) -> u32 {
         match self.kernel.team() {
@@ -196,6 +204,9 @@ impl fmt::Display for Plan {
             }
             if step.params.segments > 1 {
                 write!(f, ", {} segments per row", step.params.segments)?;
+            }
+            if kernel.element().is_some() {
+                write!(f, ", {:.1} MB under way", step.bytes_under_way() as f64 / 1e6)?;
             }
             writeln!(f)?;
         }

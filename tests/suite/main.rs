@@ -41,4 +41,5 @@ mod torch;
 mod torch_float32;
 mod training;
 mod transfer;
+mod under_way;
 mod variants;

@@ -6,12 +6,10 @@ use super::sums::Walk;
 use crate::error::{Error, Result};
 use crate::kernel::{CoefficientsFrom, Element, KeptSums, Kernel, Parameters, Params, StatisticsFrom, Team};
 use crate::plan::fit::Size;
-use crate::plan::planner::{BUSY_GPU, BUSY_SOFTWARE, Planner, Rows, index};
+use crate::plan::planner::{Planner, Rows, index};
 use crate::plan::steps::{Gradient, MAX_ITERATIONS, Pass, Plan, Route, SUM_BYTES, Scratch, Step};
 use crate::spec::NormSpec;
 
-/// Lanes that keep a GPU's memory busy, each with a row's part of x and dy on its way.
-const BUSY_LANES: usize = 32 * BUSY_GPU;
 /// Rows that a team sums the columns of, at most: a sum of 8 bytes is kept for each, and read again.
 const ROWS_OF_A_TEAM: usize = 16;
 
@@ -106,7 +104,7 @@ impl Planner<'_> {
         let kernel = Kernel::BackwardRow { team, element, units, parameters: weights, keep };
         let row_units = rows.len / element.width as usize;
         // Several rows per team, while that leaves enough lanes: each team leaves 8 bytes for each of its columns.
-        let enough = if self.caps.software { BUSY_SOFTWARE } else { BUSY_LANES };
+        let enough = self.busy_lanes(kernel.bytes_at_once()).max(self.busy_teams() * size.lanes as usize);
         let busy = rows.count.saturating_mul(size.lanes as usize) / enough;
         let together = if keep == KeptSums::Columns { busy.clamp(1, ROWS_OF_A_TEAM) } else { 1 };
         let mut constants = self.affine_constants(rows, element);

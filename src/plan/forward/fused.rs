@@ -20,10 +20,17 @@ impl Planner<'_> {
             return Err("the tensor exceeds a binding and its rows are scattered".into());
         }
         let team = self.row_team(units);
+        let held = self.units_per_lane(team, units, element, Registers::Row);
         let forced = self.strategy.route == Some(Route::Fused) && self.strategy.team == Some(team);
         let most = match team {
             Team::Workgroup | Team::Subgroup if forced => usize::MAX,
-            Team::Workgroup | Team::Subgroup => 8 * self.largest_workgroup() as usize,
+            Team::Workgroup | Team::Subgroup => {
+                // Rows of several tiles are read tile by tile: enough of them, or pieces of them are better read together.
+                let tile = (held * self.largest_workgroup()) as usize;
+                let unit = u64::from(element.width) * self.dtype.size() as u64;
+                let enough = geometry.rows >= self.busy_lanes(tile as u64 * unit);
+                if enough { tile.max(8 * self.largest_workgroup() as usize) } else { tile }
+            }
             // Rows longer than its registers are read again from the cache; too few of them would leave cores idle, which
             // does not matter where all of it takes less than two more dispatches would.
             Team::Invocation => {
@@ -42,7 +49,6 @@ impl Planner<'_> {
                 }
             }
         };
-        let held = self.units_per_lane(team, units, element, Registers::Row);
         if units <= most {
             Ok((team, held, element))
         } else {
