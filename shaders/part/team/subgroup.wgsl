@@ -30,12 +30,12 @@ fn local_index(b: Builtins) -> u32 {
 }
 
 // What `count` neighbouring lanes have together, in every one of them, or those of them that are in a subgroup. The lower
-// lane's always come first, so that all lanes agree to the bit. All lanes exchange as often, whatever a subgroup has:
-// browsers want to see that they do.
+// lane's always come first, so that all lanes agree to the bit. All lanes exchange as often, whatever a subgroup has, since
+// browsers want to see that they do; what comes from beyond it is not used.
 fn reduce_lanes(own: Partial, lane: u32, count: u32) -> Partial {
     var m = own;
     for (var half = 1u; half < count; half *= 2u) {
-        let other = from_vec4(subgroupShuffleXor(to_vec4(m), half & (together - 1u)));
+        let other = from_vec4(subgroupShuffleXor(to_vec4(m), half));
         if half < together {
             if (lane & half) == 0u {
                 m = merge_partials(m, other);
