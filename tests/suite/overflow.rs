@@ -81,11 +81,19 @@ struct Passes {
 }
 
 #[test]
-fn finite_in_finite_out() {
-    let shapes: [&[usize]; 4] = [&[5, 4, 3], &[70, 6], &[3, 4, 35], &[2, 3, 260]];
+fn finite_in_finite_out_of_short_rows() {
+    finite_in_finite_out(&[&[5, 4, 3], &[70, 6]]);
+}
+
+#[test]
+fn finite_in_finite_out_of_planes() {
+    finite_in_finite_out(&[&[3, 4, 35], &[2, 3, 260]]);
+}
+
+fn finite_in_finite_out(shapes: &[&[usize]]) {
     let (mut ran, mut turn) = (0, 0);
     for (name, gpu) in adapters::all() {
-        for shape in shapes {
+        for &shape in shapes {
             for values in ["opposite", "largest", "one", "squares", "any exponent"] {
                 // Every other layer of each set of values, in turn.
                 turn += 1;
@@ -129,7 +137,7 @@ fn finite_in_finite_out() {
             }
         }
     }
-    assert!(ran >= 1400 * adapters::count(), "only {ran} passes ran");
+    assert!(ran >= 700 * adapters::count(), "only {ran} passes ran");
 }
 
 #[test]
