@@ -2,7 +2,7 @@
 
 use super::alternatives::{Element, Parameters, Team};
 use super::kernels::Kernel;
-use super::overrides::{BY_ROW, BY_UNIT, CHAIN, MIXED, PER_ELEMENT};
+use super::overrides::{BY_ROW, BY_ROWS, BY_UNIT, CHAIN, MIXED, PER_ELEMENT};
 use super::params::Params;
 
 /// The numbers of a step that its loops go by, and what many kernels loop over. All counts are of one invocation, inner loops
@@ -97,6 +97,7 @@ impl Launch<'_> {
         let (units, width) = (self.per_lane(stretch), self.width());
         match self.constant("LOOKUP") {
             Some(BY_ROW) => lookup + units * (1 + parameters),
+            Some(BY_ROWS) => units * (1 + parameters) + width * (2 + 2 * lookup + width) + lookup,
             Some(BY_UNIT) => units * (1 + parameters + lookup),
             _ => {
                 let rows = u64::from(stretch) * width / u64::from(self.params.row_len.max(1)) + 2;

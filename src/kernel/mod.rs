@@ -23,6 +23,6 @@ pub use alternatives::{
 pub use binding::Binding;
 pub use kernels::Kernel;
 pub(crate) use launch::parameter_loops;
-pub(crate) use overrides::{BY_ELEMENT, BY_ROW, BY_UNIT, MIXED, PER_ELEMENT, PER_ROW, PER_UNIT};
+pub(crate) use overrides::{BY_ELEMENT, BY_ROW, BY_ROWS, BY_UNIT, MIXED, PER_ELEMENT, PER_ROW, PER_UNIT};
 pub use params::Params;
 pub use target::{F16, Target};

@@ -15,6 +15,8 @@ pub(crate) const BY_ROW: u32 = 0;
 pub(crate) const BY_UNIT: u32 = 1;
 /// LOOKUP: the same, and a unit may lie in two rows.
 pub(crate) const BY_ELEMENT: u32 = 2;
+/// LOOKUP: a stretch is as many rows as a unit has elements.
+pub(crate) const BY_ROWS: u32 = 3;
 
 /// Moments that are merged one after the other.
 pub(super) const CHAIN: u32 = 32;
@@ -29,7 +31,7 @@ mod tests {
     #[test]
     fn shaders_have_the_same_values() {
         let affine = [("PER_ROW", PER_ROW), ("PER_UNIT", PER_UNIT), ("PER_ELEMENT", PER_ELEMENT), ("MIXED", MIXED)];
-        let lookup = [("BY_ROW", BY_ROW), ("BY_UNIT", BY_UNIT), ("BY_ELEMENT", BY_ELEMENT)];
+        let lookup = [("BY_ROW", BY_ROW), ("BY_UNIT", BY_UNIT), ("BY_ELEMENT", BY_ELEMENT), ("BY_ROWS", BY_ROWS)];
         let values: [(_, &[(&str, u32)]); 4] = [
             (part::PARAMETER, &affine),
             (part::FOR_EACH_UNIT, &lookup),

@@ -3,7 +3,9 @@
 use super::planner::{Planner, Rows, index};
 use super::steps::{MAX_ITERATIONS, Step};
 use crate::error::Result;
-use crate::kernel::{BY_ELEMENT, BY_ROW, BY_UNIT, Element, Kernel, Parameters, Params, Registers, Team};
+use crate::kernel::{
+    BY_ELEMENT, BY_ROW, BY_ROWS, BY_UNIT, Element, Kernel, PER_ROW, Parameters, Params, Registers, Team,
+};
 
 impl Planner<'_> {
     /// A kernel that leaves one result per segment of each row, and how many segments that are.
@@ -59,9 +61,9 @@ impl Planner<'_> {
         extra: &[(&'static str, u32)],
         kernel: impl Fn(Team, Element, Parameters) -> Kernel,
     ) -> Result<Vec<Step>> {
-        let (element, within) = match self.widest_element(rows.len) {
-            Some(element) => (element, true),
-            None => (Element { dtype: self.dtype, width: 2 }, false),
+        let (element, within) = match (self.element_of_rows(rows), self.widest_element(rows.len)) {
+            (Some(element), _) | (None, Some(element)) => (element, true),
+            (None, None) => (Element { dtype: self.dtype, width: 2 }, false),
         };
         let width = element.width as usize;
         let team = self.strategy.team.unwrap_or(if self.caps.software { Team::Invocation } else { Team::Workgroup });
@@ -73,10 +75,12 @@ impl Planner<'_> {
         // Units that a team takes, and the shortest row that is worth a team of its own.
         let stretch = if team == Team::Invocation { 256 } else { each * lanes };
         let lookup = match within {
+            true if !rows.len.is_multiple_of(width) => BY_ROWS,
             true if rows.len / width >= lanes.max(4) => BY_ROW,
             true => BY_UNIT,
             false => BY_ELEMENT,
         };
+        let stretch = if lookup == BY_ROWS { rows.len } else { stretch };
         let mut constants = self.affine_constants(rows, element);
         constants.push(("LOOKUP", lookup));
         constants.extend_from_slice(extra);
@@ -84,6 +88,7 @@ impl Planner<'_> {
         for slice in self.slices(rows)? {
             let (count, units) = match lookup {
                 BY_ROW => (slice.len(), rows.len / width),
+                BY_ROWS => (slice.len() / width, rows.len),
                 // The first element may be the second of its word.
                 _ => (1, (slice.start * rows.len % width + slice.len() * rows.len).div_ceil(width)),
             };
@@ -102,5 +107,18 @@ impl Planner<'_> {
             steps.push(self.sized_step(kernel, params, constants.clone(), bytes, size)?);
         }
         Ok(steps)
+    }
+
+    /// The element that a software adapter takes rows with which have whole units of it only together, as many as a unit has
+    /// elements: its invocations own stretches anyway. Where each row has one parameter.
+    fn element_of_rows(&self, rows: Rows) -> Option<Element> {
+        let team = self.strategy.team.unwrap_or(Team::Invocation);
+        if !self.caps.software || team != Team::Invocation || self.tensor_bytes() > self.binding_limit() {
+            return None;
+        }
+        let element = Element { dtype: self.dtype, width: Element::widths(self.dtype)[0] };
+        let width = element.width as usize;
+        let together = !rows.len.is_multiple_of(width) && rows.len >= width && rows.count.is_multiple_of(width);
+        (together && self.affine(rows, element) == PER_ROW).then_some(element)
     }
 }

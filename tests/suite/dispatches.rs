@@ -34,8 +34,8 @@ fn dispatches_are_a_contract() {
         (batch(64), &[32, 64, 112, 112], 3, 3),
         (batch(256), &[65_536, 256], 3, 3),
         (SwitchableNorm::new(64).into(), &[16, 64, 112, 112], 3, 3),
-        (batch(64), &[8, 64, 7, 7], 1, 1),
-        (batch(512), &[32, 512, 7, 7], 1, 1),
+        (batch(64), &[8, 64, 7, 7], 1, 3),
+        (batch(512), &[32, 512, 7, 7], 1, 3),
         (batch(6), &[2, 6], 1, 1),
     ];
     for (spec, shape, on_gpu, on_software) in cases {

@@ -7,8 +7,8 @@ use super::adapters;
 
 pub const MODES: [Mode; 2] = [Mode::Training, Mode::Evaluation];
 /// Every rank, one element and odd, even and long runs.
-pub const CHANNEL_SHAPES: [&[usize]; 7] =
-    [&[3, 6], &[5, 4, 1], &[1, 6, 5], &[2, 6, 16], &[3, 4, 7, 7], &[2, 6, 3, 4, 5], &[1, 2, 257, 9]];
+pub const CHANNEL_SHAPES: [&[usize]; 8] =
+    [&[3, 6], &[5, 4, 1], &[1, 6, 5], &[2, 6, 16], &[3, 4, 7, 7], &[2, 6, 3, 4, 5], &[1, 2, 257, 9], &[4, 6, 3, 7]];
 pub const TRAILING_SHAPES: [&[usize]; 7] =
     [&[7], &[3, 1], &[70, 64], &[2, 3, 33], &[4, 1031], &[5, 2, 512], &[3, 4096]];
 

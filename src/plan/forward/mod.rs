@@ -8,8 +8,8 @@ use crate::plan::steps::{Plan, Route, Scratch, Strategy};
 use crate::spec::NormSpec;
 use crate::spec::geometry::Source;
 
-/// Bytes of a tensor whose scattered rows a software adapter still reads one by one.
-const SCATTERED_BYTES: u64 = 4 << 20;
+/// Bytes of a tensor whose scattered rows a software adapter still reads one by one, in units and in single elements.
+const SCATTERED_BYTES: [u64; 2] = [4 << 20, 64 << 10];
 
 mod fused;
 mod split;
@@ -33,10 +33,14 @@ impl Planner<'_> {
             };
             return Ok(Plan { steps, scratch: Scratch::default(), why: "running statistics: nothing to sum".into() });
         }
-        // Rows of scattered scalars are slow to read; beyond this size two more dispatches cost less.
+        // Scattered rows are slow to read, element by element above all; beyond some size two more dispatches cost less.
         let chosen = self.strategy == Strategy::default();
-        let scattered =
-            chosen && self.caps.software && self.tensor_bytes() > SCATTERED_BYTES && self.columns().is_some();
+        let scattered = self.columns().is_some_and(|element| {
+            let by_element =
+                self.widest_element(geometry.row_len / geometry.runs).is_none_or(|own| own.width < element.width);
+            self.tensor_bytes() > SCATTERED_BYTES[usize::from(by_element)]
+        });
+        let scattered = chosen && self.caps.software && scattered;
         let row = if scattered { Err("rows are scattered".into()) } else { self.row_shape() };
         match (self.strategy.route, row) {
             (None | Some(Route::Fused), Ok(row)) => self.fused(row),
