@@ -85,6 +85,20 @@ def host():
     return markdown(heads, lines)
 
 
+def types():
+    heads = ["case", "shape", "copy f32 ms", "f32 ms", "f16 ms", "f16 ÷ f32", "bf16 ms", "bf16 ÷ f32"]
+    lines, found = [], rows("llvmpipe-types")
+    for key, row in found.items():
+        if row["dtype"] != "f32":
+            continue
+        f32, cells = row["gpu_ms"], [f"{row['copy_ms']:.2f}", f"{row['gpu_ms']:.2f}"]
+        for dtype in ("f16", "bf16"):
+            time = found[f"{key}-{dtype}"]["gpu_ms"]
+            cells += [f"{time:.2f}", f"{time / f32:.2f}"]
+        lines.append(case(row) + cells)
+    return markdown(heads, lines)
+
+
 def trees(name):
     heads = ["case", "shape", "copy ms", "GPU ms", "ratio", "256-thread tree ms", "tree ÷ GPU"]
     tree = rows(f"{name}-tree")
@@ -118,7 +132,7 @@ def main():
     if len(sys.argv) != 2:
         sys.exit(__doc__)
     text = DOCUMENT.read_text()
-    tables = {"kernels": kernels(), "host": host(), "backward": backward()}
+    tables = {"kernels": kernels(), "types": types(), "host": host(), "backward": backward()}
     tables |= {"peers": peers("peers-llvmpipe"), "peers-backward": peers("peers-llvmpipe-backward")}
     tables |= {name: trees(name) for name in ("swiftshader", "gl")}
     for name, table in tables.items():

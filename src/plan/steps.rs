@@ -206,7 +206,11 @@ impl fmt::Display for Plan {
                 write!(f, ", {} segments per row", step.params.segments)?;
             }
             if kernel.element().is_some() {
-                write!(f, ", {:.1} MB under way", step.bytes_under_way() as f64 / 1e6)?;
+                let (size, unit) = match step.bytes_under_way() as f64 {
+                    bytes if bytes < 1e6 => (bytes / 1e3, "kB"),
+                    bytes => (bytes / 1e6, "MB"),
+                };
+                write!(f, ", {size:.1} {unit} under way")?;
             }
             writeln!(f)?;
         }
