@@ -1,11 +1,16 @@
 //! Sums over slices. Accumulators are as wide as several vector registers, which hides an addition's latency.
 
 use std::iter::Sum;
+use std::ops::AddAssign;
 
 /// Accumulators side by side.
-const LANES: usize = 32;
-/// Elements that stay in the first cache between two passes.
+const LANES: usize = 16;
+/// Those of the elements that are left: a vector register.
+const FEW_LANES: usize = 4;
+/// The most elements that are summed up without a merge, which keeps their digits.
 const BLOCK: usize = 4096;
+/// Elements whose mean the deviations of the next ones are from.
+const FIRST: usize = 512;
 
 /// Σ dy and Σ dy·x̂; or with h = dy·weight in place of dy; or, of a switchable norm's instance, the gradients by its mean
 /// and its variance.
@@ -39,42 +44,76 @@ pub struct Statistics {
     pub scale: f32,
 }
 
-/// Σ f(x).
-fn sum(x: &[f32], f: impl Fn(f32) -> f32) -> f32 {
-    let mut lanes = [0.0f32; LANES];
-    let (chunks, rest) = x.as_chunks::<LANES>();
-    for chunk in chunks {
-        for (lane, &value) in lanes.iter_mut().zip(chunk) {
-            *lane += f(value);
+/// The sums of each of the terms that `f` makes of the inputs' elements.
+fn sums<const N: usize, const M: usize>(inputs: [&[f32]; N], f: impl Fn([f32; N]) -> [f32; M]) -> [f32; M] {
+    let len = inputs[0].len();
+    let (wide, even) = (len - len % LANES, len - len % FEW_LANES);
+    let many: [[f32; LANES]; M] = lane_sums(inputs.map(|x| &x[..wide]), &f);
+    let few: [[f32; FEW_LANES]; M] = lane_sums(inputs.map(|x| &x[wide..even]), &f);
+    let rest: [[f32; 1]; M] = lane_sums(inputs.map(|x| &x[even..]), &f);
+    std::array::from_fn(|m| total(&many[m], &few[m]) + rest[m][0])
+}
+
+/// A sum for each lane of inputs that are whole numbers of `L` elements.
+fn lane_sums<const L: usize, const N: usize, const M: usize>(
+    inputs: [&[f32]; N],
+    f: impl Fn([f32; N]) -> [f32; M],
+) -> [[f32; L]; M] {
+    let inputs = inputs.map(|x| x.as_chunks::<L>().0);
+    let mut sums = [[0.0f32; L]; M];
+    for at in 0..inputs[0].len() {
+        let chunk = inputs.map(|x| &x[at]);
+        for lane in 0..L {
+            let terms = f(chunk.map(|x| x[lane]));
+            for (sums, term) in sums.iter_mut().zip(terms) {
+                sums[lane] += term;
+            }
         }
     }
-    for (lane, &value) in lanes.iter_mut().zip(rest) {
-        *lane += f(value);
+    sums
+}
+
+/// The sum of all lanes. A call of its own, before which they go to memory side by side: that is what makes the compiler
+/// keep them in vector registers.
+#[inline(never)]
+fn total(many: &[f32; LANES], few: &[f32; FEW_LANES]) -> f32 {
+    let mut sum = *few;
+    for lanes in many.as_chunks::<FEW_LANES>().0 {
+        sum.iter_mut().zip(lanes).for_each(|(sum, lane)| *sum += lane);
     }
-    let mut width = LANES;
-    while width > 1 {
-        width /= 2;
-        for lane in 0..width {
-            lanes[lane] += lanes[lane + width];
-        }
-    }
-    lanes[0]
+    sum.iter().sum()
 }
 
 impl Moments {
     /// Of all values; if not `centered`, around 0.
     pub fn of(x: &[f32], centered: bool) -> Moments {
-        let mut all = Moments { shift: if centered { x[0] } else { 0.0 }, ..Moments::default() };
-        for block in x.chunks(BLOCK) {
-            let (count, shift) = (block.len() as f32, all.shift);
-            let mean = if centered { sum(block, |x| x - shift) / count } else { 0.0 };
-            let m2 = sum(block, |x| {
-                let deviation = (x - shift) - mean;
-                deviation * deviation
-            });
-            all = all.merge(&Moments { count, shift, mean, m2 });
+        if !centered {
+            let squares =
+                |x: &[f32]| Moments { count: x.len() as f32, m2: sums([x], |[x]| [x * x])[0], ..Moments::default() };
+            return x.chunks(BLOCK).map(squares).sum();
+        }
+        let (first, mut rest) = x.split_at(x.len().min(FIRST));
+        let [sum] = sums([first], |[value]| [value - x[0]]);
+        let mut all = Moments::around(x[0] + sum / first.len() as f32, first);
+        // Their mean may be far from that of all before. No more of them than of those, and what cancels in their squares
+        // is no larger than what the merge adds.
+        while !rest.is_empty() {
+            let (block, more) = rest.split_at(rest.len().min(BLOCK).min(x.len() - rest.len()));
+            all += Moments::around(all.shift, block);
+            rest = more;
         }
         all
+    }
+
+    /// In one pass, for values whose mean is close to `shift`.
+    fn around(shift: f32, x: &[f32]) -> Moments {
+        let [sum, squares] = sums([x], |[x]| {
+            let deviation = x - shift;
+            [deviation, deviation * deviation]
+        });
+        let count = x.len() as f32;
+        let mean = sum / count;
+        Moments { count, shift, mean, m2: squares - sum * mean }
     }
 
     /// Chan, Golub & LeVeque 1983; the shift moves to the mean.
@@ -104,8 +143,10 @@ impl Moments {
 }
 
 impl Statistics {
+    /// The shift moves to the mean.
     pub fn new(shift: f32, mean: f32, variance: f32, eps: f32) -> Statistics {
-        Statistics { shift, mean, scale: 1.0 / (variance + eps).sqrt() }
+        let center = shift + mean;
+        Statistics { shift: center, mean: (shift - center) + mean, scale: 1.0 / (variance + eps).sqrt() }
     }
 
     fn normalized(&self, x: f32) -> f32 {
@@ -114,10 +155,10 @@ impl Statistics {
 
     /// With one weight and bias.
     pub fn apply(&self, x: &[f32], y: &mut [f32], weight: f32, bias: f32) {
-        let Statistics { shift, mean, scale } = *self;
-        let scale = scale * weight;
+        let (shift, scale) = (self.shift, self.scale * weight);
+        let offset = bias - self.mean * scale;
         for (y, x) in y.iter_mut().zip(x) {
-            *y = ((x - shift) - mean) * scale + bias;
+            *y = (x - shift) * scale + offset;
         }
     }
 
@@ -137,50 +178,45 @@ impl Statistics {
             }
         }
     }
+
     /// Σ dy and Σ dy·x̂.
     pub fn sums(&self, x: &[f32], dy: &[f32]) -> Sums {
-        x.chunks(BLOCK).zip(dy.chunks(BLOCK)).map(|(x, dy)| self.block_sums(x, dy)).sum()
+        let block = |(x, dy)| self.to_normalized(sums([x, dy], |[x, dy]| [dy, dy * (x - self.shift)]));
+        x.chunks(BLOCK).zip(dy.chunks(BLOCK)).map(block).sum()
     }
 
     /// Σ h and Σ h·x̂.
     pub fn weighted_sums(&self, x: &[f32], dy: &[f32], weight: &[f32]) -> Sums {
-        let mut h = [0.0; BLOCK];
+        let terms = |[x, dy, weight]: [f32; 3]| [dy * weight, dy * weight * (x - self.shift)];
         let blocks = x.chunks(BLOCK).zip(dy.chunks(BLOCK)).zip(weight.chunks(BLOCK));
-        let sums = blocks.map(|((x, dy), weight)| {
-            let h = &mut h[..x.len()];
-            h.iter_mut().zip(dy).zip(weight).for_each(|((h, dy), weight)| *h = dy * weight);
-            self.block_sums(x, h)
-        });
-        sums.sum()
+        blocks.map(|((x, dy), weight)| self.to_normalized(sums([x, dy, weight], terms))).sum()
     }
 
-    fn block_sums(&self, x: &[f32], dy: &[f32]) -> Sums {
-        const LANES: usize = 16;
-        let (mut plain, mut with_x) = ([0.0f32; LANES], [0.0f32; LANES]);
-        let ((xs, x_rest), (dys, dy_rest)) = (x.as_chunks::<LANES>(), dy.as_chunks::<LANES>());
-        let mut add = |x: &[f32], dy: &[f32]| {
-            for (((plain, with_x), &x), &dy) in plain.iter_mut().zip(&mut with_x).zip(x).zip(dy) {
-                *plain += dy;
-                *with_x += dy * self.normalized(x);
-            }
-        };
-        xs.iter().zip(dys).for_each(|(x, dy)| add(x, dy));
-        add(x_rest, dy_rest);
-        Sums { dy: plain.iter().sum(), dy_x: with_x.iter().sum() }
+    /// From Σ dy and Σ dy·(x − shift).
+    pub fn to_normalized(&self, [dy, dy_x]: [f32; 2]) -> Sums {
+        Sums { dy, dy_x: (dy_x - self.mean * dy) * self.scale }
     }
 
     /// dx with one weight.
     pub fn backward(&self, [x, dy]: [&[f32]; 2], dx: &mut [f32], weight: f32, through: Through) {
-        for ((dx, &x), dy) in dx.iter_mut().zip(x).zip(dy) {
-            *dx = self.scale * (weight * dy + (through.of_x * self.normalized(x) + through.constant));
+        let (of_dy, [of_x, constant]) = (self.scale * weight, self.by_shift(through));
+        for ((dx, x), dy) in dx.iter_mut().zip(x).zip(dy) {
+            *dx = of_dy * dy + (of_x * (x - self.shift) + constant);
         }
     }
 
     /// dx with a weight for each element.
     pub fn backward_each(&self, [x, dy]: [&[f32]; 2], dx: &mut [f32], weight: &[f32], through: Through) {
-        for (((dx, &x), dy), weight) in dx.iter_mut().zip(x).zip(dy).zip(weight) {
-            *dx = self.scale * (weight * dy + (through.of_x * self.normalized(x) + through.constant));
+        let [of_x, constant] = self.by_shift(through);
+        for (((dx, x), dy), weight) in dx.iter_mut().zip(x).zip(dy).zip(weight) {
+            *dx = self.scale * weight * dy + (of_x * (x - self.shift) + constant);
         }
+    }
+
+    /// So much of x − shift, and so much besides, is what reaches dx.
+    pub fn by_shift(&self, through: Through) -> [f32; 2] {
+        let of_x = self.scale * self.scale * through.of_x;
+        [of_x, self.scale * through.constant - of_x * self.mean]
     }
 
     /// Adds dy·x̂ and dy to the gradients of each element's weight and bias.
@@ -208,20 +244,34 @@ impl Sums {
     }
 }
 
+impl AddAssign for Sums {
+    fn add_assign(&mut self, more: Sums) {
+        *self = Sums { dy: self.dy + more.dy, dy_x: self.dy_x + more.dy_x };
+    }
+}
+
+impl AddAssign for Moments {
+    fn add_assign(&mut self, more: Moments) {
+        *self = self.merge(&more);
+    }
+}
+
+/// The sum of all.
 impl Sum for Sums {
     fn sum<I: Iterator<Item = Sums>>(all: I) -> Sums {
-        all.fold(Sums::default(), |sum, more| Sums { dy: sum.dy + more.dy, dy_x: sum.dy_x + more.dy_x })
+        sum_of(all)
     }
 }
 
-impl<'a> Sum<&'a Sums> for Sums {
-    fn sum<I: Iterator<Item = &'a Sums>>(all: I) -> Sums {
-        all.copied().sum()
+impl Sum for Moments {
+    fn sum<I: Iterator<Item = Moments>>(all: I) -> Moments {
+        sum_of(all)
     }
 }
 
-impl<'a> Sum<&'a Moments> for Moments {
-    fn sum<I: Iterator<Item = &'a Moments>>(all: I) -> Moments {
-        all.fold(Moments::default(), |merged, moments| merged.merge(moments))
-    }
+fn sum_of<T: AddAssign + Default>(all: impl Iterator<Item = T>) -> T {
+    all.fold(T::default(), |mut sum, more| {
+        sum += more;
+        sum
+    })
 }

@@ -5,7 +5,7 @@ use gpunorm::{Mode, NormSpec};
 use rayon::prelude::*;
 
 use super::arithmetic::{Moments, Statistics, Sums, Through};
-use super::{COLUMN_SPATIAL, Cpu, TASK, by_channel, columns, plane_moments};
+use super::{Cpu, TASK, by_channel, columns, plane_moments};
 
 /// What a forward leaves for its backward.
 pub struct Saved {
@@ -45,7 +45,10 @@ impl Cpu {
             NormSpec::Group(_) | NormSpec::Instance(_) => {
                 let planes = plane_moments(x, spatial);
                 let rows = planes.chunks(geometry.row_len / spatial);
-                saved(rows.flat_map(|row| vec![row.iter().sum::<Moments>().statistics(self.eps); row.len()]).collect())
+                saved(
+                    rows.flat_map(|row| vec![row.iter().copied().sum::<Moments>().statistics(self.eps); row.len()])
+                        .collect(),
+                )
             }
             NormSpec::Batch(_) => {
                 let batch = || of(&by_channel(&plane_moments(x, spatial), geometry.channels));
@@ -65,11 +68,11 @@ impl Cpu {
         let (spatial, channels) = (geometry.spatial, geometry.channels);
         let together = match self.spec {
             NormSpec::Layer(_) | NormSpec::Rms(_) => return self.backward_rows(geometry.row_len, saved, inputs, dx),
-            NormSpec::Batch(_) if spatial < COLUMN_SPATIAL => {
+            NormSpec::Batch(_) if spatial == 1 => {
                 let statistics = &saved.statistics[..channels];
-                let sums = columns::sums(inputs, spatial, statistics);
+                let sums = columns::sums(inputs, statistics);
                 let through = self.through(geometry, saved, 0, &sums);
-                columns::apply_backward(inputs, dx, spatial, statistics, &self.weight, &through);
+                columns::apply_backward(inputs, dx, statistics, &self.weight, &through);
                 return Gradients::of(&sums);
             }
             NormSpec::Batch(_) if self.mode == Mode::Evaluation => 1,

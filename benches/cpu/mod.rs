@@ -4,8 +4,10 @@
 mod arithmetic;
 pub mod backward;
 mod columns;
+mod tiny;
 
-use std::iter::Sum;
+use std::iter::repeat_n;
+use std::ops::AddAssign;
 
 use gpunorm::unstable::Geometry;
 use gpunorm::{Mode, NormSpec};
@@ -15,8 +17,8 @@ use arithmetic::{Moments, Statistics};
 
 /// Elements that make a task worth its scheduling.
 const TASK: usize = 1 << 15;
-/// Batch norm below this spatial size goes sample by sample rather than plane by plane.
-const COLUMN_SPATIAL: usize = 64;
+/// Channels whose planes a task adds up.
+const CHANNELS: usize = 256;
 
 /// A layer with the parameters of a new one. Switchable norm only trains.
 pub struct Cpu {
@@ -47,9 +49,17 @@ impl Cpu {
     /// `y` of `x`, both row-major and of the shape that `geometry` was made of.
     pub fn forward(&mut self, geometry: &Geometry, x: &[f32], y: &mut [f32]) {
         let (eps, spatial, row_len) = (self.eps, geometry.spatial, geometry.row_len);
+        let centered = !matches!(self.spec, NormSpec::Rms(_));
         match self.spec {
+            NormSpec::Layer(_) | NormSpec::Rms(_) if row_len <= tiny::LONGEST => {
+                tiny::forward(x, y, row_len, (centered, eps), [&self.weight, &self.bias]);
+            }
+            NormSpec::Group(_) | NormSpec::Instance(_) if row_len <= tiny::LONGEST => {
+                let of_sample = |of: &[f32]| of.iter().flat_map(|&value| repeat_n(value, spatial)).collect::<Vec<_>>();
+                let parameters = [of_sample(&self.weight), of_sample(&self.bias)];
+                tiny::forward(x, y, row_len, (centered, eps), [&parameters[0], &parameters[1]]);
+            }
             NormSpec::Layer(_) | NormSpec::Rms(_) => {
-                let centered = matches!(self.spec, NormSpec::Layer(_));
                 rows(x, y, row_len, TASK.min(row_len), (centered, eps), |x, y, s, _, at| {
                     let range = at..at + x.len();
                     s.apply_each(x, y, &self.weight[range.clone()], centered.then(|| &self.bias[range]));
@@ -63,10 +73,9 @@ impl Cpu {
                     s.apply(x, y, self.weight[channel], self.bias[channel]);
                 });
             }
-            NormSpec::Batch(_) if spatial < COLUMN_SPATIAL => {
-                let statistics =
-                    self.channel_statistics(geometry, || columns::moments(x, geometry.channels * spatial, spatial));
-                columns::apply(x, y, spatial, &statistics, &self.weight, &self.bias);
+            NormSpec::Batch(_) if spatial == 1 => {
+                let statistics = self.channel_statistics(geometry, || columns::moments(x, geometry.channels));
+                columns::apply(x, y, &statistics, &self.weight, &self.bias);
             }
             NormSpec::Batch(_) => {
                 let channels = geometry.channels;
@@ -122,7 +131,7 @@ impl Cpu {
     fn parts(&self, geometry: &Geometry, x: &[f32]) -> Vec<[Moments; 3]> {
         let channels = geometry.channels;
         let instance = plane_moments(x, geometry.spatial);
-        let layer: Vec<Moments> = instance.chunks(channels).map(|sample| sample.iter().sum()).collect();
+        let layer: Vec<Moments> = instance.chunks(channels).map(|sample| sample.iter().copied().sum()).collect();
         let batch = by_channel(&instance, channels);
         instance.iter().enumerate().map(|(at, &own)| [own, layer[at / channels], batch[at % channels]]).collect()
     }
@@ -137,8 +146,14 @@ impl Cpu {
 }
 
 /// What each channel's planes sum up to.
-fn by_channel<T: for<'a> Sum<&'a T>>(planes: &[T], channels: usize) -> Vec<T> {
-    (0..channels).map(|c| planes.iter().skip(c).step_by(channels).sum()).collect()
+fn by_channel<T: AddAssign + Copy + Default + Send + Sync>(planes: &[T], channels: usize) -> Vec<T> {
+    let mut all = vec![T::default(); channels];
+    all.par_chunks_mut(CHANNELS).enumerate().for_each(|(at, all)| {
+        for sample in planes.chunks(channels) {
+            all.iter_mut().zip(&sample[at * CHANNELS..]).for_each(|(all, &plane)| *all += plane);
+        }
+    });
+    all
 }
 
 /// The moments of each piece of `spatial` neighbours.
@@ -159,7 +174,7 @@ fn rows(
     if few && row_len > 2 * TASK {
         for (row, (y, x)) in y.chunks_mut(row_len).zip(x.chunks(row_len)).enumerate() {
             let parts: Vec<Moments> = x.par_chunks(TASK).map(|part| Moments::of(part, centered)).collect();
-            let statistics = parts.iter().sum::<Moments>().statistics(eps);
+            let statistics = parts.into_iter().sum::<Moments>().statistics(eps);
             let pieces = y.par_chunks_mut(piece).zip(x.par_chunks(piece)).enumerate();
             pieces.with_min_len(TASK.div_ceil(piece)).for_each(|(at, (y, x))| write(x, y, statistics, row, at * piece));
         }
