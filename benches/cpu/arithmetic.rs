@@ -9,8 +9,9 @@ const LANES: usize = 16;
 const FEW_LANES: usize = 4;
 /// The most elements that are summed up without a merge, which keeps their digits.
 const BLOCK: usize = 4096;
-/// Elements whose mean the deviations of the next ones are from.
-const FIRST: usize = 512;
+/// How many times longer a block may be than what its shift is the mean of: what cancels in the sum of its squares is at
+/// most so many times what remains.
+const GROWTH: usize = 4;
 
 /// Σ dy and Σ dy·x̂; or with h = dy·weight in place of dy; or, of a switchable norm's instance, the gradients by its mean
 /// and its variance.
@@ -92,15 +93,14 @@ impl Moments {
                 |x: &[f32]| Moments { count: x.len() as f32, m2: sums([x], |[x]| [x * x])[0], ..Moments::default() };
             return x.chunks(BLOCK).map(squares).sum();
         }
-        let (first, mut rest) = x.split_at(x.len().min(FIRST));
+        let first = &x[..x.len().min(LANES)];
         let [sum] = sums([first], |[value]| [value - x[0]]);
-        let mut all = Moments::around(x[0] + sum / first.len() as f32, first);
-        // Their mean may be far from that of all before. No more of them than of those, and what cancels in their squares
-        // is no larger than what the merge adds.
+        let mut all = Moments { shift: x[0] + sum / first.len() as f32, ..Moments::default() };
+        let (mut rest, mut before) = (x, LANES);
         while !rest.is_empty() {
-            let (block, more) = rest.split_at(rest.len().min(BLOCK).min(x.len() - rest.len()));
-            all += Moments::around(all.shift, block);
-            rest = more;
+            let (block, more) = rest.split_at(rest.len().min(BLOCK).min(GROWTH * before));
+            all += Moments::around(all.shift + all.mean, block);
+            (rest, before) = (more, x.len() - more.len());
         }
         all
     }

@@ -1,18 +1,20 @@
 //! The backward of each norm on the CPU, from the statistics of its forward.
 
+use std::iter::repeat_n;
+
 use gpunorm::unstable::Geometry;
 use gpunorm::{Mode, NormSpec};
 use rayon::prelude::*;
 
 use super::arithmetic::{Moments, Statistics, Sums, Through};
-use super::{Cpu, TASK, by_channel, columns, plane_moments};
+use super::{Cpu, PLANES, Parts, TASK, by_channel, by_sample, columns, plane_moments};
 
 /// What a forward leaves for its backward.
 pub struct Saved {
     /// Of each row of layer and RMS norm, else of each plane.
     pub statistics: Vec<Statistics>,
-    /// Of each plane the instance's, the layer's and the batch's, which switchable norm mixes.
-    parts: Vec<[Moments; 3]>,
+    /// Of switchable norm.
+    parts: Parts,
 }
 
 /// Gradients by the parameters; empty where the layer has no such parameter.
@@ -35,7 +37,7 @@ impl Cpu {
     /// The statistics of a forward of `x`.
     pub fn save(&self, geometry: &Geometry, x: &[f32]) -> Saved {
         let (spatial, samples) = (geometry.spatial, geometry.samples);
-        let saved = |statistics| Saved { statistics, parts: vec![] };
+        let saved = |statistics| Saved { statistics, parts: Parts::default() };
         let of = |moments: &[Moments]| moments.iter().map(|m| m.statistics(self.eps)).collect::<Vec<_>>();
         match self.spec {
             NormSpec::Layer(_) | NormSpec::Rms(_) => {
@@ -56,8 +58,9 @@ impl Cpu {
                 saved(channels.repeat(samples))
             }
             NormSpec::Switchable(_) => {
-                let parts = self.parts(geometry, x);
-                Saved { statistics: parts.iter().map(|three| self.mixed(three)).collect(), parts }
+                let parts = Parts::of(geometry, x);
+                let planes = 0..geometry.samples * geometry.channels;
+                Saved { statistics: planes.map(|plane| self.mixed(&parts.of_plane(plane))).collect(), parts }
             }
             _ => unimplemented!("{}", self.spec.name()),
         }
@@ -67,11 +70,13 @@ impl Cpu {
     pub fn backward(&self, geometry: &Geometry, saved: &Saved, inputs: [&[f32]; 2], dx: &mut [f32]) -> Gradients {
         let (spatial, channels) = (geometry.spatial, geometry.channels);
         let together = match self.spec {
-            NormSpec::Layer(_) | NormSpec::Rms(_) => return self.backward_rows(geometry.row_len, saved, inputs, dx),
+            NormSpec::Layer(_) | NormSpec::Rms(_) => {
+                return self.backward_rows(geometry.row_len, saved, inputs, dx);
+            }
             NormSpec::Batch(_) if spatial == 1 => {
                 let statistics = &saved.statistics[..channels];
                 let sums = columns::sums(inputs, statistics);
-                let through = self.through(geometry, saved, 0, &sums);
+                let through = self.through(geometry, saved, channels, &sums);
                 columns::apply_backward(inputs, dx, statistics, &self.weight, &through);
                 return Gradients::of(&sums);
             }
@@ -108,11 +113,7 @@ impl Cpu {
         if sets < 4 * rayon::current_num_threads() {
             let planes = x.par_chunks(spatial).zip(dy.par_chunks(spatial)).enumerate();
             planes.with_min_len(TASK.div_ceil(spatial)).map(sums).collect_into_vec(&mut all);
-            let through: Vec<Through> = all
-                .chunks(together)
-                .enumerate()
-                .flat_map(|(set, sums)| self.through(geometry, saved, set * together, sums))
-                .collect();
+            let through = self.through(geometry, saved, together, &all);
             let planes = x.par_chunks(spatial).zip(dy.par_chunks(spatial)).zip(dx.par_chunks_mut(spatial));
             planes
                 .zip(&through)
@@ -127,27 +128,44 @@ impl Cpu {
             let first = set * together;
             let planes = || x.chunks(spatial).zip(dy.chunks(spatial)).enumerate();
             all.iter_mut().zip(planes()).for_each(|(all, (at, inputs))| *all = sums((first + at, inputs)));
-            let through = self.through(geometry, saved, first, all);
-            for (((at, (x, dy)), dx), through) in planes().zip(dx.chunks_mut(spatial)).zip(&through) {
-                write(first + at, through, [x, dy], dx);
+            let through = self.through_set(geometry, first, all);
+            for ((at, (x, dy)), dx) in planes().zip(dx.chunks_mut(spatial)) {
+                write(first + at, &through, [x, dy], dx);
             }
         });
         all
     }
 
-    /// What reaches each of the planes from `first` through the statistics, from the planes' sums.
-    fn through(&self, geometry: &Geometry, saved: &Saved, first: usize, sums: &[Sums]) -> Vec<Through> {
+    /// What reaches the planes from `first`, which depend on no others, through their statistic, from their sums.
+    fn through_set(&self, geometry: &Geometry, first: usize, sums: &[Sums]) -> Through {
+        match (&self.spec, self.mode) {
+            (NormSpec::Batch(_), Mode::Evaluation) => Through::default(),
+            _ => self.weighted(first, sums).sum::<Sums>().through(geometry.row_len),
+        }
+    }
+
+    /// Sums of h, of the planes from `first`.
+    fn weighted(&self, first: usize, sums: &[Sums]) -> impl Iterator<Item = Sums> {
+        let channels = self.weight.len();
+        sums.iter().enumerate().map(move |(at, sums)| sums.times(self.weight[(first + at) % channels]))
+    }
+
+    /// What reaches each plane through the statistics, from the sums of all; `together` neighbours depend on each other.
+    fn through(&self, geometry: &Geometry, saved: &Saved, together: usize, sums: &[Sums]) -> Vec<Through> {
         let channels = geometry.channels;
-        let weighted: Vec<Sums> =
-            sums.iter().enumerate().map(|(at, sums)| sums.times(self.weight[(first + at) % channels])).collect();
+        let weighted = || self.weighted(0, sums).collect::<Vec<_>>();
         match self.spec {
-            NormSpec::Batch(_) if self.mode == Mode::Evaluation => vec![Through::default(); sums.len()],
-            NormSpec::Batch(_) => {
-                let of: Vec<_> = by_channel(&weighted, channels).iter().map(|h| h.through(geometry.row_len)).collect();
-                of.repeat(sums.len() / channels)
+            NormSpec::Batch(_) if self.mode == Mode::Training => {
+                let of_channel = by_channel(&weighted(), channels);
+                let of_channel: Vec<_> = of_channel.iter().map(|h| h.through(geometry.row_len)).collect();
+                of_channel.repeat(sums.len() / channels)
             }
-            NormSpec::Switchable(_) => self.through_parts(geometry, saved, &weighted),
-            _ => vec![weighted.into_iter().sum::<Sums>().through(geometry.row_len); sums.len()],
+            NormSpec::Switchable(_) => self.through_parts(geometry, saved, &weighted()),
+            _ => {
+                let sets = sums.chunks(together).enumerate();
+                sets.flat_map(|(set, sums)| repeat_n(self.through_set(geometry, set * together, sums), together))
+                    .collect()
+            }
         }
     }
 
@@ -155,15 +173,16 @@ impl Cpu {
     fn through_parts(&self, geometry: &Geometry, saved: &Saved, weighted: &[Sums]) -> Vec<Through> {
         let (samples, channels, spatial) = (geometry.samples, geometry.channels, geometry.spatial as f32);
         // By the mean and by the variance of each plane: −Σ h·r and −½ Σ h·x̂·r².
-        let instance: Vec<Sums> = weighted.iter().zip(&saved.statistics).map(|(h, s)| h.by_moments(s.scale)).collect();
-        let layer: Vec<Sums> = instance.chunks(channels).map(|sample| sample.iter().copied().sum()).collect();
+        let planes = weighted.par_iter().zip(&saved.statistics).with_min_len(PLANES);
+        let instance: Vec<Sums> = planes.map(|(h, s)| h.by_moments(s.scale)).collect();
+        let layer = by_sample(&instance, channels);
         let batch = by_channel(&instance, channels);
         let sizes = [spatial, spatial * channels as f32, spatial * samples as f32];
         let of = |at: usize| {
             let s = &saved.statistics[at];
             let by = [instance[at], layer[at / channels], batch[at % channels]];
             let mut through = Through::default();
-            for ((by, part), size) in by.iter().zip(&saved.parts[at]).zip(sizes) {
+            for ((by, part), size) in by.iter().zip(&saved.parts.of_plane(at)).zip(sizes) {
                 // x − μₖ = x̂/r + (μ − μₖ)
                 let apart = (s.shift - part.shift) + (s.mean - part.mean);
                 through.of_x += 2.0 * by.dy_x / (3.0 * size * s.scale * s.scale);
@@ -171,23 +190,30 @@ impl Cpu {
             }
             through
         };
-        (0..weighted.len()).map(of).collect()
+        (0..weighted.len()).into_par_iter().with_min_len(PLANES).map(of).collect()
     }
 
     /// With the gradients by the logits of the two softmaxes, whose shares are a third.
     fn with_shares(&self, gradients: Gradients, saved: &Saved, planes: &[Sums]) -> Gradients {
         let channels = self.weight.len();
-        let (mut means, mut vars) = ([0.0; 3], [0.0; 3]);
-        for (at, (sums, parts)) in planes.iter().zip(&saved.parts).enumerate() {
-            let s = &saved.statistics[at];
-            let by = sums.times(self.weight[at % channels]).by_moments(s.scale);
-            let variance = parts.iter().map(Moments::variance).sum::<f32>() / 3.0;
-            for (k, part) in parts.iter().enumerate() {
-                means[k] += by.dy * ((part.shift - s.shift) + (part.mean - s.mean)) / 3.0;
-                vars[k] += by.dy_x * (part.variance() - variance) / 3.0;
+        // By the three shares of the means and of the variances.
+        let of_planes = |(first, planes): (usize, &[Sums])| {
+            let mut all = [[0.0; 3]; 2];
+            for (at, sums) in (first * PLANES..).zip(planes) {
+                let (s, parts) = (&saved.statistics[at], saved.parts.of_plane(at));
+                let by = sums.times(self.weight[at % channels]).by_moments(s.scale);
+                let variances = parts.map(|part| part.variance());
+                let variance = variances.iter().sum::<f32>() / 3.0;
+                for (k, part) in parts.iter().enumerate() {
+                    all[0][k] += by.dy * ((part.shift - s.shift) + (part.mean - s.mean)) / 3.0;
+                    all[1][k] += by.dy_x * (variances[k] - variance) / 3.0;
+                }
             }
-        }
-        Gradients { mean_weight: means.to_vec(), var_weight: vars.to_vec(), ..gradients }
+            all
+        };
+        let parts: Vec<[[f32; 3]; 2]> = planes.par_chunks(PLANES).enumerate().map(of_planes).collect();
+        let of_logits = |which: usize| (0..3).map(|k| parts.iter().map(|part| part[which][k]).sum()).collect();
+        Gradients { mean_weight: of_logits(0), var_weight: of_logits(1), ..gradients }
     }
 
     /// Layer and RMS norm: a weight for each element of a row.

@@ -6,7 +6,7 @@ pub mod backward;
 mod columns;
 mod tiny;
 
-use std::iter::repeat_n;
+use std::iter::{Sum, repeat_n};
 use std::ops::AddAssign;
 
 use gpunorm::unstable::Geometry;
@@ -17,6 +17,8 @@ use arithmetic::{Moments, Statistics};
 
 /// Elements that make a task worth its scheduling.
 const TASK: usize = 1 << 15;
+/// Planes whose sums make a task worth its scheduling.
+const PLANES: usize = 1 << 12;
 /// Channels whose planes a task adds up.
 const CHANNELS: usize = 256;
 
@@ -121,19 +123,9 @@ impl Cpu {
     }
 
     fn switchable(&mut self, geometry: &Geometry, x: &[f32], y: &mut [f32]) {
-        let parts = self.parts(geometry, x);
-        let batch: Vec<Moments> = parts[..geometry.channels].iter().map(|[_, _, batch]| *batch).collect();
-        self.track(&batch, 1.0);
-        self.apply_planes(x, y, geometry, |plane| self.mixed(&parts[plane]));
-    }
-
-    /// Instance, layer and batch statistics of each plane, from one reading.
-    fn parts(&self, geometry: &Geometry, x: &[f32]) -> Vec<[Moments; 3]> {
-        let channels = geometry.channels;
-        let instance = plane_moments(x, geometry.spatial);
-        let layer: Vec<Moments> = instance.chunks(channels).map(|sample| sample.iter().copied().sum()).collect();
-        let batch = by_channel(&instance, channels);
-        instance.iter().enumerate().map(|(at, &own)| [own, layer[at / channels], batch[at % channels]]).collect()
+        let parts = Parts::of(geometry, x);
+        self.track(&parts.batch, 1.0);
+        self.apply_planes(x, y, geometry, |plane| self.mixed(&parts.of_plane(plane)));
     }
 
     /// Mixed equally, as those of a new layer are.
@@ -143,6 +135,36 @@ impl Cpu {
         let mean = parts.iter().map(|m| (m.shift - shift) + m.mean).sum::<f32>() / 3.0;
         Statistics::new(shift, mean, parts.iter().map(Moments::variance).sum::<f32>() / 3.0, self.eps)
     }
+}
+
+/// What switchable norm mixes, from one reading.
+#[derive(Default)]
+struct Parts {
+    /// Of each plane.
+    instance: Vec<Moments>,
+    /// Of each sample.
+    layer: Vec<Moments>,
+    /// Of each channel.
+    batch: Vec<Moments>,
+}
+
+impl Parts {
+    fn of(geometry: &Geometry, x: &[f32]) -> Parts {
+        let channels = geometry.channels;
+        let instance = plane_moments(x, geometry.spatial);
+        Parts { layer: by_sample(&instance, channels), batch: by_channel(&instance, channels), instance }
+    }
+
+    fn of_plane(&self, plane: usize) -> [Moments; 3] {
+        let channels = self.batch.len();
+        [self.instance[plane], self.layer[plane / channels], self.batch[plane % channels]]
+    }
+}
+
+/// What each sample's planes sum up to.
+fn by_sample<T: Copy + Send + Sum + Sync>(planes: &[T], channels: usize) -> Vec<T> {
+    let samples = planes.par_chunks(channels).with_min_len(PLANES.div_ceil(channels));
+    samples.map(|sample| sample.iter().copied().sum()).collect()
 }
 
 /// What each channel's planes sum up to.

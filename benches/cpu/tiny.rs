@@ -7,7 +7,7 @@ use super::TASK;
 /// Elements of the longest row that is one of these.
 pub const LONGEST: usize = 16;
 /// Rows side by side.
-const ROWS: usize = 8;
+const ROWS: usize = 16;
 
 /// A value of each row.
 type Lanes = [f32; ROWS];

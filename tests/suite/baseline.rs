@@ -12,14 +12,17 @@ use super::data;
 #[path = "../../benches/cpu/mod.rs"]
 mod cpu;
 
-fn cases() -> [(NormSpec, &'static [usize]); 16] {
+fn cases() -> [(NormSpec, &'static [usize]); 20] {
     [
         (LayerNorm::new([1]).into(), &[7, 1]),
+        (LayerNorm::new([3]).into(), &[20_000, 3]),
         (LayerNorm::new([67]).into(), &[33, 67]),
         (LayerNorm::new([5000]).into(), &[40, 5000]),
         (LayerNorm::new([200_001]).into(), &[1, 200_001]),
+        (RmsNorm::new([8]).into(), &[21, 8]),
         (RmsNorm::new([67]).into(), &[33, 67]),
         (RmsNorm::new([70_000]).into(), &[3, 70_000]),
+        (GroupNorm::new(3, 6).into(), &[25, 6, 2]),
         (GroupNorm::new(3, 6).into(), &[4, 6, 9, 7]),
         (GroupNorm::new(2, 8).into(), &[1, 8, 150, 151]),
         (InstanceNorm::new(5).affine(true).into(), &[3, 5, 31]),
@@ -29,6 +32,7 @@ fn cases() -> [(NormSpec, &'static [usize]); 16] {
         (BatchNorm::new(37).into(), &[5000, 37]),
         (BatchNorm::new(1).into(), &[2, 1]),
         (SwitchableNorm::new(6).into(), &[4, 6, 9, 7]),
+        (SwitchableNorm::new(4).into(), &[300, 4, 1]),
         (SwitchableNorm::new(3).into(), &[2, 3, 40, 40]),
     ]
 }
