@@ -193,7 +193,7 @@ impl Statistics {
     }
 
     /// From Σ dy and Σ dy·(x − shift).
-    pub fn to_normalized(&self, [dy, dy_x]: [f32; 2]) -> Sums {
+    pub fn to_normalized(self, [dy, dy_x]: [f32; 2]) -> Sums {
         Sums { dy, dy_x: (dy_x - self.mean * dy) * self.scale }
     }
 
