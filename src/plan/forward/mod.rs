@@ -9,7 +9,7 @@ use crate::spec::NormSpec;
 use crate::spec::geometry::Source;
 
 /// Bytes of a tensor whose scattered rows a software adapter still reads one by one, in units and in single elements.
-const SCATTERED_BYTES: [u64; 2] = [4 << 20, 64 << 10];
+const SCATTERED_BYTES: [u64; 2] = [4 << 20, 256 << 10];
 
 mod fused;
 mod split;
