@@ -2,15 +2,15 @@
 
 use std::collections::HashMap;
 
-use gpunorm::unstable::{Caps, Geometry, Gradient, Pass, Step, Strategy, SubgroupSizes};
-use gpunorm::{DType, Plan, reference};
-
-use cases::Case;
+use gpunorm::unstable::{Caps, Step, SubgroupSizes};
+use gpunorm::{DType, Plan};
 
 // The benches use the rest.
 #[allow(dead_code)]
 #[path = "../harness/cases.rs"]
 mod cases;
+#[path = "../harness/plans.rs"]
+mod plans;
 
 /// A GPU to compile for.
 pub struct Gpu {
@@ -81,24 +81,11 @@ fn plans(gpu: &Gpu) -> gpunorm::Result<Vec<(String, Plan)>> {
             for max_workgroup in WORKGROUPS {
                 let caps = Caps { max_workgroup, subgroup: Some(gpu.subgroups), ..Caps::WEBGPU };
                 let name = |pass| format!("{} {pass} {dtype}, {max_workgroup}", case.id());
-                plans.extend(passes(&case, dtype, &caps)?.map(|(pass, plan)| (name(pass), plan)));
+                plans.extend(plans::plans(&case, dtype, &caps)?.map(|(pass, plan)| (name(pass), plan)));
             }
         }
     }
     Ok(plans)
-}
-
-/// A forward alone, one for a backward, and that.
-fn passes(case: &Case, dtype: DType, caps: &Caps) -> gpunorm::Result<[(&'static str, Plan); 3]> {
-    let geometry = Geometry::new(&case.spec, case.mode, &case.shape)?;
-    let plan = |pass| Plan::new(&case.spec, &geometry, dtype, caps, Strategy::default(), pass);
-    let saving = plan(Pass::Forward { saves: true })?;
-    // What the forward leaves of each row; only switchable norm's backward looks at it.
-    let parts = saving.steps[0].params.segments.max(1) as usize;
-    let has_parameters = reference::State::new(&case.spec)?.weight.is_some();
-    let parameters = if has_parameters { Gradient::Replaced } else { Gradient::Unwanted };
-    let backward = plan(Pass::Backward { parts, input: Gradient::Replaced, parameters })?;
-    Ok([("forward", plan(Pass::Forward { saves: false })?), ("forward_saved", saving), ("backward", backward)])
 }
 
 #[cfg(test)]

@@ -14,26 +14,44 @@ type Place<'a> = (&'a wgpu::Buffer, u64);
 /// Of a workgroup of shaders/device/copy.wgsl.
 const INVOCATIONS: u64 = 64;
 
-/// Copies all elements of a tensor into another of the same shape and type.
-pub(crate) fn copies(from: &Tensor, to: &Tensor, during: &'static str) -> Result<Vec<Dispatch>> {
-    let [source, destination] = [from, to].map(|tensor| &tensor.memory().buffer);
-    let part =
-        |at, bytes| copy(to.gpu(), (source, from.offset() + at), (destination, to.offset() + at), 1, bytes, during);
-    parts(to, part)
+/// Copies all elements of each first tensor into the second, of the same shape and type.
+pub(crate) fn copies<'a>(
+    pairs: impl IntoIterator<Item = (&'a Tensor, &'a Tensor)>,
+    during: &'static str,
+) -> Result<Vec<Dispatch>> {
+    let mut dispatches = vec![];
+    for (from, to) in pairs {
+        let [source, destination] = [from, to].map(|tensor| &tensor.memory().buffer);
+        for (at, bytes) in parts(to) {
+            let (from, to_place) = ((source, from.offset() + at), (destination, to.offset() + at));
+            dispatches.push(copy(to.gpu(), from, to_place, 1, bytes, during)?);
+        }
+    }
+    Ok(dispatches)
 }
 
-/// Sets all elements of a tensor to 0.
-pub(crate) fn zeros(to: &Tensor, during: &'static str) -> Result<Vec<Dispatch>> {
-    let zero = to.gpu().buffers().buffer(Purpose::WORD, 4, Some(&[0; 4]))?;
-    parts(to, |at, bytes| copy(to.gpu(), (&zero, 0), (&to.memory().buffer, to.offset() + at), 0, bytes, during))
+/// Sets all elements of these to 0.
+pub(crate) fn zeros<'a>(tensors: impl IntoIterator<Item = &'a Tensor>, during: &'static str) -> Result<Vec<Dispatch>> {
+    let mut dispatches = vec![];
+    let mut zero = None;
+    for to in tensors {
+        let zero = match &zero {
+            Some(zero) => zero,
+            None => zero.insert(to.gpu().buffers().buffer(Purpose::WORD, 4, Some(&[0; 4]))?),
+        };
+        for (at, bytes) in parts(to) {
+            let place = (&to.memory().buffer, to.offset() + at);
+            dispatches.push(copy(to.gpu(), (zero, 0), place, 0, bytes, during)?);
+        }
+    }
+    Ok(dispatches)
 }
 
-/// A tensor may be larger than what one binding holds.
-fn parts(tensor: &Tensor, part: impl Fn(u64, u64) -> Result<Dispatch>) -> Result<Vec<Dispatch>> {
-    let caps = tensor.gpu().caps();
+/// Where parts of a tensor begin, and their bytes: it may be larger than what one binding holds.
+fn parts(tensor: &Tensor) -> impl Iterator<Item = (u64, u64)> {
+    let (caps, all) = (tensor.gpu().caps(), tensor.byte_len());
     let most = (caps.max_binding - caps.max_binding % caps.alignment).max(caps.alignment);
-    let starts = (0..tensor.byte_len().div_ceil(most)).map(|number| number * most);
-    starts.map(|at| part(at, most.min(tensor.byte_len() - at))).collect()
+    (0..all.div_ceil(most)).map(move |number| (number * most, most.min(all - number * most)))
 }
 
 /// Copies the low half of a word into that of another, whose high half stays.

@@ -8,7 +8,6 @@ use wgpu::{BindGroupLayoutEntry, BindingType, BufferBindingType, ShaderStages};
 
 use super::checked::CheckedDevice;
 use super::memory::lock;
-use crate::dtype::DType;
 use crate::error::Result;
 use crate::kernel::{Binding, F16, Kernel, Target};
 use crate::plan::{Plan, Step};
@@ -116,8 +115,7 @@ impl Pipelines {
 
     /// The pipeline of `step`; compiles it if nobody has.
     pub fn get(&self, step: &Step, f16: F16) -> Result<Arc<Pipeline>> {
-        let converts = step.kernel.element().is_some_and(|element| element.dtype == DType::F16);
-        let linked = (step.kernel, if converts { f16 } else { F16::default() });
+        let linked = (step.kernel, if step.kernel.converts_f16() { f16 } else { F16::default() });
         slot(&self.pipelines, (linked, step.constants.clone())).get_or_make(|| {
             let shader = self.shader(linked)?;
             let constants: Vec<_> = step.constants.iter().map(|&(name, value)| (name, f64::from(value))).collect();

@@ -128,9 +128,13 @@ impl Tensor {
 
     /// The tensor's words, for a bind group of the app's own shaders.
     pub fn as_binding(&self) -> BindingResource<'_> {
-        // wgpu takes a size of 0 for all that follows.
-        let size = BufferSize::new(self.byte_len().next_multiple_of(4).max(4));
+        let size = BufferSize::new(self.bound_bytes());
         BindingResource::Buffer(BufferBinding { buffer: self.buffer(), offset: self.offset, size })
+    }
+
+    /// What a binding of all of it takes: whole words, and not none, which wgpu takes for all that follows.
+    pub(crate) fn bound_bytes(&self) -> u64 {
+        self.byte_len().next_multiple_of(4).max(4)
     }
 
     /// The app may now have recorded work with the tensor: its memory goes to no other one.

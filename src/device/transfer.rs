@@ -103,7 +103,7 @@ impl Tensor {
             return Err(Error::Aliasing { what: "tensor", with: "source" });
         }
         self.gpu().checked().check_alive(during)?;
-        self.run(&copies(source, self, during)?, during)
+        self.run(&copies([(source, self)], during)?, during)
     }
 
     fn run(&self, dispatches: &[Dispatch], during: &'static str) -> Result<()> {

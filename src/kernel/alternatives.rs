@@ -116,7 +116,12 @@ impl Element {
 
     /// Whether a unit is at least a word: smaller ones share words, which only reading may.
     pub fn writes(self) -> bool {
-        self.width as usize * self.dtype.size() >= 4
+        self.bytes() >= 4
+    }
+
+    /// Of a unit.
+    pub fn bytes(self) -> u64 {
+        u64::from(self.width) * self.dtype.size() as u64
     }
 }
 

@@ -4,6 +4,7 @@ use super::alternatives::{
     CoefficientsFrom, Element, KeptSums, Parameters, RunningStatistics, Save, StatisticsFrom, Team,
 };
 use super::binding::Binding;
+use crate::dtype::DType;
 
 /// A kernel and the pieces that vary in it. Its name is its file, its entry point and its label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -53,6 +54,11 @@ impl Kernel {
     /// Rows that `backward_rows` may hold the coefficients of.
     pub const ROWS: [u32; 3] = [4, 8, 16];
 
+    /// Whether its activations are f16, which devices convert in several ways.
+    pub fn converts_f16(self) -> bool {
+        self.element().is_some_and(|element| element.dtype == DType::F16)
+    }
+
     /// Units of each of its inputs that an invocation loads before it waits for any.
     pub(crate) fn units_at_once(self) -> u32 {
         use Kernel::*;
@@ -72,8 +78,7 @@ impl Kernel {
 
     /// Bytes of x and dy that an invocation loads before it waits for any.
     pub(crate) fn bytes_at_once(self) -> u64 {
-        let unit = self.element().map_or(0, |element| u64::from(element.width) * element.dtype.size() as u64);
-        u64::from(self.units_at_once()) * unit * self.inputs()
+        u64::from(self.units_at_once()) * self.element().map_or(0, Element::bytes) * self.inputs()
     }
 
     /// Channels of a team of `backward_combine`, where it owns several.

@@ -3,7 +3,6 @@
 use super::alternatives::Team;
 use super::kernels::Kernel;
 use super::piece::{Piece, piece};
-use crate::dtype::DType;
 
 /// How a device's shaders convert f16.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -36,8 +35,7 @@ const BROWSER_SUBGROUPS: &str = "enable subgroups;\nrequires subgroup_id;\n";
 impl Target {
     /// What comes before all declarations.
     pub(super) fn directives(self, kernel: Kernel) -> String {
-        let f16 = kernel.element().is_some_and(|element| element.dtype == DType::F16);
-        let converts = if f16 && self.f16 == F16::Native { "enable f16;\n" } else { "" };
+        let converts = if kernel.converts_f16() && self.f16 == F16::Native { "enable f16;\n" } else { "" };
         let exchanges = if self.browser && kernel.team() == Team::Subgroup { BROWSER_SUBGROUPS } else { "" };
         format!("{converts}{exchanges}")
     }

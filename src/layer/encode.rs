@@ -79,7 +79,7 @@ fn tensor_for<'a>(
                 let message = format!("{} binds {binding:?}, which this layer lacks", step.kernel.name());
                 Error::Wgpu { during, source: Cause::new(message) }
             })?;
-            (tensor, 0..tensor.byte_len().next_multiple_of(4).max(4))
+            (tensor, 0..tensor.bound_bytes())
         }
     };
     Ok((&tensor.memory().buffer, tensor.offset() + bytes.start..tensor.offset() + bytes.end))

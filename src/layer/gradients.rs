@@ -1,6 +1,6 @@
 //! Where a backward's results go.
 
-use crate::device::{Dispatch, Recorder, Tensor, record, zeros};
+use crate::device::{Recorder, Tensor, record, zeros};
 use crate::error::{Error, Result};
 use crate::kernel::Binding;
 use crate::plan::Gradient;
@@ -88,7 +88,7 @@ impl Gradients {
     pub fn zero(&self) -> Result<()> {
         let Some(first) = self.tensors().next() else { return Ok(()) };
         let checked = first.gpu().checked();
-        let dispatches = self.zeros()?;
+        let dispatches = zeros(self.tensors(), ZEROING)?;
         let mut encoder = checked.encoder(ZEROING)?;
         record(&mut encoder, &dispatches);
         checked.submit(encoder, ZEROING)
@@ -101,14 +101,9 @@ impl Gradients {
     /// [`DeviceLost`](crate::Error::DeviceLost). On an error nothing is recorded.
     pub fn encode_zero(&self, to: &mut impl Recorder) -> Result<()> {
         self.tensors().next().map_or(Ok(()), |first| first.gpu().checked().check_alive(ZEROING))?;
-        record(to, &self.zeros()?);
+        record(to, &zeros(self.tensors(), ZEROING)?);
         self.tensors().for_each(Tensor::forbid_reuse);
         Ok(())
-    }
-
-    fn zeros(&self) -> Result<Vec<Dispatch>> {
-        let each = self.tensors().map(|tensor| zeros(tensor, ZEROING)).collect::<Result<Vec<_>>>()?;
-        Ok(each.into_iter().flatten().collect())
     }
 
     pub(super) fn tensors(&self) -> impl Iterator<Item = &Tensor> {

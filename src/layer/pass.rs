@@ -26,7 +26,7 @@ pub(super) struct BoundPass<'a> {
     /// Of the input's shape.
     pub(super) sliced: &'a [(Binding, &'a Tensor)],
     /// What is bound whole, before the layer's own.
-    pub(super) kept: &'a [(Binding, Tensor)],
+    pub(super) kept: &'a [(Binding, &'a Tensor)],
 }
 
 impl GpuNorm {
@@ -50,11 +50,11 @@ impl GpuNorm {
         plan: impl FnOnce() -> Result<(Vec<Dispatch>, Plan)>,
     ) -> Result<Arc<[Dispatch]>> {
         let BoundPass { mode, pass, sliced, kept } = bound;
-        let tensors = sliced.iter().copied().chain(kept.iter().map(|(binding, tensor)| (*binding, tensor)));
+        let tensors = sliced.iter().chain(kept).copied();
         if let Some(dispatches) = self.prepared.get(mode, pass, tensors.clone()) {
             return Ok(dispatches);
         }
-        let own = |binding| kept.iter().find(|(kept, _)| *kept == binding).map(|(_, tensor)| tensor);
+        let own = |binding| kept.iter().find(|(kept, _)| *kept == binding).map(|&(_, tensor)| tensor);
         let whole = |binding| own(binding).or_else(|| self.state.tensor(binding));
         let discarded = self.state.gradients();
         let (mut dispatches, plan) = plan()?;

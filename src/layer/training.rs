@@ -12,7 +12,7 @@ use crate::device::{Dispatch, PROFILING, Recorder, Tensor, copies, record, zeros
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::kernel::Binding;
-use crate::plan::{Gradient, Pass, Plan};
+use crate::plan::{Gradient, Pass, Plan, Scratch};
 use crate::spec::geometry::{Geometry, Source};
 use crate::spec::{Mode, NormSpec};
 
@@ -28,15 +28,13 @@ pub struct Saved {
     /// Partial moments per row.
     parts: usize,
     x: Tensor,
-    /// What the forward's kernels leave.
-    scratch: Vec<(Binding, Tensor)>,
-    /// Copies of the layer's arrays.
-    copies: Vec<(Binding, Tensor)>,
+    /// What the forward's kernels leave, and copies of the layer's arrays.
+    kept: Vec<(Binding, Tensor)>,
 }
 
 impl Saved {
-    fn kept(&self) -> impl Iterator<Item = &(Binding, Tensor)> {
-        self.scratch.iter().chain(&self.copies)
+    fn kept(&self) -> impl Iterator<Item = (Binding, &Tensor)> {
+        self.kept.iter().map(|(binding, tensor)| (*binding, tensor))
     }
 
     /// Work with all of it and with `other` may be in the app's hands from now on.
@@ -46,8 +44,9 @@ impl Saved {
 
     /// Whether a forward by `plan` leaves the same.
     fn matches_plan(&self, plan: &Plan, spec: &NormSpec) -> bool {
-        let same = |(binding, tensor): &(Binding, Tensor)| tensor.byte_len() == plan.scratch.bytes(*binding);
-        self.parts == plan.parts(spec) && self.scratch.iter().all(same)
+        let mut scratch = self.kept().filter(|(binding, _)| Scratch::BINDINGS.contains(binding));
+        let same = |(binding, tensor): (_, &Tensor)| tensor.byte_len() == plan.scratch.bytes(binding);
+        self.parts == plan.parts(spec) && scratch.all(same)
     }
 }
 
@@ -83,7 +82,7 @@ impl Call<'_> {
             let floats = usize::try_from(plan.scratch.bytes(binding) / 4).unwrap_or(usize::MAX);
             Ok((binding, Tensor::uninitialized(&self.norm.gpu, &[floats], DType::F32)?))
         };
-        let scratch = self.norm.saved_scratch(&geometry).iter().map(scratch).collect::<Result<_>>()?;
+        let scratch = self.norm.saved_scratch(&geometry).iter().map(scratch);
         let mut used = vec![Binding::Weight];
         if geometry.source == Source::Running && !matches!(self.norm.spec, NormSpec::Switchable(_)) {
             used.extend([Binding::RunningMean, Binding::RunningVar]);
@@ -92,9 +91,9 @@ impl Call<'_> {
         let copy = |(binding, live): (_, &Tensor)| {
             Ok((binding, Tensor::uninitialized(&self.norm.gpu, live.shape(), live.dtype())?))
         };
-        let copies = live.map(copy).collect::<Result<_>>()?;
+        let kept = scratch.chain(live.map(copy)).collect::<Result<_>>()?;
         let (layer, mode, parts, x) = (self.norm.identity.clone(), self.mode, plan.parts(&self.norm.spec), x.clone());
-        let saved = Saved { layer, mode, geometry, parts, x, scratch, copies };
+        let saved = Saved { layer, mode, geometry, parts, x, kept };
         self.norm.record_forward(to, y, &saved, || Ok(plan))?;
         Ok(saved)
     }
@@ -150,15 +149,12 @@ impl GpuNorm {
         plan: impl FnOnce() -> Result<Plan>,
     ) -> Result<()> {
         let sliced = [(Binding::X, &saved.x), (Binding::Y, y)];
-        let kept: Vec<_> = saved.kept().cloned().collect();
+        let kept: Vec<_> = saved.kept().collect();
         let bound = BoundPass { mode: saved.mode, pass: SAVING, sliced: &sliced, kept: &kept };
         let plan = || {
             let plan = plan()?;
-            let copy = |(binding, copy): &(Binding, Tensor)| {
-                self.state.tensor(*binding).map_or(Ok(vec![]), |live| copies(live, copy, RUNNING_FORWARD))
-            };
-            let copies = saved.copies.iter().map(copy).collect::<Result<Vec<_>>>()?;
-            Ok((copies.into_iter().flatten().collect(), plan))
+            let of_layer = saved.kept().filter_map(|(binding, copy)| Some((self.state.tensor(binding)?, copy)));
+            Ok((copies(of_layer, RUNNING_FORWARD)?, plan))
         };
         record(to, &self.prepare_pass(bound, plan)?);
         Ok(())
@@ -280,16 +276,15 @@ impl GpuNorm {
         let pass = Pass::Backward { parts: saved.parts, input, parameters: stored };
         let mut sliced = vec![(Binding::X, &saved.x), (Binding::Dy, dy)];
         sliced.extend(gradients.input.as_ref().map(|dx| (Binding::Dx, dx)));
-        let given = gradients.parameters().map(|(_, gradient, tensor)| (gradient, tensor.clone()));
-        let kept: Vec<_> = saved.kept().cloned().chain(given).collect();
+        let given = gradients.parameters().map(|(_, gradient, tensor)| (gradient, tensor));
+        let kept: Vec<_> = saved.kept().chain(given).collect();
         let bound = BoundPass { mode: saved.mode, pass, sliced: &sliced, kept: &kept };
         self.prepare_pass(bound, || {
             self.check_backward(dy, saved, gradients)?;
             // No step writes the sums of nothing.
             let sums_of_nothing = saved.x.is_empty() && stored == Gradient::Replaced;
-            let empty = gradients.parameters().filter(|_| sums_of_nothing);
-            let zeros = empty.map(|(.., tensor)| zeros(tensor, RUNNING_BACKWARD)).collect::<Result<Vec<_>>>()?;
-            Ok((zeros.into_iter().flatten().collect(), self.plan_pass(&saved.geometry, saved.x.dtype(), pass)?))
+            let empty = gradients.parameters().filter(|_| sums_of_nothing).map(|(.., tensor)| tensor);
+            Ok((zeros(empty, RUNNING_BACKWARD)?, self.plan_pass(&saved.geometry, saved.x.dtype(), pass)?))
         })
     }
 

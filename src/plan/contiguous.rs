@@ -21,8 +21,8 @@ impl Planner<'_> {
         let held = self.units_per_lane(team, units, element, Registers::Row);
         let kernel = kernel(team, element, held);
         // Enough teams to keep the adapter busy, none with more tiles than the loop limit allows.
-        let lanes = self.busy_lanes(kernel.bytes_at_once()).div_ceil(self.largest_workgroup() as usize);
-        let wanted = self.busy_teams().max(lanes).div_ceil(rows.count);
+        let teams = self.busy_lanes(kernel.bytes_at_once()).div_ceil(self.largest_workgroup() as usize);
+        let wanted = self.busy_teams().max(teams).div_ceil(rows.count);
         let size = self.row_size(team, units.div_ceil(wanted * held as usize));
         let tile = held as usize * size.lanes as usize;
         // The rest is for what comes before and after the tiles.
@@ -61,26 +61,28 @@ impl Planner<'_> {
         extra: &[(&'static str, u32)],
         kernel: impl Fn(Team, Element, Parameters) -> Kernel,
     ) -> Result<Vec<Step>> {
-        let (element, within) = match (self.element_of_rows(rows), self.widest_element(rows.len)) {
-            (Some(element), _) | (None, Some(element)) => (element, true),
-            (None, None) => (Element { dtype: self.dtype, width: 2 }, false),
-        };
+        let within = self.element_of_rows(rows).or_else(|| self.widest_element(rows.len));
+        let element = within.unwrap_or(Element { dtype: self.dtype, width: 2 });
         let width = element.width as usize;
         let team = self.strategy.team.unwrap_or(if self.caps.software { Team::Invocation } else { Team::Workgroup });
         let size = self.size(team, 256);
         let lanes = size.lanes as usize;
         let kernel = kernel(team, element, self.parameters(self.quads(rows, element)));
+        // The shortest row that is worth a team of its own is of so many units.
+        let lookup = match within {
+            None => BY_ELEMENT,
+            Some(_) if !rows.len.is_multiple_of(width) => BY_ROWS,
+            Some(_) if rows.len / width >= lanes.max(4) => BY_ROW,
+            Some(_) => BY_UNIT,
+        };
         // Units that a lane takes one after the other, while that leaves enough to do for others.
         let each = (self.geometry.len() / width / self.busy_lanes(kernel.bytes_at_once())).clamp(1, 8);
-        // Units that a team takes, and the shortest row that is worth a team of its own.
-        let stretch = if team == Team::Invocation { 256 } else { each * lanes };
-        let lookup = match within {
-            true if !rows.len.is_multiple_of(width) => BY_ROWS,
-            true if rows.len / width >= lanes.max(4) => BY_ROW,
-            true => BY_UNIT,
-            false => BY_ELEMENT,
+        // Units that a team takes.
+        let stretch = match team {
+            _ if lookup == BY_ROWS => rows.len,
+            Team::Invocation => 256,
+            Team::Workgroup | Team::Subgroup => each * lanes,
         };
-        let stretch = if lookup == BY_ROWS { rows.len } else { stretch };
         let mut constants = self.affine_constants(rows, element);
         constants.push(("LOOKUP", lookup));
         constants.extend_from_slice(extra);

@@ -11,7 +11,7 @@ use ndarray::{ArrayD, Axis};
 
 use super::compare::{compare, largest, state_dict};
 use super::failures::Failures;
-use super::variants::{CHANNEL_SHAPES, MODES, TRAILING_SHAPES, everywhere, planned};
+use super::variants::{CHANNEL_SHAPES, MODES, TRAILING_SHAPES, everywhere, planned, turn};
 use super::{adapters, checks, data, torch};
 
 type Outcome = Result<(), String>;
@@ -165,10 +165,7 @@ fn every_variant(shapes: &[&[usize]], specs: impl Fn(&[usize]) -> Vec<NormSpec>,
     for &shape in shapes {
         for (index, spec) in specs(shape).iter().enumerate() {
             for mode in MODES {
-                // Element types and values take turns: every pair meets some variant of every kernel.
-                let dtype = [DType::F32, DType::F16, DType::BF16, DType::F32][(index + shape.len()) % 4];
-                let values = ["normal", "mean 1e4", "first outlier"][index % 3];
-                let values = if dtype == DType::F32 { values } else { "normal" };
+                let (dtype, values) = turn(index, shape);
                 // Evaluation is the same where nothing is tracked.
                 let geometry = |mode| Geometry::new(spec, mode, shape).ok();
                 if mode == Mode::Evaluation && geometry(mode) == geometry(Mode::Training) {

@@ -7,7 +7,7 @@ use ndarray::{ArrayD, IxDyn};
 
 use super::compare::{self, Case};
 use super::failures::Failures;
-use super::variants::{CHANNEL_SHAPES, MODES, TRAILING_SHAPES, everywhere, variants};
+use super::variants::{CHANNEL_SHAPES, MODES, TRAILING_SHAPES, everywhere, turn, variants};
 use super::{adapters, data, torch};
 
 #[test]
@@ -34,10 +34,7 @@ fn every_variant(shapes: &[&[usize]], specs: impl Fn(&[usize]) -> Vec<NormSpec>,
     for &shape in shapes {
         for (index, spec) in specs(shape).iter().enumerate() {
             for mode in MODES {
-                // Element types and values take turns: every pair meets some variant of every kernel.
-                let dtype = [DType::F32, DType::F16, DType::BF16, DType::F32][(index + shape.len()) % 4];
-                let values = ["normal", "mean 1e4", "first outlier"][index % 3];
-                let values = if dtype == DType::F32 { values } else { "normal" };
+                let (dtype, values) = turn(index, shape);
                 let Some(case) = case(spec, mode, shape, values, dtype) else { continue };
                 for (place, gpu, strategy) in everywhere() {
                     if let Some(result) = case.check_if_planned(&gpu, strategy) {

@@ -129,8 +129,7 @@ fn planned_kernels_translate_to_every_backend() {
 /// All kernels, in each way of converting f16 that makes a difference.
 fn kernels() -> impl Iterator<Item = (Kernel, F16)> {
     Kernel::all().into_iter().flat_map(|kernel| {
-        let converts = kernel.element().is_some_and(|element| element.dtype == DType::F16);
-        F16::ALL.into_iter().take(if converts { 3 } else { 1 }).map(move |f16| (kernel, f16))
+        F16::ALL.into_iter().take(if kernel.converts_f16() { 3 } else { 1 }).map(move |f16| (kernel, f16))
     })
 }
 

@@ -1,29 +1,18 @@
 //! A GPU hides the latency of its memory behind what is under way: every step of the bench's cases asks for as much at once as
 //! a large GPU's memory can have on its way, twice, or for half of the tensor.
 
-use gpunorm::unstable::{Caps, Geometry, Gradient, Pass, Strategy, SubgroupSizes};
-use gpunorm::{DType, Plan, reference};
-
-use cases::Case;
+use gpunorm::DType;
+use gpunorm::unstable::{Caps, SubgroupSizes};
 
 // The benches use the rest.
 #[allow(dead_code)]
 #[path = "../../benches/harness/cases.rs"]
 mod cases;
+#[path = "../../benches/harness/plans.rs"]
+mod plans;
 
 /// 4.8 TB/s times 600 ns, an H200's bandwidth and latency, twice.
 const NEED: u64 = 5_760_000;
-
-fn plans(case: &Case, dtype: DType, caps: &Caps) -> Vec<Plan> {
-    let geometry = Geometry::new(&case.spec, case.mode, &case.shape).unwrap();
-    let plan = |pass| Plan::new(&case.spec, &geometry, dtype, caps, Strategy::default(), pass).unwrap();
-    let saving = plan(Pass::Forward { saves: true });
-    let parts = saving.steps[0].params.segments.max(1) as usize;
-    let has_parameters = reference::State::new(&case.spec).unwrap().weight.is_some();
-    let parameters = if has_parameters { Gradient::Replaced } else { Gradient::Unwanted };
-    let backward = plan(Pass::Backward { parts, input: Gradient::Replaced, parameters });
-    vec![plan(Pass::Forward { saves: false }), saving, backward]
-}
 
 #[test]
 fn every_step_asks_for_enough_at_once() {
@@ -34,7 +23,8 @@ fn every_step_asks_for_enough_at_once() {
             for (max_workgroup, size) in [(256, 32), (1024, 32), (1024, 64)] {
                 let subgroup = Some(SubgroupSizes::of(size));
                 let caps = Caps { max_workgroup, subgroup, max_binding: 1 << 31, max_buffer: 1 << 31, ..Caps::WEBGPU };
-                for step in plans(&case, dtype, &caps).iter().flat_map(|plan| &plan.steps) {
+                let plans = plans::plans(&case, dtype, &caps).unwrap();
+                for step in plans.iter().flat_map(|(_, plan)| &plan.steps) {
                     let found = step.bytes_under_way();
                     if step.kernel.element().is_some() && found < NEED.min(bytes(dtype) / 2) {
                         let kernel = step.kernel.permutation();

@@ -15,6 +15,14 @@ pub const TRAILING_SHAPES: [&[usize]; 7] =
 /// Sizes of subgroups among which the adapters' own are.
 pub const VARYING: SubgroupSizes = SubgroupSizes { min: 4, max: 64 };
 
+/// The element type and the values of a layer of a list, for inputs of this rank: they take turns, so that every pair meets some
+/// variant of every kernel.
+pub fn turn(index: usize, shape: &[usize]) -> (DType, &'static str) {
+    let dtype = [DType::F32, DType::F16, DType::BF16, DType::F32][(index + shape.len()) % 4];
+    let values = ["normal", "mean 1e4", "first outlier"][index % 3];
+    (dtype, if dtype == DType::F32 { values } else { "normal" })
+}
+
 /// So small that tensors are bound in slices, and that a row may not fit one.
 const SMALL_BINDING: u64 = 4 << 10;
 

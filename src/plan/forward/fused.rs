@@ -27,8 +27,7 @@ impl Planner<'_> {
             Team::Workgroup | Team::Subgroup => {
                 // Rows of several tiles are read tile by tile: enough of them, or pieces of them are better read together.
                 let tile = (held * self.largest_workgroup()) as usize;
-                let unit = u64::from(element.width) * self.dtype.size() as u64;
-                let enough = geometry.rows >= self.busy_lanes(tile as u64 * unit);
+                let enough = geometry.rows >= self.busy_lanes(tile as u64 * element.bytes());
                 if enough { tile.max(8 * self.largest_workgroup() as usize) } else { tile }
             }
             // Rows longer than its registers are read again from the cache; too few of them would leave cores idle, which
