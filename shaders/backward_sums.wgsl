@@ -10,12 +10,19 @@ fn backward_sums(builtins: Builtins) {
     let lane = lane_of(builtins);
     let own_segment = segment_of(team_of(builtins));
     let row = own_segment.row;
-    let end = own_segment.end;
+    let end = whole_units(row, own_segment.end);
     let s = statistics_for(params.first + row);
-    let start = row * params.units;
+    let start = first_whole_unit(row);
     let scale = s.rstd * weight_at(parameter_base(params.first + row));
 
     var own = Partial();
+    if SHARED_UNITS {
+        let edges = edges_of(row, own_segment.live && own_segment.segment == 0u && lane == 0u);
+        let first_x = first_edge(unpack(load_x(edges.first)), edges);
+        let last_x = last_edge(unpack(load_x(edges.last)), edges);
+        let first = add_unit(LaneSums(), first_edge(unpack(load_dy(edges.first)), edges), first_x, s);
+        own = total_of(add_unit(first, last_edge(unpack(load_dy(edges.last)), edges), last_x, s), s);
+    }
     // Bounds that differ by team: shaders/README.md, Speed.
     let tile = UNITS * lanes();
     let stop = own_segment.begin + params.tiles * tile;
@@ -30,7 +37,7 @@ fn backward_sums(builtins: Builtins) {
                 if WEIGHTED {
                     gradient = mul(gradient, weight_unit(i * WIDTH));
                 }
-                few = add_unit(few, gradient, load_x(start + i), s);
+                few = add_unit(few, gradient, unpack(load_x(start + i)), s);
             }
         }
         own = merge_partials(own, total_of(few, s));

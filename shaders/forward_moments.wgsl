@@ -8,10 +8,13 @@ fn forward_moments(builtins: Builtins) {
     let lane = lane_of(builtins);
     let own_segment = segment_of(team_of(builtins));
     let row = own_segment.row;
-    let end = own_segment.end;
+    let end = whole_units(row, own_segment.end);
 
     var held: array<Unit, UNITS>;
     var own = Moments(0.0, 0.0, 0.0, 0.0);
+    if SHARED_UNITS {
+        own = edge_moments(edges_of(row, own_segment.live && own_segment.segment == 0u && lane == 0u));
+    }
     for (var t = 0u; t < params.tiles; t++) {
         let first = own_segment.begin + t * UNITS * lanes() + lane;
         read_tile(&held, row, first, end);

@@ -38,7 +38,7 @@ pub(super) fn row(
     track: bool,
 ) -> impl Declared {
     let pieces = move |link: &mut Link| {
-        link(&[part::Y, part::WALK, part::units(units), part::FULL, part::TILE, part::NORMALIZE]);
+        link(&[part::Y, part::WALK, part::units(units), part::FULL, part::EDGES, part::TILE, part::NORMALIZE]);
         link(&parameters.unit_pieces(element));
         link(save.pieces());
         link(part::track_running_if(track));
@@ -67,7 +67,7 @@ fn all_rows() -> Vec<Kernel> {
 
 pub(super) fn moments(team: Team, element: Element, units: u32) -> impl Declared {
     let pieces = move |link: &mut Link| {
-        link(&[part::WALK, part::units(units), part::FULL, part::TILE, part::SEGMENT]);
+        link(&[part::WALK, part::units(units), part::FULL, part::EDGES, part::TILE, part::SEGMENT]);
         link(Save::Moments.pieces());
     };
     let iterations = move |launch: &Launch| launch.tiles() * moments_tile(units) + launch.reduce();

@@ -13,6 +13,7 @@ pub(super) const COLUMNS: &Piece = piece!("part/common/columns");
 pub(super) const COLUMN_SUMS: &Piece = piece!("part/common/column_sums");
 pub(super) const DEVIATION: &Piece = piece!("part/common/deviation");
 pub(super) const DY: &Piece = piece!("part/common/dy", reads: [Dy]);
+pub(super) const EDGES: &Piece = piece!("part/common/edges");
 pub(super) const FOR_EACH_UNIT: &Piece = piece!("part/common/for_each_unit");
 pub(super) const FULL: &Piece = piece!("part/common/full");
 pub(super) const HELD_ROW: &Piece = piece!("part/common/held_row");

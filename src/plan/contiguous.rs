@@ -8,14 +8,18 @@ use crate::kernel::{
 };
 
 impl Planner<'_> {
-    /// A kernel that leaves one result per segment of each row, and how many segments that are.
+    /// A kernel that leaves one result per segment of each row, and how many segments that are. Rows may `share` units if the
+    /// kernel only reads.
     pub(super) fn segmented(
         &self,
         rows: Rows,
+        share: bool,
         constants: &[(&'static str, u32)],
         kernel: impl Fn(Team, Element, u32) -> Kernel,
     ) -> Result<(Vec<Step>, usize)> {
-        let element = self.widest_element(rows.len).unwrap_or(Element { dtype: self.dtype, width: 1 });
+        let shared = self.shared_element(rows).filter(|_| share);
+        let element = shared.or_else(|| self.widest_element(rows.len));
+        let element = element.unwrap_or(Element { dtype: self.dtype, width: 1 });
         let units = rows.len / element.width as usize;
         let team = self.row_team(units);
         let held = self.units_per_lane(team, units, element, Registers::Row);
@@ -30,8 +34,9 @@ impl Planner<'_> {
         let wanted = wanted.min(units.div_ceil(tile)).max(units.div_ceil(most * tile));
         let tiles = units.div_ceil(wanted * tile);
         let segments = units.div_ceil(tiles * tile);
-        let full = units.is_multiple_of(segments * tiles * tile);
-        let constants = [constants, &[("FULL", u32::from(full))]].concat();
+        let full = shared.is_none() && units.is_multiple_of(segments * tiles * tile);
+        let own = [("FULL", u32::from(full)), ("SHARED_UNITS", u32::from(shared.is_some()))];
+        let constants = [constants, &own].concat();
         let mut steps = vec![];
         for slice in self.slices(rows)? {
             let params = Params {
@@ -109,6 +114,14 @@ impl Planner<'_> {
             steps.push(self.sized_step(kernel, params, constants.clone(), bytes, size)?);
         }
         Ok(steps)
+    }
+
+    /// The widest element, where it would lie in two rows and the tensor is made of whole ones.
+    fn shared_element(&self, rows: Rows) -> Option<Element> {
+        let element = Element { dtype: self.dtype, width: Element::widths(self.dtype)[0] };
+        let width = element.width as usize;
+        let whole = self.geometry.len().is_multiple_of(width) && self.tensor_bytes() <= self.binding_limit();
+        (whole && rows.len > width && !rows.len.is_multiple_of(width)).then_some(element)
     }
 
     /// The element that a software adapter takes rows with which have whole units of it only together, as many as a unit has

@@ -5,9 +5,10 @@ use gpunorm::unstable::{Caps, Geometry, Strategy};
 use gpunorm::{
     BatchNorm, DType, Error, Gpu, GpuNorm, GroupNorm, InstanceNorm, LayerNorm, Mode, NormSpec, SwitchableNorm, Tensor,
 };
+use ndarray::ArrayD;
 use wgpu::BufferUsages;
 
-use super::{adapters, compare, data};
+use super::{adapters, compare, data, variants};
 
 /// Words around a tensor.
 const GUARD: usize = 64;
@@ -165,6 +166,49 @@ fn slices_begin_anywhere() {
                 run(&small, spec, Mode::Training, shape, dtype)
                     .unwrap_or_else(|| panic!("{place}: refused"))
                     .unwrap_or_else(|changed| panic!("{place}: {changed}"));
+            }
+        }
+    }
+}
+
+/// Rows of odd length share words and units of 16 bytes with the next ones, whatever these are.
+#[test]
+fn a_row_does_not_notice_its_neighbours() {
+    let shape = [2, 4, 7, 7];
+    let spec = NormSpec::from(InstanceNorm::new(4));
+    let every_other = |values: ArrayD<f32>, other: f32| {
+        let mut index = 0;
+        values.mapv(|value| {
+            index += 1;
+            if (index - 1) / 49 % 2 == 1 { other } else { value }
+        })
+    };
+    let own = |values: &ArrayD<f32>| -> Vec<u32> {
+        let rows = values.iter().enumerate().filter(|(index, _)| index / 49 % 2 == 0);
+        rows.map(|(_, value)| value.to_bits()).collect()
+    };
+    for (name, gpu, strategy) in variants::everywhere() {
+        for dtype in [DType::F32, DType::F16, DType::BF16] {
+            let run = |other: f32| -> Option<[Vec<u32>; 2]> {
+                let tensor = |name| {
+                    let values = every_other(data::values(name, &shape, 49), other);
+                    Tensor::from_array_as(&gpu, &values, dtype).unwrap()
+                };
+                let mut norm = GpuNorm::new(&gpu, spec.clone()).unwrap();
+                norm.set_strategy(strategy);
+                let (y, saved) = match norm.forward_saved(&tensor("normal")) {
+                    Err(error) if variants::may_be_refused(&gpu, &error) => return None,
+                    forward => forward.unwrap(),
+                };
+                let dx = match norm.backward(&tensor("uniform"), &saved) {
+                    Err(error) if variants::may_be_refused(&gpu, &error) => return None,
+                    gradients => gradients.unwrap().input.unwrap(),
+                };
+                Some([y, dx].map(|result| own(&result.to_array().unwrap())))
+            };
+            let Some(usual) = run(0.5) else { continue };
+            for other in [f32::NAN, f32::INFINITY, 6e4] {
+                assert!(run(other) == Some(usual.clone()), "{name}, {dtype}: rows beside {other}");
             }
         }
     }

@@ -126,6 +126,23 @@ fn parameter(step: &Step, row: u32, i: u32) -> u32 {
     row % p.period * p.step + i / p.inner
 }
 
+/// The elements of the bound slice that the first of several steps sums up in a segment of a row: whole units, and in the
+/// first segment the row's edges.
+pub fn summed(step: &Step, row: u32, segment: u32) -> Vec<u32> {
+    let (p, width) = (&step.params, step.kernel.element().map_or(1, |element| element.width));
+    let begin = segment * p.segment_units;
+    let units = begin..(begin + p.segment_units).min(p.units);
+    let elements = |unit: u32| unit * width..(unit + 1) * width;
+    if step.constant("SHARED_UNITS") != Some(1) {
+        return units.flat_map(|i| elements(row * p.row_stride + i)).collect();
+    }
+    let (start, stop) = (row * p.row_len, (row + 1) * p.row_len);
+    let (first, end) = (start.div_ceil(width), stop / width);
+    let whole = units.map(|i| first + i).filter(|&unit| unit < end).flat_map(elements);
+    let edges = (start..first * width).chain(end * width..stop).filter(|_| segment == 0);
+    whole.chain(edges).collect()
+}
+
 fn follow(plan: &Plan, dtype: DType) -> Trace {
     let mut trace = Trace::default();
     let split = plan.steps.iter().any(|step| matches!(step.kernel, Kernel::ForwardMoments { .. }));
@@ -153,11 +170,8 @@ fn follow(plan: &Plan, dtype: DType) -> Trace {
                 for team in teams(step) {
                     let (row, segment) = (team % p.rows, team / p.rows);
                     let partial = p.partial_first + row * p.partial_row + segment * p.partial_segment;
-                    let begin = segment * p.segment_units;
-                    for i in begin..(begin + p.segment_units).min(p.units) {
-                        let first = start + (address(step, row, i) * width) as usize;
-                        trace.partials.entry(partial).or_default().extend(first..first + width as usize);
-                    }
+                    let elements = summed(step, row, segment).into_iter().map(|element| start + element as usize);
+                    trace.partials.entry(partial).or_default().extend(elements);
                 }
             }
             Kernel::ForwardColumns { .. } | Kernel::ForwardApplyColumns { .. } => {

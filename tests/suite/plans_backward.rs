@@ -10,7 +10,7 @@ use gpunorm::unstable::{
 use gpunorm::{BatchNorm, DType, GroupNorm, InstanceNorm, LayerNorm, Mode, NormSpec, RmsNorm, SwitchableNorm};
 use proptest::prelude::*;
 
-use super::plans::{address, applied, check_limits, everywhere, expected, slice_start, spec_has_weight, zoo};
+use super::plans::{address, applied, check_limits, everywhere, expected, slice_start, spec_has_weight, summed, zoo};
 use super::{data, settings};
 
 /// Elements, as a plan treats them.
@@ -32,11 +32,15 @@ impl Trace {
     }
 
     fn sum(&mut self, step: usize, entry: u32, element: usize) {
+        self.sum_all(step, entry, [element]);
+    }
+
+    fn sum_all(&mut self, step: usize, entry: u32, elements: impl IntoIterator<Item = usize>) {
         let sum = self.sums.entry(entry).or_default();
         if sum.0 != step {
             *sum = (step, vec![]);
         }
-        sum.1.push(element);
+        sum.1.extend(elements);
     }
 
     fn join(&self, entries: impl Iterator<Item = u32>) -> Vec<usize> {
@@ -165,15 +169,9 @@ fn follow(plan: &Plan, dtype: DType) -> Trace {
                 for team in teams(step, p.rows * p.segments) {
                     let (row, segment) = (team % p.rows, team / p.rows);
                     let entry = p.partial_first + row * p.partial_row + segment * p.partial_segment;
-                    let begin = segment * p.segment_units;
-                    for unit in begin..(begin + p.segment_units).min(p.units) {
-                        for element in elements(row * p.units + unit) {
-                            trace.sum(number, entry, element);
-                            if writes_dx {
-                                trace.write(element);
-                            }
-                        }
-                    }
+                    let elements = summed(step, row, segment).into_iter().map(|element| start + element as usize);
+                    elements.clone().filter(|_| writes_dx).for_each(|element| trace.write(element));
+                    trace.sum_all(number, entry, elements);
                 }
             }
             Kernel::BackwardCombine { .. } => {

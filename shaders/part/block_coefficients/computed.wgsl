@@ -15,7 +15,7 @@ fn find_coefficients(found: ptr<function, array<Coefficients, UNITS>>, block: Bl
             for (var j = 0u; j < UNITS; j++) {
                 if WHOLE_TILES || i + j < end {
                     let gradient = mul(unpack(load_dy(start + i + j)), weight_unit((i + j) * WIDTH));
-                    few = add_unit(few, gradient, load_x(start + i + j), s);
+                    few = add_unit(few, gradient, unpack(load_x(start + i + j)), s);
                 }
             }
             own = merge_partials(own, total_of(few, s));

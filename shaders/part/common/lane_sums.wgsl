@@ -5,8 +5,8 @@ struct LaneSums {
     dy_x: Values,
 }
 
-fn add_unit(a: LaneSums, gradient: Values, x: Unit, s: Statistics) -> LaneSums {
-    return LaneSums(a.dy + gradient, a.dy_x + mul(gradient, from_shift(unpack(x), splat(s.shift))));
+fn add_unit(a: LaneSums, gradient: Values, x: Values, s: Statistics) -> LaneSums {
+    return LaneSums(a.dy + gradient, a.dy_x + mul(gradient, from_shift(x, splat(s.shift))));
 }
 
 fn total_of(a: LaneSums, s: Statistics) -> Sums {

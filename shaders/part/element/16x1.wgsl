@@ -28,3 +28,8 @@ fn extract(v: Values, k: u32) -> f32 {
 fn from_array(s: array<f32, WIDTH>) -> Values {
     return s[0];
 }
+
+// Elements k for which first + k is below end, which wraps, and 0 in place of others.
+fn below(v: Values, first: u32, end: u32) -> Values {
+    return select(Values(0.0), v, first < end);
+}

@@ -27,3 +27,8 @@ fn from_array(s: array<f32, WIDTH>) -> Values {
 fn extract_first(v: Values) -> f32 {
     return v.x;
 }
+
+// Elements k for which first + k is below end, which wraps, and 0 in place of others.
+fn below(v: Values, first: u32, end: u32) -> Values {
+    return select(Values(0.0), v, vec2(first, first + 1u) < vec2(end));
+}

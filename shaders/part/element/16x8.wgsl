@@ -32,3 +32,12 @@ fn from_array(s: array<f32, WIDTH>) -> Values {
 fn extract_first(v: Values) -> f32 {
     return v[0].x;
 }
+
+// Elements k for which first + k is below end, which wraps, and 0 in place of others.
+fn below(v: Values, first: u32, end: u32) -> Values {
+    let places = vec4(first) + vec4(0u, 1u, 2u, 3u);
+    return mat2x4(
+        select(vec4(0.0), v[0], places < vec4(end)),
+        select(vec4(0.0), v[1], places + vec4(4u) < vec4(end)),
+    );
+}

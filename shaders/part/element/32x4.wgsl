@@ -27,3 +27,8 @@ fn from_array(s: array<f32, WIDTH>) -> Values {
 fn extract_first(v: Values) -> f32 {
     return v.x;
 }
+
+// Elements k for which first + k is below end, which wraps, and 0 in place of others.
+fn below(v: Values, first: u32, end: u32) -> Values {
+    return select(Values(0.0), v, vec4(first) + vec4(0u, 1u, 2u, 3u) < vec4(end));
+}

@@ -26,7 +26,7 @@ fn sums_of_row(row: HeldRow, s: Statistics, dy: ptr<function, array<Unit, UNITS>
     var own = LaneSums();
     for (var k = 0u; k < UNITS; k++) {
         if FULL || unit_at(row.lane, k) < row.end {
-            own = add_unit(own, unpack((*dy)[k]), (*x)[k], s);
+            own = add_unit(own, unpack((*dy)[k]), unpack((*x)[k]), s);
         }
         if k % CHANNEL_UNITS == CHANNEL_UNITS - 1u {
             let of_channel = total_of(own, s);

@@ -9,7 +9,7 @@ fn sums_of_row(row: HeldRow, s: Statistics, dy: ptr<function, array<Unit, UNITS>
     for (var k = 0u; k < UNITS; k++) {
         let i = unit_at(row.lane, k);
         if FULL || i < row.end {
-            own = add_unit(own, mul(unpack((*dy)[k]), weights_of(1.0, row.base, i * WIDTH)), (*x)[k], s);
+            own = add_unit(own, mul(unpack((*dy)[k]), weights_of(1.0, row.base, i * WIDTH)), unpack((*x)[k]), s);
         }
     }
     let all = compensated(reduce(total_of(own, s), row.lane));

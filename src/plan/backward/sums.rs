@@ -91,7 +91,10 @@ impl Planner<'_> {
         extra: &[(&'static str, u32)],
     ) -> Result<(Vec<Step>, usize)> {
         let constants = [extra, &[("WEIGHTED", u32::from(weighted))]].concat();
-        let (mut steps, segments) = self.segmented(rows, &constants, |team, element, units| {
+        // A unit of two rows has not one row's weights, and is nobody's to write.
+        let writes = from == StatisticsFrom::Running && self.wants_dx();
+        let share = !weighted && !writes;
+        let (mut steps, segments) = self.segmented(rows, share, &constants, |team, element, units| {
             let parameters = match (weighted, from) {
                 (true, _) => self.parameters(self.quads(rows, element)).without_bias(),
                 (false, StatisticsFrom::Running) => Parameters::Weight,

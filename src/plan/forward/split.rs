@@ -33,7 +33,7 @@ impl Planner<'_> {
     /// Moments of contiguous rows, and how many segments each is cut into.
     pub(super) fn moments(&self, rows: Rows) -> Result<(Vec<Step>, usize)> {
         let constants = [self.centered(), ("CONTIGUOUS", 1)];
-        self.segmented(rows, &constants, |team, element, units| Kernel::ForwardMoments { team, element, units })
+        self.segmented(rows, true, &constants, |team, element, units| Kernel::ForwardMoments { team, element, units })
     }
 
     pub(super) fn combine_kernel(&self, team: Team, track: bool) -> Kernel {
