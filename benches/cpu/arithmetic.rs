@@ -38,7 +38,7 @@ pub struct Moments {
 }
 
 /// y = ((x − shift) − mean)·scale·weight + bias.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub struct Statistics {
     pub shift: f32,
     pub mean: f32,

@@ -7,7 +7,7 @@ use gpunorm::{Mode, NormSpec};
 use rayon::prelude::*;
 
 use super::arithmetic::{Moments, Statistics, Sums, Through};
-use super::{Cpu, PLANES, Parts, TASK, by_channel, by_sample, columns, plane_moments};
+use super::{Cpu, PLANES, Parts, TASK, by_channel, by_sample, columns, plane_moments, tiny};
 
 /// What a forward leaves for its backward.
 pub struct Saved {
@@ -41,7 +41,7 @@ impl Cpu {
         let of = |moments: &[Moments]| moments.iter().map(|m| m.statistics(self.eps)).collect::<Vec<_>>();
         match self.spec {
             NormSpec::Layer(_) | NormSpec::Rms(_) => {
-                let centered = matches!(self.spec, NormSpec::Layer(_));
+                let centered = self.centered();
                 saved(of(&x.chunks(geometry.row_len).map(|row| Moments::of(row, centered)).collect::<Vec<_>>()))
             }
             NormSpec::Group(_) | NormSpec::Instance(_) => {
@@ -70,6 +70,21 @@ impl Cpu {
     pub fn backward(&self, geometry: &Geometry, saved: &Saved, inputs: [&[f32]; 2], dx: &mut [f32]) -> Gradients {
         let (spatial, channels) = (geometry.spatial, geometry.channels);
         let together = match self.spec {
+            NormSpec::Layer(_) | NormSpec::Rms(_) if geometry.row_len <= tiny::LONGEST => {
+                let [weight, bias] = tiny::backward(inputs, dx, &saved.statistics, &self.weight, self.centered());
+                return Gradients { weight, bias: if self.centered() { bias } else { vec![] }, ..Gradients::default() };
+            }
+            NormSpec::Group(_) | NormSpec::Instance(_) if geometry.row_len <= tiny::LONGEST => {
+                let planes = geometry.row_len / spatial;
+                let rows: Vec<Statistics> = saved.statistics.iter().step_by(planes).copied().collect();
+                let weight = self.of_elements(&self.weight, spatial);
+                let [weight, bias] = tiny::backward(inputs, dx, &rows, &weight, true)
+                    .map(|of| of.chunks(spatial).map(|of| of.iter().sum()).collect());
+                return Gradients { weight, bias, ..Gradients::default() };
+            }
+            NormSpec::Switchable(_) if channels * spatial <= tiny::LONGEST => {
+                return self.backward_samples(spatial, &saved.parts.batch, inputs, dx);
+            }
             NormSpec::Layer(_) | NormSpec::Rms(_) => {
                 return self.backward_rows(geometry.row_len, saved, inputs, dx);
             }
@@ -160,7 +175,7 @@ impl Cpu {
                 let of_channel: Vec<_> = of_channel.iter().map(|h| h.through(geometry.row_len)).collect();
                 of_channel.repeat(sums.len() / channels)
             }
-            NormSpec::Switchable(_) => self.through_parts(geometry, saved, &weighted()),
+            NormSpec::Switchable(_) => self.through_planes(geometry, saved, &weighted()),
             _ => {
                 let sets = sums.chunks(together).enumerate();
                 sets.flat_map(|(set, sums)| repeat_n(self.through_set(geometry, set * together, sums), together))
@@ -170,25 +185,16 @@ impl Cpu {
     }
 
     /// Switchable norm's: through the instance's, the layer's and the batch's statistics, each a third of the whole.
-    fn through_parts(&self, geometry: &Geometry, saved: &Saved, weighted: &[Sums]) -> Vec<Through> {
-        let (samples, channels, spatial) = (geometry.samples, geometry.channels, geometry.spatial as f32);
+    fn through_planes(&self, geometry: &Geometry, saved: &Saved, weighted: &[Sums]) -> Vec<Through> {
+        let channels = geometry.channels;
         // By the mean and by the variance of each plane: −Σ h·r and −½ Σ h·x̂·r².
         let planes = weighted.par_iter().zip(&saved.statistics).with_min_len(PLANES);
         let instance: Vec<Sums> = planes.map(|(h, s)| h.by_moments(s.scale)).collect();
         let layer = by_sample(&instance, channels);
         let batch = by_channel(&instance, channels);
-        let sizes = [spatial, spatial * channels as f32, spatial * samples as f32];
         let of = |at: usize| {
             let s = &saved.statistics[at];
-            let by = [instance[at], layer[at / channels], batch[at % channels]];
-            let mut through = Through::default();
-            for ((by, part), size) in by.iter().zip(&saved.parts.of_plane(at)).zip(sizes) {
-                // x − μₖ = x̂/r + (μ − μₖ)
-                let apart = (s.shift - part.shift) + (s.mean - part.mean);
-                through.of_x += 2.0 * by.dy_x / (3.0 * size * s.scale * s.scale);
-                through.constant += (by.dy + 2.0 * by.dy_x * apart) / (3.0 * size * s.scale);
-            }
-            through
+            through_parts(s, &saved.parts.of_plane(at), &[instance[at], layer[at / channels], batch[at % channels]])
         };
         (0..weighted.len()).into_par_iter().with_min_len(PLANES).map(of).collect()
     }
@@ -202,12 +208,8 @@ impl Cpu {
             for (at, sums) in (first * PLANES..).zip(planes) {
                 let (s, parts) = (&saved.statistics[at], saved.parts.of_plane(at));
                 let by = sums.times(self.weight[at % channels]).by_moments(s.scale);
-                let variances = parts.map(|part| part.variance());
-                let variance = variances.iter().sum::<f32>() / 3.0;
-                for (k, part) in parts.iter().enumerate() {
-                    all[0][k] += by.dy * ((part.shift - s.shift) + (part.mean - s.mean)) / 3.0;
-                    all[1][k] += by.dy_x * (variances[k] - variance) / 3.0;
-                }
+                let shares = by_shares(s, &parts, by);
+                all.iter_mut().flatten().zip(shares.iter().flatten()).for_each(|(all, share)| *all += share);
             }
             all
         };
@@ -218,7 +220,7 @@ impl Cpu {
 
     /// Layer and RMS norm: a weight for each element of a row.
     fn backward_rows(&self, len: usize, saved: &Saved, [x, dy]: [&[f32]; 2], dx: &mut [f32]) -> Gradients {
-        let centered = matches!(self.spec, NormSpec::Layer(_));
+        let centered = self.centered();
         let through = |h: Sums| Sums { dy: if centered { h.dy } else { 0.0 }, ..h }.through(len);
         let rows = saved.statistics.len().div_ceil((4 * rayon::current_num_threads()).min(x.len().div_ceil(TASK)));
         let tasks = x.par_chunks(rows * len).zip(dy.par_chunks(rows * len)).zip(saved.statistics.par_chunks(rows));
@@ -242,4 +244,24 @@ impl Cpu {
             .unwrap_or_default();
         Gradients { weight, bias: if centered { bias } else { vec![] }, ..Gradients::default() }
     }
+}
+
+/// Through a switchable norm's three statistics, from the gradients by their means and variances.
+pub fn through_parts(s: &Statistics, parts: &[Moments; 3], by: &[Sums; 3]) -> Through {
+    let mut through = Through::default();
+    for (part, by) in parts.iter().zip(by) {
+        // x − μₖ = x̂/r + (μ − μₖ)
+        let apart = (s.shift - part.shift) + (s.mean - part.mean);
+        through.of_x += 2.0 * by.dy_x / (3.0 * part.count * s.scale * s.scale);
+        through.constant += (by.dy + 2.0 * by.dy_x * apart) / (3.0 * part.count * s.scale);
+    }
+    through
+}
+
+/// The gradients by the logits of the three shares, of the means and of the variances, from those by a mean and a variance.
+pub fn by_shares(s: &Statistics, parts: &[Moments; 3], by: Sums) -> [[f32; 3]; 2] {
+    let variances = parts.map(|part| part.variance());
+    let variance = variances.iter().sum::<f32>() / 3.0;
+    let of_means = parts.map(|part| by.dy * ((part.shift - s.shift) + (part.mean - s.mean)) / 3.0);
+    [of_means, variances.map(|of_part| by.dy_x * (of_part - variance) / 3.0)]
 }

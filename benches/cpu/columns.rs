@@ -8,6 +8,9 @@ use super::arithmetic::{Moments, Statistics, Sums, Through};
 /// Elements that stay in the second cache between two passes.
 const BLOCK: usize = 1 << 15;
 
+/// Elements that make a loop over columns worth its start.
+const WIDE: usize = 128;
+
 /// The elements of the samples that are a task.
 fn task(len: usize, width: usize) -> usize {
     let tasks = (4 * rayon::current_num_threads()).min(len.div_ceil(TASK));
@@ -16,9 +19,16 @@ fn task(len: usize, width: usize) -> usize {
 
 /// The moments of each column of `width`.
 pub fn moments(x: &[f32], width: usize) -> Vec<Moments> {
-    let chunks: Vec<Vec<Moments>> =
-        x.par_chunks(task(x.len(), width)).map(|chunk| chunk_moments(chunk, width)).collect();
-    (0..width).map(|column| chunks.iter().map(|chunk| chunk[column]).sum()).collect()
+    // Of few columns, several samples are one of more columns.
+    let wide = width * (WIDE / width).clamp(1, x.len() / width);
+    let (x, rest) = x.split_at(x.len() - x.len() % wide);
+    let mut chunks: Vec<Vec<Moments>> =
+        x.par_chunks(task(x.len(), wide)).map(|chunk| chunk_moments(chunk, wide)).collect();
+    if !rest.is_empty() {
+        chunks.push(chunk_moments(rest, width));
+    }
+    let of_column = |column: usize| chunks.iter().flat_map(move |chunk| chunk[column..].iter().step_by(width)).copied();
+    (0..width).map(|column| of_column(column).sum()).collect()
 }
 
 /// The moments of each column of a few samples.

@@ -4,6 +4,7 @@
 mod arithmetic;
 pub mod backward;
 mod columns;
+mod samples;
 mod tiny;
 
 use std::iter::{Sum, repeat_n};
@@ -51,15 +52,13 @@ impl Cpu {
     /// `y` of `x`, both row-major and of the shape that `geometry` was made of.
     pub fn forward(&mut self, geometry: &Geometry, x: &[f32], y: &mut [f32]) {
         let (eps, spatial, row_len) = (self.eps, geometry.spatial, geometry.row_len);
-        let centered = !matches!(self.spec, NormSpec::Rms(_));
+        let centered = self.centered();
         match self.spec {
-            NormSpec::Layer(_) | NormSpec::Rms(_) if row_len <= tiny::LONGEST => {
-                tiny::forward(x, y, row_len, (centered, eps), [&self.weight, &self.bias]);
-            }
-            NormSpec::Group(_) | NormSpec::Instance(_) if row_len <= tiny::LONGEST => {
-                let of_sample = |of: &[f32]| of.iter().flat_map(|&value| repeat_n(value, spatial)).collect::<Vec<_>>();
-                let parameters = [of_sample(&self.weight), of_sample(&self.bias)];
-                tiny::forward(x, y, row_len, (centered, eps), [&parameters[0], &parameters[1]]);
+            NormSpec::Layer(_) | NormSpec::Rms(_) | NormSpec::Group(_) | NormSpec::Instance(_)
+                if row_len <= tiny::LONGEST =>
+            {
+                let [weight, bias] = [&self.weight, &self.bias].map(|of| self.of_elements(of, spatial));
+                tiny::forward(x, y, row_len, [&weight, &bias], |tile| tiny::normalize(tile, centered, eps));
             }
             NormSpec::Layer(_) | NormSpec::Rms(_) => {
                 rows(x, y, row_len, TASK.min(row_len), (centered, eps), |x, y, s, _, at| {
@@ -87,6 +86,16 @@ impl Cpu {
             NormSpec::Switchable(_) => self.switchable(geometry, x, y),
             _ => unimplemented!("{}", self.spec.name()),
         }
+    }
+
+    fn centered(&self) -> bool {
+        !matches!(self.spec, NormSpec::Rms(_))
+    }
+
+    /// Parameters of each element of a sample, or of a row of layer and RMS norm.
+    fn of_elements(&self, parameters: &[f32], spatial: usize) -> Vec<f32> {
+        let times = if matches!(self.spec, NormSpec::Layer(_) | NormSpec::Rms(_)) { 1 } else { spatial };
+        parameters.iter().flat_map(|&value| repeat_n(value, times)).collect()
     }
 
     /// Batch norm's, of the input or the running ones, which move.
@@ -123,6 +132,9 @@ impl Cpu {
     }
 
     fn switchable(&mut self, geometry: &Geometry, x: &[f32], y: &mut [f32]) {
+        if geometry.channels * geometry.spatial <= tiny::LONGEST {
+            return self.forward_samples(geometry.spatial, x, y);
+        }
         let parts = Parts::of(geometry, x);
         self.track(&parts.batch, 1.0);
         self.apply_planes(x, y, geometry, |plane| self.mixed(&parts.of_plane(plane)));

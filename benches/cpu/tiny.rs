@@ -1,88 +1,233 @@
 //! Rows of a few elements, which fill no vector register: several rows side by side, each in a lane of its own.
 
+use std::array::from_fn;
+
 use rayon::prelude::*;
 
 use super::TASK;
+use super::arithmetic::{Moments, Statistics};
 
 /// Elements of the longest row that is one of these.
 pub const LONGEST: usize = 16;
 /// Rows side by side.
-const ROWS: usize = 16;
+pub const ROWS: usize = 16;
 
-/// A value of each row.
-type Lanes = [f32; ROWS];
+/// A value of each row. What is computed of them is `from_fn` of a whole, which is read before it is written: only then
+/// does the compiler see that it may use vector registers.
+pub type Lanes = [f32; ROWS];
 
-/// y = x̂·weight + bias of rows of `len` elements, `weight` and `bias` being those of the first `period` elements and, from
-/// there on, of more.
-pub fn forward(x: &[f32], y: &mut [f32], len: usize, (centered, eps): (bool, f32), [weight, bias]: [&[f32]; 2]) {
-    let period = weight.len();
-    let extended = |of: &[f32]| -> Vec<f32> { of.iter().copied().cycle().take(period + ROWS * len).collect() };
-    let (weight, bias) = (extended(weight), extended(bias));
-    let task = (TASK / (ROWS * len)).max(1) * ROWS * len;
-    y.par_chunks_mut(task).zip(x.par_chunks(task)).enumerate().for_each(|(at, (y, x))| {
+/// `Moments` of each row.
+#[derive(Clone, Copy)]
+pub struct ManyMoments {
+    count: f32,
+    shift: Lanes,
+    mean: Lanes,
+    m2: Lanes,
+}
+
+/// `Statistics` of each row.
+#[derive(Default)]
+pub struct ManyStatistics {
+    shift: Lanes,
+    mean: Lanes,
+    scale: Lanes,
+}
+
+/// y = x̂·weight + bias of rows of `len` elements, `normalize` making x̂ of a tile's x. `weight` and `bias` are those of the
+/// first rows and repeat.
+pub fn forward(
+    x: &[f32],
+    y: &mut [f32],
+    len: usize,
+    [weight, bias]: [&[f32]; 2],
+    normalize: impl Fn(&mut [Lanes]) + Sync,
+) {
+    let (weight, bias) = (tiles(weight, len), tiles(bias, len));
+    let task = task(weight.len());
+    y.par_chunks_mut(task).zip(x.par_chunks(task)).for_each(|(y, x)| {
         let mut tile = [[0.0; ROWS]; LONGEST];
         let tile = &mut tile[..len];
-        let mut column = at * task % period;
-        for (y, x) in y.chunks_mut(ROWS * len).zip(x.chunks(ROWS * len)) {
-            for (row, x) in x.chunks_exact(len).enumerate() {
-                tile.iter_mut().zip(x).for_each(|(values, x)| values[row] = *x);
+        let parameters = weight.chunks_exact(len).zip(bias.chunks_exact(len)).cycle();
+        let rows = y.chunks_mut(ROWS * len).zip(x.chunks(ROWS * len));
+        for ((y, x), (weight, bias)) in rows.zip(parameters) {
+            load(x, tile);
+            normalize(tile);
+            for ((values, weight), bias) in tile.iter_mut().zip(weight).zip(bias) {
+                *values = from_fn(|row| values[row] * weight[row] + bias[row]);
             }
-            normalize(tile, centered, eps);
-            let (weight, bias) = (&weight[column..][..y.len()], &bias[column..][..y.len()]);
-            let rows = y.chunks_exact_mut(len).zip(weight.chunks_exact(len)).zip(bias.chunks_exact(len));
-            for (row, ((y, weight), bias)) in rows.enumerate() {
-                for (((y, values), weight), bias) in y.iter_mut().zip(&*tile).zip(weight).zip(bias) {
-                    *y = values[row] * weight + bias;
-                }
-            }
-            column = (column + y.len()) % period;
+            store(tile, y);
         }
     });
 }
 
-/// x̂ in place of x.
-fn normalize(tile: &mut [Lanes], centered: bool, eps: f32) {
-    let share = 1.0 / tile.len() as f32;
-    let [shift, mean, squares] = moments(tile, centered);
-    let (mut scale, mut offset) = ([0.0; ROWS], [0.0; ROWS]);
-    for row in 0..ROWS {
-        scale[row] = 1.0 / (squares[row] * share + eps).sqrt();
-        offset[row] = -mean[row] * scale[row];
+/// x̂ in place of x, from each row's own statistics.
+pub fn normalize(tile: &mut [Lanes], centered: bool, eps: f32) {
+    let moments = ManyMoments::of(tile, centered);
+    ManyStatistics::each(|row| moments.row(row).statistics(eps)).normalize(tile);
+}
+
+/// dx, and the gradients by the weights and the biases of the first rows, from the statistics of each row.
+pub fn backward(
+    [x, dy]: [&[f32]; 2],
+    dx: &mut [f32],
+    statistics: &[Statistics],
+    weight: &[f32],
+    centered: bool,
+) -> [Vec<f32>; 2] {
+    let (len, period) = (x.len() / statistics.len(), weight.len());
+    let weight = tiles(weight, len);
+    let task = task(weight.len());
+    let inputs = x.par_chunks(task).zip(dy.par_chunks(task)).zip(statistics.par_chunks(task / len));
+    let parts = inputs.zip(dx.par_chunks_mut(task)).map(|(((x, dy), statistics), dx)| {
+        let mut gradients = vec![[[0.0; ROWS]; 2]; weight.len()];
+        let mut tiles = [[[0.0; ROWS]; LONGEST]; 2];
+        let [x_tile, dy_tile] = tiles.each_mut().map(|tile| &mut tile[..len]);
+        let inputs = x.chunks(ROWS * len).zip(dy.chunks(ROWS * len)).zip(statistics.chunks(ROWS));
+        for (at, (((x, dy), statistics), dx)) in inputs.zip(dx.chunks_mut(ROWS * len)).enumerate() {
+            let first = at * len % weight.len();
+            let (weight, gradients) = (&weight[first..][..len], &mut gradients[first..][..len]);
+            load(x, x_tile);
+            load(dy, dy_tile);
+            let statistics = ManyStatistics::each(|row| statistics.get(row).copied().unwrap_or_default());
+            statistics.normalize(x_tile);
+            let through = add_gradients(x_tile, dy_tile, weight, gradients, centered);
+            statistics.through(x_tile, dy_tile, weight, &through);
+            store(dy_tile, dx);
+        }
+        gradients
+    });
+    let mut sums = [vec![0.0; period], vec![0.0; period]];
+    for part in parts.collect::<Vec<_>>() {
+        for (at, gradients) in part.iter().enumerate() {
+            for (sums, lanes) in sums.iter_mut().zip(gradients) {
+                for (row, gradient) in lanes.iter().enumerate() {
+                    sums[((at / len * ROWS + row) * len + at % len) % period] += gradient;
+                }
+            }
+        }
     }
-    for values in tile {
-        for row in 0..ROWS {
-            values[row] = (values[row] - shift[row]) * scale[row] + offset[row];
+    sums
+}
+
+/// Adds dy·x̂ and dy to the gradients, and gives what reaches the rows as `Through` has it.
+fn add_gradients(
+    x: &[Lanes],
+    dy: &[Lanes],
+    weight: &[Lanes],
+    gradients: &mut [[Lanes; 2]],
+    centered: bool,
+) -> [Lanes; 2] {
+    let mut sums = [[0.0; ROWS]; 2];
+    for (((x, dy), weight), [by_weight, by_bias]) in x.iter().zip(dy).zip(weight).zip(gradients) {
+        let dy_x: Lanes = from_fn(|row| dy[row] * x[row]);
+        *by_weight = from_fn(|row| by_weight[row] + dy_x[row]);
+        *by_bias = from_fn(|row| by_bias[row] + dy[row]);
+        sums[0] = from_fn(|row| sums[0][row] + dy_x[row] * weight[row]);
+        sums[1] = from_fn(|row| sums[1][row] + dy[row] * weight[row]);
+    }
+    let share = 1.0 / x.len() as f32;
+    let shares = [-share, if centered { -share } else { 0.0 }];
+    from_fn(|which| sums[which].map(|sum| sum * shares[which]))
+}
+
+/// The elements that are a task: whole repetitions of the tiles of so many parameters each lane.
+pub fn task(parameters: usize) -> usize {
+    TASK.next_multiple_of(parameters * ROWS)
+}
+
+/// Parameters of the first rows as those of whole tiles, which repeat.
+fn tiles(of: &[f32], len: usize) -> Vec<Lanes> {
+    let rows = of.len() / len;
+    let mut tiles = vec![];
+    loop {
+        for element in 0..len {
+            tiles.push(from_fn(|row| of[(tiles.len() / len * ROWS + row) % rows * len + element]));
+        }
+        if (tiles.len() / len * ROWS).is_multiple_of(rows) {
+            return tiles;
         }
     }
 }
 
-/// Shift, mean and squared deviations of each row, as `Moments` has them.
-fn moments(tile: &[Lanes], centered: bool) -> [Lanes; 3] {
-    let share = 1.0 / tile.len() as f32;
-    let mut shift = [0.0; ROWS];
-    if centered {
-        let first = tile[0];
-        for values in tile {
-            for row in 0..ROWS {
-                shift[row] += values[row] - first[row];
+/// Rows into lanes; lanes without a row become 0.
+pub fn load(x: &[f32], tile: &mut [Lanes]) {
+    let len = tile.len();
+    if x.len() < ROWS * len {
+        tile.fill([0.0; ROWS]);
+    }
+    for (element, values) in tile.iter_mut().enumerate() {
+        values.iter_mut().zip(x.chunks_exact(len)).for_each(|(value, x)| *value = x[element]);
+    }
+}
+
+/// Lanes into rows.
+pub fn store(tile: &[Lanes], y: &mut [f32]) {
+    for (element, values) in tile.iter().enumerate() {
+        values.iter().zip(y.chunks_exact_mut(tile.len())).for_each(|(value, y)| y[element] = *value);
+    }
+}
+
+impl ManyMoments {
+    /// As `Moments::of` has them, of at most `LONGEST` elements.
+    pub fn of(tile: &[Lanes], centered: bool) -> ManyMoments {
+        let share = 1.0 / tile.len() as f32;
+        let [first, mut shift, mut mean, mut m2] = [tile[0], [0.0; ROWS], [0.0; ROWS], [0.0; ROWS]];
+        if centered {
+            for values in tile {
+                shift = from_fn(|row| shift[row] + (values[row] - first[row]));
             }
+            shift = from_fn(|row| first[row] + shift[row] * share);
         }
+        for values in tile {
+            let deviation: Lanes = from_fn(|row| values[row] - shift[row]);
+            mean = from_fn(|row| mean[row] + deviation[row]);
+            m2 = from_fn(|row| m2[row] + deviation[row] * deviation[row]);
+        }
+        if centered {
+            m2 = from_fn(|row| m2[row] - mean[row] * mean[row] * share);
+            mean = mean.map(|sum| sum * share);
+        } else {
+            mean = [0.0; ROWS];
+        }
+        ManyMoments { count: tile.len() as f32, shift, mean, m2 }
+    }
+
+    pub fn row(&self, row: usize) -> Moments {
+        Moments { count: self.count, shift: self.shift[row], mean: self.mean[row], m2: self.m2[row] }
+    }
+}
+
+impl ManyStatistics {
+    pub fn each(of: impl Fn(usize) -> Statistics) -> ManyStatistics {
+        let mut all = ManyStatistics::default();
         for row in 0..ROWS {
-            shift[row] = first[row] + shift[row] * share;
+            Statistics { shift: all.shift[row], mean: all.mean[row], scale: all.scale[row] } = of(row);
+        }
+        all
+    }
+
+    pub fn row(&self, row: usize) -> Statistics {
+        Statistics { shift: self.shift[row], mean: self.mean[row], scale: self.scale[row] }
+    }
+
+    /// x̂ in place of x.
+    pub fn normalize(&self, tile: &mut [Lanes]) {
+        let offset: Lanes = from_fn(|row| -self.mean[row] * self.scale[row]);
+        for values in tile {
+            *values = from_fn(|row| (values[row] - self.shift[row]) * self.scale[row] + offset[row]);
         }
     }
-    let (mut mean, mut squares) = ([0.0; ROWS], [0.0; ROWS]);
-    for values in tile {
-        for row in 0..ROWS {
-            let deviation = values[row] - shift[row];
-            mean[row] += deviation;
-            squares[row] += deviation * deviation;
+
+    /// dx in place of dy, from x̂ and what `Through` has of each row. One loop of all that was not vectorised.
+    pub fn through(&self, x: &mut [Lanes], dy: &mut [Lanes], weight: &[Lanes], [of_x, constant]: &[Lanes; 2]) {
+        for x in &mut *x {
+            *x = from_fn(|row| x[row] * of_x[row] + constant[row]);
+        }
+        for (dy, weight) in dy.iter_mut().zip(weight) {
+            *dy = from_fn(|row| dy[row] * weight[row]);
+        }
+        for (dy, x) in dy.iter_mut().zip(x) {
+            *dy = from_fn(|row| (dy[row] + x[row]) * self.scale[row]);
         }
     }
-    for row in 0..ROWS {
-        let sum = mean[row];
-        mean[row] = if centered { sum * share } else { 0.0 };
-        squares[row] -= sum * mean[row];
-    }
-    [shift, mean, squares]
 }

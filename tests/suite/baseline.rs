@@ -12,7 +12,7 @@ use super::data;
 #[path = "../../benches/cpu/mod.rs"]
 mod cpu;
 
-fn cases() -> [(NormSpec, &'static [usize]); 20] {
+fn cases() -> [(NormSpec, &'static [usize]); 22] {
     [
         (LayerNorm::new([1]).into(), &[7, 1]),
         (LayerNorm::new([3]).into(), &[20_000, 3]),
@@ -26,6 +26,7 @@ fn cases() -> [(NormSpec, &'static [usize]); 20] {
         (GroupNorm::new(3, 6).into(), &[4, 6, 9, 7]),
         (GroupNorm::new(2, 8).into(), &[1, 8, 150, 151]),
         (InstanceNorm::new(5).affine(true).into(), &[3, 5, 31]),
+        (InstanceNorm::new(5).affine(true).into(), &[9000, 5, 2]),
         (InstanceNorm::new(2).affine(true).into(), &[1, 2, 300, 301]),
         (BatchNorm::new(6).into(), &[5, 6, 11, 13]),
         (BatchNorm::new(6).into(), &[5, 6, 7, 7]),
@@ -33,6 +34,7 @@ fn cases() -> [(NormSpec, &'static [usize]); 20] {
         (BatchNorm::new(1).into(), &[2, 1]),
         (SwitchableNorm::new(6).into(), &[4, 6, 9, 7]),
         (SwitchableNorm::new(4).into(), &[300, 4, 1]),
+        (SwitchableNorm::new(3).into(), &[5000, 3, 5]),
         (SwitchableNorm::new(3).into(), &[2, 3, 40, 40]),
     ]
 }
