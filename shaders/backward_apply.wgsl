@@ -15,7 +15,7 @@ fn statistics_terms(c: RowData) -> vec2<f32> {
     return vec2(factor, c.rstd * c.constant - c.mean * factor);
 }
 
-fn output_unit(at: u32, c: RowData, base: u32, i: u32) -> Values {
+fn output_unit(at: u32, c: RowData, base: Parameter, i: u32) -> Values {
     let own = mul(unpack(load_dy(at)), weights_of(c.rstd, base, i));
     if !THROUGH_STATISTICS {
         return own;
@@ -25,7 +25,7 @@ fn output_unit(at: u32, c: RowData, base: u32, i: u32) -> Values {
 }
 
 // Of element k of the unit.
-fn output_element(at: u32, k: u32, c: RowData, base: u32, i: u32) -> f32 {
+fn output_element(at: u32, k: u32, c: RowData, base: Parameter, i: u32) -> f32 {
     let own = extract(unpack(load_dy(at)), k) * (c.rstd * weight_at(parameter_of(base, i)));
     if !THROUGH_STATISTICS {
         return own;

@@ -24,7 +24,9 @@ fn forward_apply_columns(builtins: Builtins) {
         let offset = from_array(biases);
         for (var sample = block.sample; sample < block.sample_end; sample++) {
             let at = sample * params.units + column;
-            store(at, mul(from_shift(unpack(load_x(at)), shift), scale) + offset);
+            let unit = load_x(at);
+            keep(at, unit);
+            store(at, finish(mul(from_shift(unpack(unit), shift), scale) + offset, at));
         }
     }
 }

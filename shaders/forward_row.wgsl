@@ -34,13 +34,13 @@ fn forward_row(builtins: Builtins) {
         for (var k = 0u; k < UNITS; k++) {
             let i = lane + k * lanes();
             if FULL || i < end {
-                store(address(at), normalize_unit(unpack(held[k]), s, base, i * WIDTH));
+                store(address(at), finish(normalize_unit(unpack(held[k]), s, base, i * WIDTH), address(at)));
             }
             at = next(at);
         }
     } else {
         for (var i = lane; i < end; i += lanes()) {
-            store(address(at), normalize_unit(unpack(load_x(address(at))), s, base, i * WIDTH));
+            store(address(at), finish(normalize_unit(unpack(load_x(address(at))), s, base, i * WIDTH), address(at)));
             at = next(at);
         }
     }

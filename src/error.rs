@@ -130,6 +130,9 @@ pub enum Error {
     /// The device cannot hold, bind or address this.
     #[error("{what} needs {needed} {unit}, this device allows {limit}")]
     TooLarge { what: &'static str, needed: u64, unit: &'static str, limit: u64 },
+    /// What a call was to take along beside the norm cannot go with this layer, shape or element type.
+    #[error("what stands beside the norm: {reason}")]
+    Neighbour { reason: &'static str },
     /// A strategy that was asked for cannot run here.
     #[error("the forced strategy cannot run: {reason}")]
     Strategy { reason: String },

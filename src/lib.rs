@@ -4,7 +4,7 @@
 //!
 //! Layers are folders, and a folder imports only from those below it in this list:
 //!
-//! * `layer/`: what users call. `norm` is the layer, `call` its forwards, `training` its backwards into `gradients`, `pass` what
+//! * `layer/`: what users call. `norm` is the layer, `call` its forwards, `training` its backwards into `gradients`, `beside` tensors that go along, `pass` what
 //!   both share; `parameters`, `state`, `state_dict` and `checkpoint` what it holds; `encode` how a plan becomes dispatches,
 //!   `prepared` what it need not make again, `warm_up` compiling ahead.
 //! * `device/`: what stands on a wgpu device. `gpu` is the handle, `checked` gives errors for wgpu's panics, `memory`, `buffers`
@@ -21,6 +21,9 @@
 //! Files of one folder import one another in no circle; `tests/suite/layering.rs` holds all of this.
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
+
+#[doc = include_str!("../docs/beside.md")]
+pub mod beside {}
 
 mod device;
 mod dtype;
@@ -45,6 +48,6 @@ pub use error::{Cause, Error, Result};
 pub use layer::{Call, GpuNorm, Gradients, Saved, StateDict, StateValue, Wanted};
 pub use plan::Plan;
 pub use spec::{
-    BatchNorm, GroupNorm, InstanceNorm, LayerNorm, Mode, Momentum, NormSpec, NormalizedShape, RmsNorm, SwitchableNorm,
-    Variance, Weighting,
+    Activation, BatchNorm, GroupNorm, InstanceNorm, LayerNorm, Mode, Momentum, NormSpec, NormalizedShape, RmsNorm,
+    SwitchableNorm, Variance, Weighting,
 };

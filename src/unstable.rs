@@ -9,8 +9,10 @@
 //! [`GpuNorm::set_strategy`]: crate::GpuNorm::set_strategy
 
 pub use crate::kernel::{
-    Binding, CoefficientsFrom, Element, F16, KeptSums, Kernel, Parameters, Params, RunningStatistics, Save,
+    Beside, Binding, CoefficientsFrom, Element, F16, KeptSums, Kernel, Parameters, Params, RunningStatistics, Save,
     StatisticsFrom, Target, Team,
 };
-pub use crate::plan::{Caps, Gradient, MAX_ITERATIONS, Pass, Route, Scratch, Step, Strategy, SubgroupSizes};
+pub use crate::plan::{
+    Caps, Gradient, MAX_ITERATIONS, Modulation, Neighbours, Pass, Route, Scratch, Step, Strategy, SubgroupSizes,
+};
 pub use crate::spec::geometry::{Geometry, ParameterIndex, Source};

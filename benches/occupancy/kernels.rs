@@ -96,7 +96,7 @@ mod tests {
     fn each_kernel_is_there_once_and_names_its_plans() {
         for gpu in &GPUS {
             let (kernels, plans) = (of(gpu).unwrap(), plans(gpu).unwrap());
-            assert_eq!(plans.len(), cases::all().len() * 3 * WORKGROUPS.len() * 3);
+            assert_eq!(plans.len(), cases::all().len() * 3 * WORKGROUPS.len() * 5);
             for (name, plan) in &plans {
                 for step in &plan.steps {
                     let is_its =

@@ -22,6 +22,32 @@ pub struct Element {
     pub width: u32,
 }
 
+/// Which tensors beside a norm its kernel takes along.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Beside {
+    /// One that is added to the input, and room for the sum.
+    pub sum: bool,
+    /// Scales and shifts of each sample.
+    pub modulated: bool,
+    /// One that is added to the output.
+    pub added: bool,
+}
+
+impl Beside {
+    /// None.
+    pub const NOTHING: Beside = Beside { sum: false, modulated: false, added: false };
+
+    /// What a layer without parameters is read with, where a modulation is read in fours.
+    pub(super) fn without_parameters(self, element: Element) -> Option<Parameters> {
+        (self.modulated && element.width >= 4).then_some(Parameters::NoneQuads)
+    }
+
+    /// All of them but none.
+    pub(super) fn any() -> impl Iterator<Item = Beside> {
+        (1..8).map(|bits| Beside { sum: bits & 1 != 0, modulated: bits & 2 != 0, added: bits & 4 != 0 })
+    }
+}
+
 /// Which parameters the layer has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Parameters {
@@ -35,6 +61,8 @@ pub enum Parameters {
     WeightQuads,
     /// A weight and a bias, read in fours.
     BothQuads,
+    /// Neither, where what modulates the output is read in fours.
+    NoneQuads,
 }
 
 /// Where a backward over blocks of rows finds the coefficients of its rows.
@@ -163,6 +191,9 @@ impl Team {
     /// All of them.
     pub const ALL: [Team; 3] = [Team::Workgroup, Team::Subgroup, Team::Invocation];
 
+    /// Those that exchange nothing.
+    pub(super) const APART: [Team; 2] = [Team::Workgroup, Team::Invocation];
+
     /// How many units a lane may hold in registers at once, a few or the most; each number has its piece.
     pub fn units(self, element: Element, registers: Registers) -> Vec<u32> {
         if self == Team::Invocation {
@@ -170,6 +201,11 @@ impl Team {
         }
         let most = registers.units(element);
         if most > 2 { vec![2, most] } else { vec![most] }
+    }
+
+    /// The same where a norm has tensors beside it, which take registers too.
+    pub(crate) fn units_beside(self, element: Element) -> u32 {
+        if self == Team::Invocation { 8 } else { Registers::RowAndDy.units(element) }
     }
 
     /// Each team, each of these elements, each number of units that a lane may hold.

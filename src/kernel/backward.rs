@@ -1,7 +1,8 @@
 //! The kernels of a backward: the pieces of each, how often it loops, and what varies in it.
 
-use super::alternatives::{CoefficientsFrom, Element, KeptSums, Parameters, Registers, StatisticsFrom, Team};
+use super::alternatives::{Beside, CoefficientsFrom, Element, KeptSums, Parameters, Registers, StatisticsFrom, Team};
 use super::declaration::{Declaration, Declared};
+use super::forward::with_quads;
 use super::kernels::Kernel;
 use super::launch::{Launch, neighbour_loops};
 use super::part;
@@ -9,7 +10,7 @@ use super::piece::{Link, Piece, piece};
 
 /// Every backward kernel that a plan can pick.
 pub(super) fn all() -> Vec<Kernel> {
-    let first = [all_row(), all_rows(), all_sums(), all_columns()].concat();
+    let first = [all_outputs(), all_row(), all_rows(), all_sums(), all_columns()].concat();
     [first, all_combines(), all_axes(), all_mixes(), all_applies(), all_columns_applied()].concat()
 }
 
@@ -29,6 +30,42 @@ fn declare(
         pieces(link);
     };
     Declaration::new(own, team, element, pieces, iterations)
+}
+
+/// It computes outputs again, and reduces nothing.
+pub(super) fn output(
+    team: Team,
+    element: Element,
+    parameters: Parameters,
+    from: StatisticsFrom,
+    beside: Beside,
+) -> impl Declared {
+    let pieces = move |link: &mut Link| {
+        link(&[part::PARTIAL_MOMENTS, part::X, part::DY_OUT, part::NORMALIZE, part::OUTPUTS]);
+        link(&[part::FOR_EACH_UNIT, element.straddling_piece()]);
+        beside.link_slope(element, parameters, link);
+        link(from.pieces());
+    };
+    let iterations = move |launch: &Launch| {
+        let lookup = if from == StatisticsFrom::Mixed { launch.parts() } else { 0 };
+        launch.stretch(lookup, 2 * launch.parameter_loops(parameters))
+    };
+    Declaration::new(piece!("backward_output"), team, Some(element), pieces, iterations)
+}
+
+fn all_outputs() -> Vec<Kernel> {
+    use StatisticsFrom::{Mixed, Running, Stored};
+    let mut all = vec![];
+    for (element, team) in Element::written().flat_map(|element| Team::APART.map(|team| (element, team))) {
+        for beside in [Beside::NOTHING, Beside { added: true, ..Beside::NOTHING }] {
+            for parameters in with_quads(element) {
+                let from: &[StatisticsFrom] = if parameters.quads() { &[Stored] } else { &[Stored, Running, Mixed] };
+                let output = |&from| Kernel::BackwardOutput { team, element, parameters, from, beside };
+                all.extend(from.iter().map(output));
+            }
+        }
+    }
+    all
 }
 
 pub(super) fn row(team: Team, element: Element, units: u32, parameters: Parameters, keep: KeptSums) -> impl Declared {
@@ -143,7 +180,8 @@ fn all_sums() -> Vec<Kernel> {
 pub(super) fn columns(element: Element, parameters: Parameters, from: StatisticsFrom, dx: bool) -> impl Declared {
     let pieces = move |link: &mut Link| {
         link(&[part::FULL, part::COLUMNS, part::units(Kernel::COLUMN_UNITS), part::SUMS_OUT, part::COLUMN_SUMS]);
-        link(&[part::dx_if(dx), parameters.piece()]);
+        link(&[part::dx_if(dx)]);
+        link(&parameters.pieces());
         link(from.pieces());
     };
     let iterations = |launch: &Launch| launch.columns(2, 0);
@@ -167,8 +205,9 @@ fn with_dx(element: Element) -> impl Iterator<Item = bool> {
 
 pub(super) fn combine(team: Team, sets: Option<Parameters>, parameters: Parameters) -> impl Declared {
     let pieces = move |link: &mut Link| {
-        let weights = sets.unwrap_or(Parameters::None).piece();
-        link(&[part::WALK, part::SUMS_IN, weights, part::PARAMETER, parameters.gradients_piece(), part::ITEMS]);
+        let weights = sets.unwrap_or(Parameters::None).pieces();
+        link(&[part::WALK, part::SUMS_IN, part::PARAMETER, parameters.gradients_piece(), part::ITEMS]);
+        link(&weights);
         link(part::store_coefficients_if(sets.is_some()));
     };
     let iterations = |launch: &Launch| {
@@ -231,13 +270,14 @@ fn all_mixes() -> Vec<Kernel> {
 
 /// What a switchable norm's loss changes with, instance by instance.
 fn instance_gradients(weights: Parameters, link: &mut Link) {
-    link(&[part::SUMS_IN, weights.piece(), part::INSTANCE_GRADIENTS, part::ITEMS]);
+    link(&[part::SUMS_IN, part::INSTANCE_GRADIENTS, part::ITEMS]);
+    link(&weights.pieces());
     link(StatisticsFrom::Mixed.pieces());
 }
 
 pub(super) fn apply(team: Team, element: Element, parameters: Parameters, running: bool) -> impl Declared {
     let pieces = move |link: &mut Link| {
-        link(&[part::DX, part::FOR_EACH_UNIT, element.straddling_piece()]);
+        link(&[part::DX, part::FINISH_NONE, part::FOR_EACH_UNIT, element.straddling_piece()]);
         link(&parameters.unit_pieces(element));
         link(part::coefficients(running));
     };
@@ -250,7 +290,7 @@ fn all_applies() -> Vec<Kernel> {
     for element in Element::written() {
         let quads = [Parameters::WeightQuads].into_iter().filter(|_| element.width >= 4);
         for parameters in WEIGHTS.into_iter().chain(quads) {
-            for team in Team::ALL {
+            for team in Team::APART {
                 all.extend([false, true].map(|running| Kernel::BackwardApply { team, element, parameters, running }));
             }
         }
@@ -260,7 +300,8 @@ fn all_applies() -> Vec<Kernel> {
 
 pub(super) fn apply_columns(element: Element, parameters: Parameters, running: bool) -> impl Declared {
     let pieces = move |link: &mut Link| {
-        link(&[part::DX, part::FULL, part::COLUMNS, parameters.piece()]);
+        link(&[part::DX, part::FULL, part::COLUMNS]);
+        link(&parameters.pieces());
         link(part::coefficients(running));
     };
     let own = piece!("backward_apply_columns");

@@ -27,6 +27,13 @@ pub enum Binding {
     AxisGradients = 19,
     MeanWeightGradient = 20,
     VarWeightGradient = 21,
+    AddBefore = 22,
+    KeptSum = 23,
+    ModulationScale = 24,
+    ModulationShift = 25,
+    AddAfter = 26,
+    OutputGradient = 27,
+    AddAfterGradient = 28,
 }
 
 impl Binding {

@@ -1,6 +1,6 @@
 //! The kernels of a forward: the pieces of each, how often it loops, and what varies in it.
 
-use super::alternatives::{Element, Parameters, Registers, RunningStatistics, Save, StatisticsFrom, Team};
+use super::alternatives::{Beside, Element, Parameters, Registers, RunningStatistics, Save, StatisticsFrom, Team};
 use super::declaration::{Declaration, Declared};
 use super::kernels::Kernel;
 use super::launch::{Launch, chained};
@@ -13,17 +13,18 @@ pub(super) fn all() -> Vec<Kernel> {
     [rows_and_columns, all_moments(), all_combines(), all_instances(), all_axes()].concat()
 }
 
-/// A kernel of a forward: its teams reduce moments.
+/// A kernel of a forward: its teams reduce moments, of a `sum` or of the input alone.
 fn declare(
     own: &'static Piece,
     team: Team,
     element: Option<Element>,
+    sum: bool,
     pieces: impl Fn(&mut Link),
     iterations: impl Fn(&Launch) -> u64,
 ) -> Declaration<impl Fn(&mut Link), impl Fn(&Launch) -> u64> {
     let pieces = move |link: &mut Link| {
         link(&[part::PARTIAL_MOMENTS]);
-        link(element.map(|_| part::X).as_slice());
+        link(element.map(|_| part::input(sum)).as_slice());
         pieces(link);
     };
     Declaration::new(own, team, element, pieces, iterations)
@@ -36,10 +37,11 @@ pub(super) fn row(
     parameters: Parameters,
     save: Save,
     track: bool,
+    beside: Beside,
 ) -> impl Declared {
     let pieces = move |link: &mut Link| {
         link(&[part::Y, part::WALK, part::units(units), part::FULL, part::EDGES, part::TILE, part::NORMALIZE]);
-        link(&parameters.unit_pieces(element));
+        beside.link_output(element, parameters, link);
         link(save.pieces());
         link(part::track_running_if(track));
     };
@@ -47,37 +49,52 @@ pub(super) fn row(
         let written = if launch.is("ONE_TILE") { u64::from(units) } else { launch.per_lane(launch.params.units) };
         launch.tiles() * moments_tile(units) + launch.reduce() + written * (1 + 2 * launch.parameter_loops(parameters))
     };
-    let declaration = declare(piece!("forward_row"), team, Some(element), pieces, iterations);
+    let declaration = declare(piece!("forward_row"), team, Some(element), beside.sum, pieces, iterations);
     declaration.tiled(moments_tile(units))
 }
 
 fn all_rows() -> Vec<Kernel> {
+    let (nothing, statistics) = (Save::Nothing, Save::Statistics);
     let mut all = vec![];
     for (team, element, units) in Team::holding(Element::written(), Registers::Row) {
         for parameters in with_quads(element) {
-            let (nothing, statistics) = (Save::Nothing, Save::Statistics);
-            let saves = [(nothing, false), (Save::Moments, false), (nothing, true)];
-            for (save, track) in saves.into_iter().chain([(statistics, false), (statistics, true)]) {
-                all.push(Kernel::ForwardRow { team, element, units, parameters, save, track });
+            let by_channel = [(Save::Moments, false), (nothing, true), (statistics, true)].into_iter();
+            // Rows whose parameters are read in fours are of layer and RMS norm, which track nothing.
+            let by_channel = by_channel.filter(|_| !parameters.quads());
+            for (save, track) in by_channel.chain([(nothing, false), (statistics, false)]) {
+                let beside = Beside::NOTHING;
+                all.push(Kernel::ForwardRow { team, element, units, parameters, save, track, beside });
+            }
+        }
+    }
+    for (element, team) in Element::written().flat_map(|element| Team::ALL.map(|team| (element, team))) {
+        let (units, track) = (team.units_beside(element), false);
+        for beside in Beside::any() {
+            for parameters in with_quads(element).chain(beside.without_parameters(element)) {
+                for save in [nothing, statistics] {
+                    all.push(Kernel::ForwardRow { team, element, units, parameters, save, track, beside });
+                }
             }
         }
     }
     all
 }
 
-pub(super) fn moments(team: Team, element: Element, units: u32) -> impl Declared {
+pub(super) fn moments(team: Team, element: Element, units: u32, sum: bool) -> impl Declared {
     let pieces = move |link: &mut Link| {
-        link(&[part::WALK, part::units(units), part::FULL, part::EDGES, part::TILE, part::SEGMENT]);
+        link(&[part::WALK, part::units(units), part::FULL, part::EDGES, part::KEPT_NONE, part::TILE, part::SEGMENT]);
         link(Save::Moments.pieces());
     };
     let iterations = move |launch: &Launch| launch.tiles() * moments_tile(units) + launch.reduce();
-    let declaration = declare(piece!("forward_moments"), team, Some(element), pieces, iterations);
+    let declaration = declare(piece!("forward_moments"), team, Some(element), sum, pieces, iterations);
     declaration.tiled(moments_tile(units))
 }
 
 fn all_moments() -> Vec<Kernel> {
     let all = Team::holding(Element::all(), Registers::Row).into_iter();
-    all.map(|(team, element, units)| Kernel::ForwardMoments { team, element, units }).collect()
+    let moments =
+        |(team, element, units)| [false, true].map(|sum| Kernel::ForwardMoments { team, element, units, sum });
+    all.flat_map(moments).collect()
 }
 
 /// Reading a tile, its sum and its squares are loops of their own, and one that asks whether the squares fit.
@@ -91,7 +108,7 @@ pub(super) fn combine(team: Team, track: bool) -> impl Declared {
         link(part::track_running_if(track));
     };
     let iterations = |launch: &Launch| chained(launch.per_lane(launch.params.units)) + launch.reduce();
-    declare(piece!("forward_combine"), team, None, pieces, iterations)
+    declare(piece!("forward_combine"), team, None, false, pieces, iterations)
 }
 
 fn all_combines() -> Vec<Kernel> {
@@ -105,7 +122,7 @@ pub(super) fn instances(team: Team) -> impl Declared {
     };
     let iterations =
         |launch: &Launch| launch.per_lane(launch.params.samples) * (1 + launch.parts()) + 2 * launch.reduce();
-    declare(piece!("forward_instances"), team, None, pieces, iterations)
+    declare(piece!("forward_instances"), team, None, false, pieces, iterations)
 }
 
 fn all_instances() -> Vec<Kernel> {
@@ -122,7 +139,7 @@ pub(super) fn axes(team: Team, running: RunningStatistics) -> impl Declared {
         let entries = launch.per_item([launch.params.channels, launch.params.samples]);
         chained(entries) + entries * launch.parts() + launch.reduce()
     };
-    declare(own, team, None, pieces, iterations)
+    declare(own, team, None, false, pieces, iterations)
 }
 
 fn all_axes() -> Vec<Kernel> {
@@ -131,57 +148,76 @@ fn all_axes() -> Vec<Kernel> {
     Team::ALL.into_iter().flat_map(axes).collect()
 }
 
-pub(super) fn columns(element: Element) -> impl Declared {
+pub(super) fn columns(element: Element, sum: bool) -> impl Declared {
     let pieces = |link: &mut Link| {
         link(&[part::FULL, part::COLUMNS, part::units(Kernel::COLUMN_UNITS), part::MOMENTS_OUT]);
     };
     let iterations = |launch: &Launch| launch.columns(1, 2 * u64::from(Kernel::COLUMN_UNITS));
-    declare(piece!("forward_columns"), Team::Invocation, Some(element), pieces, iterations)
+    declare(piece!("forward_columns"), Team::Invocation, Some(element), sum, pieces, iterations)
 }
 
 fn all_columns() -> Vec<Kernel> {
-    Element::all().map(|element| Kernel::ForwardColumns { element }).collect()
+    Element::all().flat_map(|element| [false, true].map(|sum| Kernel::ForwardColumns { element, sum })).collect()
 }
 
-pub(super) fn apply(team: Team, element: Element, parameters: Parameters, from: StatisticsFrom) -> impl Declared {
+pub(super) fn apply(
+    team: Team,
+    element: Element,
+    parameters: Parameters,
+    from: StatisticsFrom,
+    beside: Beside,
+) -> impl Declared {
     let pieces = move |link: &mut Link| {
-        link(&[part::Y, part::NORMALIZE, part::FOR_EACH_UNIT, element.straddling_piece()]);
-        link(&parameters.unit_pieces(element));
+        link(&[part::Y, part::NORMALIZE, part::OUTPUTS, part::FOR_EACH_UNIT, element.straddling_piece()]);
+        beside.link_output(element, parameters, link);
         link(from.pieces());
     };
     let iterations = move |launch: &Launch| {
         let lookup = if from == StatisticsFrom::Mixed { launch.parts() } else { 0 };
         launch.stretch(lookup, 2 * launch.parameter_loops(parameters))
     };
-    declare(piece!("forward_apply"), team, Some(element), pieces, iterations)
+    declare(piece!("forward_apply"), team, Some(element), beside.sum, pieces, iterations)
 }
 
 fn all_applies() -> Vec<Kernel> {
+    use StatisticsFrom::{Mixed, Running, Stored};
     let mut all = vec![];
-    for element in Element::written() {
-        for (team, parameters) in Team::ALL.into_iter().flat_map(|team| with_quads(element).map(move |p| (team, p))) {
-            for from in [StatisticsFrom::Stored, StatisticsFrom::Running, StatisticsFrom::Mixed] {
-                all.push(Kernel::ForwardApply { team, element, parameters, from });
+    for (element, team) in Element::written().flat_map(|element| Team::APART.map(|team| (element, team))) {
+        for beside in Beside::any().chain([Beside::NOTHING]) {
+            for parameters in with_quads(element).chain(beside.without_parameters(element)) {
+                // Nor have they running statistics.
+                let from: &[StatisticsFrom] = if parameters.quads() { &[Stored] } else { &[Stored, Running, Mixed] };
+                let apply = |&from| Kernel::ForwardApply { team, element, parameters, from, beside };
+                all.extend(from.iter().map(apply));
             }
         }
     }
     all
 }
 
-pub(super) fn apply_columns(element: Element, parameters: Parameters, from: StatisticsFrom) -> impl Declared {
+pub(super) fn apply_columns(
+    element: Element,
+    parameters: Parameters,
+    from: StatisticsFrom,
+    beside: Beside,
+) -> impl Declared {
     let pieces = move |link: &mut Link| {
-        link(&[part::Y, part::FULL, part::COLUMNS, parameters.piece()]);
+        link(&[part::Y, part::FULL, part::COLUMNS]);
+        beside.link_output(element, parameters, link);
         link(from.pieces());
     };
     let own = piece!("forward_apply_columns");
-    declare(own, Team::Invocation, Some(element), pieces, |launch| launch.columns_applied())
+    declare(own, Team::Invocation, Some(element), beside.sum, pieces, |launch| launch.columns_applied())
 }
 
 fn all_columns_applied() -> Vec<Kernel> {
     let mut all = vec![];
     for element in Element::written() {
         for from in [StatisticsFrom::Stored, StatisticsFrom::Running] {
-            all.extend(SCALARS.map(|parameters| Kernel::ForwardApplyColumns { element, parameters, from }));
+            let unmodulated = Beside::any().filter(|beside| !beside.modulated).chain([Beside::NOTHING]);
+            all.extend(unmodulated.flat_map(|beside| {
+                SCALARS.map(|parameters| Kernel::ForwardApplyColumns { element, parameters, from, beside })
+            }));
         }
     }
     all
@@ -190,7 +226,7 @@ fn all_columns_applied() -> Vec<Kernel> {
 const SCALARS: [Parameters; 3] = [Parameters::None, Parameters::Weight, Parameters::Both];
 
 /// Parameters of a kernel that looks them up for units.
-fn with_quads(element: Element) -> impl Iterator<Item = Parameters> {
+pub(super) fn with_quads(element: Element) -> impl Iterator<Item = Parameters> {
     let quads = [Parameters::WeightQuads, Parameters::BothQuads].into_iter().filter(move |_| element.width >= 4);
     SCALARS.into_iter().chain(quads)
 }

@@ -1,7 +1,7 @@
 //! The closed set of kernels.
 
 use super::alternatives::{
-    CoefficientsFrom, Element, KeptSums, Parameters, RunningStatistics, Save, StatisticsFrom, Team,
+    Beside, CoefficientsFrom, Element, KeptSums, Parameters, RunningStatistics, Save, StatisticsFrom, Team,
 };
 use super::binding::Binding;
 use crate::dtype::DType;
@@ -11,9 +11,17 @@ use crate::dtype::DType;
 #[allow(missing_docs, reason = "the fields are of types that say what they are")]
 pub enum Kernel {
     /// Whole rows: read once, summed, written. `units` registers per lane; `track` moves running statistics.
-    ForwardRow { team: Team, element: Element, units: u32, parameters: Parameters, save: Save, track: bool },
+    ForwardRow {
+        team: Team,
+        element: Element,
+        units: u32,
+        parameters: Parameters,
+        save: Save,
+        track: bool,
+        beside: Beside,
+    },
     /// Moments of pieces of rows.
-    ForwardMoments { team: Team, element: Element, units: u32 },
+    ForwardMoments { team: Team, element: Element, units: u32, sum: bool },
     /// Statistics of rows from their pieces.
     ForwardCombine { team: Team, track: bool },
     /// Statistics of instances, and instance norm's running ones.
@@ -21,11 +29,13 @@ pub enum Kernel {
     /// Switchable norm's layer and batch moments and its shares.
     ForwardAxes { team: Team, running: RunningStatistics },
     /// Moments of columns.
-    ForwardColumns { element: Element },
+    ForwardColumns { element: Element, sum: bool },
     /// Outputs of columns from known statistics.
-    ForwardApplyColumns { element: Element, parameters: Parameters, from: StatisticsFrom },
+    ForwardApplyColumns { element: Element, parameters: Parameters, from: StatisticsFrom, beside: Beside },
     /// Outputs from known statistics.
-    ForwardApply { team: Team, element: Element, parameters: Parameters, from: StatisticsFrom },
+    ForwardApply { team: Team, element: Element, parameters: Parameters, from: StatisticsFrom, beside: Beside },
+    /// The gradient of what goes into the activation, `beside` what was added to the layer's output and modulated it.
+    BackwardOutput { team: Team, element: Element, parameters: Parameters, from: StatisticsFrom, beside: Beside },
     /// Whole rows: read once, summed, their dx written.
     BackwardRow { team: Team, element: Element, units: u32, parameters: Parameters, keep: KeptSums },
     /// Sums over pieces of rows; weighted by `parameters`, which have no bias. From running statistics, which are
@@ -70,13 +80,15 @@ impl Kernel {
         }
     }
 
-    /// How many of x and dy it reads.
+    /// How many tensors of the input's shape it reads.
     pub(crate) fn inputs(self) -> u64 {
-        let inputs = self.bindings().into_iter().filter(|(binding, _)| matches!(binding, Binding::X | Binding::Dy));
+        use Binding::*;
+        let large = |binding| matches!(binding, X | Dy | AddBefore | AddAfter | OutputGradient);
+        let inputs = self.bindings().into_iter().filter(|&(binding, writes)| large(binding) && !writes);
         inputs.count() as u64
     }
 
-    /// Bytes of x and dy that an invocation loads before it waits for any.
+    /// Bytes of these that an invocation loads before it waits for any.
     pub(crate) fn bytes_at_once(self) -> u64 {
         u64::from(self.units_at_once()) * self.element().map_or(0, Element::bytes) * self.inputs()
     }

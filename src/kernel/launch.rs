@@ -138,7 +138,7 @@ pub(crate) fn parameter_loops(affine: u32, parameters: Parameters, element: Elem
 /// To gather the parameters of a unit's neighbours, of one kind: one by one unless they are read in fours.
 pub(super) fn neighbour_loops(parameters: Parameters, element: Element) -> u64 {
     match parameters {
-        Parameters::WeightQuads | Parameters::BothQuads => 0,
+        Parameters::WeightQuads | Parameters::BothQuads | Parameters::NoneQuads => 0,
         _ => u64::from(element.width),
     }
 }

@@ -18,11 +18,14 @@ mod registry;
 mod target;
 
 pub use alternatives::{
-    CoefficientsFrom, Element, KeptSums, Parameters, Registers, RunningStatistics, Save, StatisticsFrom, Team,
+    Beside, CoefficientsFrom, Element, KeptSums, Parameters, Registers, RunningStatistics, Save, StatisticsFrom, Team,
 };
 pub use binding::Binding;
 pub use kernels::Kernel;
 pub(crate) use launch::parameter_loops;
-pub(crate) use overrides::{BY_ELEMENT, BY_ROW, BY_ROWS, BY_UNIT, MIXED, PER_ELEMENT, PER_ROW, PER_UNIT};
+pub(crate) use overrides::{
+    BY_ELEMENT, BY_ROW, BY_ROWS, BY_UNIT, GELU, GELU_TANH, IDENTITY, LEAKY_RELU, MIXED, PER_ELEMENT, PER_ROW, PER_UNIT,
+    RELU, SILU,
+};
 pub use params::Params;
 pub use target::{F16, Target};

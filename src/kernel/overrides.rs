@@ -18,6 +18,15 @@ pub(crate) const BY_ELEMENT: u32 = 2;
 /// LOOKUP: a stretch is as many rows as a unit has elements.
 pub(crate) const BY_ROWS: u32 = 3;
 
+/// ACTIVATION: none.
+pub(crate) const IDENTITY: u32 = 0;
+/// ACTIVATION, as the next ones.
+pub(crate) const RELU: u32 = 1;
+pub(crate) const LEAKY_RELU: u32 = 2;
+pub(crate) const SILU: u32 = 3;
+pub(crate) const GELU: u32 = 4;
+pub(crate) const GELU_TANH: u32 = 5;
+
 /// Moments that are merged one after the other.
 pub(super) const CHAIN: u32 = 32;
 
@@ -32,7 +41,10 @@ mod tests {
     fn shaders_have_the_same_values() {
         let affine = [("PER_ROW", PER_ROW), ("PER_UNIT", PER_UNIT), ("PER_ELEMENT", PER_ELEMENT), ("MIXED", MIXED)];
         let lookup = [("BY_ROW", BY_ROW), ("BY_UNIT", BY_UNIT), ("BY_ELEMENT", BY_ELEMENT), ("BY_ROWS", BY_ROWS)];
-        let values: [(_, &[(&str, u32)]); 4] = [
+        let [relu, leaky, silu] = [("RELU", RELU), ("LEAKY_RELU", LEAKY_RELU), ("SILU", SILU)];
+        let activation = [("IDENTITY", IDENTITY), relu, leaky, silu, ("GELU", GELU), ("GELU_TANH", GELU_TANH)];
+        let values: [(_, &[(&str, u32)]); 5] = [
+            (part::ACTIVATION, &activation),
             (part::PARAMETER, &affine),
             (part::FOR_EACH_UNIT, &lookup),
             (part::MOMENTS, &[("CHAIN", CHAIN)]),

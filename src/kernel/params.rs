@@ -43,4 +43,7 @@ pub struct Params {
     pub zero: u32,
     pub start: u32,
     pub elements: u32,
+    pub slope: f32,
+    pub sample_rows: u32,
+    pub sample_stride: u32,
 }

@@ -1,11 +1,12 @@
 //! The pieces in `shaders/part`: one by one those that all share, and of each folder of alternatives the one that is chosen.
 
 use super::alternatives::{
-    CoefficientsFrom, Element, KeptSums, Parameters, RunningStatistics, Save, StatisticsFrom, Team,
+    Beside, CoefficientsFrom, Element, KeptSums, Parameters, RunningStatistics, Save, StatisticsFrom, Team,
 };
-use super::piece::{Piece, piece};
+use super::piece::{Link, Piece, piece};
 use crate::dtype::DType;
 
+pub(super) const ACTIVATION: &Piece = piece!("part/common/activation");
 pub(super) const AFFINE: &Piece = piece!("part/common/affine");
 pub(super) const AXES: &Piece = piece!("part/common/axes", reads: [Axes]);
 pub(super) const COEFFICIENTS: &Piece = piece!("part/common/coefficients");
@@ -16,6 +17,7 @@ pub(super) const DY: &Piece = piece!("part/common/dy", reads: [Dy]);
 pub(super) const EDGES: &Piece = piece!("part/common/edges");
 pub(super) const FOR_EACH_UNIT: &Piece = piece!("part/common/for_each_unit");
 pub(super) const FULL: &Piece = piece!("part/common/full");
+pub(super) const GELU: &Piece = piece!("part/common/gelu");
 pub(super) const HELD_ROW: &Piece = piece!("part/common/held_row");
 pub(super) const INSTANCE_MOMENTS: &Piece = piece!("part/common/instance_moments");
 pub(super) const ITEMS: &Piece = piece!("part/common/items");
@@ -23,6 +25,7 @@ pub(super) const LANE_SUMS: &Piece = piece!("part/common/lane_sums");
 pub(super) const MOMENTS: &Piece = piece!("part/common/moments");
 pub(super) const NORMALIZE: &Piece = piece!("part/common/normalize");
 pub(super) const OPAQUE: &Piece = piece!("part/common/opaque");
+pub(super) const OUTPUTS: &Piece = piece!("part/common/outputs");
 pub(super) const PARAMETER: &Piece = piece!("part/common/parameter");
 pub(super) const PARAMS: &Piece = piece!("part/common/params", reads: [Params]);
 pub(super) const SEGMENT: &Piece = piece!("part/common/segment");
@@ -35,7 +38,10 @@ pub(super) const TILE: &Piece = piece!("part/common/tile");
 pub(super) const TWO_SUM: &Piece = piece!("part/common/two_sum");
 pub(super) const UPDATE_RUNNING: &Piece = piece!("part/common/update_running", writes: [RunningMean, RunningVar]);
 pub(super) const WALK: &Piece = piece!("part/common/walk");
-pub(super) const X: &Piece = piece!("part/common/x", reads: [X]);
+
+pub(super) const X: &Piece = piece!("part/input/x", reads: [X]);
+pub(super) const FINISH_NONE: &Piece = piece!("part/finish/none");
+const MODULATION_NONE: &Piece = piece!("part/modulation/none");
 
 pub(super) const PARTIAL_MOMENTS: &Piece = piece!("part/partial/moments");
 pub(super) const PARTIAL_SUMS: &Piece = piece!("part/partial/sums");
@@ -46,6 +52,7 @@ pub(super) const SUMS_IN: &Piece = piece!("part/sums_buffer/read", reads: [Sums]
 pub(super) const SUMS_OUT: &Piece = piece!("part/sums_buffer/write", writes: [Sums]);
 
 pub(super) const Y: &Piece = piece!("part/output/buffer/y", writes: [Y]);
+pub(super) const DY_OUT: &Piece = piece!("part/output/buffer/dy", writes: [Dy]);
 pub(super) const DX: &Piece = piece!("part/output/buffer/dx", writes: [Dx]);
 
 /// dx, where it is written.
@@ -116,8 +123,19 @@ impl Element {
 }
 
 impl Parameters {
-    pub(super) fn piece(self) -> &'static Piece {
+    /// Those of a layer alone, to be looked up one by one.
+    pub(super) fn pieces(self) -> [&'static Piece; 2] {
+        [self.own(), MODULATION_NONE]
+    }
+
+    /// Whether they are read in fours.
+    pub(super) fn quads(self) -> bool {
+        matches!(self, Parameters::WeightQuads | Parameters::BothQuads | Parameters::NoneQuads)
+    }
+
+    fn own(self) -> &'static Piece {
         match self {
+            Parameters::NoneQuads => piece!("part/parameters/quads/none"),
             Parameters::None => piece!("part/parameters/none"),
             Parameters::Weight => piece!("part/parameters/weight", reads: [Weight]),
             Parameters::Both => piece!("part/parameters/both", reads: [Weight, Bias]),
@@ -127,20 +145,35 @@ impl Parameters {
     }
 
     /// To look them up for units of `element`.
-    pub(super) fn unit_pieces(self, element: Element) -> [&'static Piece; 4] {
-        let quads = matches!(self, Parameters::WeightQuads | Parameters::BothQuads);
-        let neighbours = match (quads, element.width) {
+    pub(super) fn unit_pieces(self, element: Element) -> [&'static Piece; 5] {
+        self.modulated_pieces(element, false)
+    }
+
+    fn modulated_pieces(self, element: Element, modulated: bool) -> [&'static Piece; 5] {
+        let floats = piece!("part/modulation/floats", reads: [ModulationScale, ModulationShift]);
+        let float_quads = piece!("part/modulation/quads/floats", reads: [ModulationScale, ModulationShift]);
+        let words = piece!("part/modulation/words", reads: [ModulationScale, ModulationShift]);
+        let word_quads = piece!("part/modulation/quads/words", reads: [ModulationScale, ModulationShift]);
+        let modulation = match (modulated, self.quads(), element.dtype) {
+            (false, false, _) => MODULATION_NONE,
+            (false, true, _) => piece!("part/modulation/quads/none"),
+            (true, false, DType::F32) => floats,
+            (true, true, DType::F32) => float_quads,
+            (true, false, _) => words,
+            (true, true, _) => word_quads,
+        };
+        let neighbours = match (self.quads(), element.width) {
             (true, 4) => piece!("part/neighbours/quads_4"),
             (true, _) => piece!("part/neighbours/quads_8"),
             (false, _) => piece!("part/neighbours/each"),
         };
-        [self.piece(), neighbours, PARAMETER, AFFINE]
+        [self.own(), modulation, neighbours, PARAMETER, AFFINE]
     }
 
     /// To write their gradients.
     pub(super) fn gradients_piece(self) -> &'static Piece {
         match self {
-            Parameters::None => piece!("part/store_gradients/none"),
+            Parameters::None | Parameters::NoneQuads => piece!("part/store_gradients/none"),
             Parameters::Weight | Parameters::WeightQuads => {
                 piece!("part/store_gradients/weight", writes: [WeightGradient])
             }
@@ -216,6 +249,34 @@ impl CoefficientsFrom {
             CoefficientsFrom::Stored => &[COEFFICIENTS_STORED, STORED],
             CoefficientsFrom::Statistics => &[STATISTICS_STORED, COEFFICIENTS_CONSTANT, STORED],
         }
+    }
+}
+
+/// What is normalized, a sum or not.
+pub(super) fn input(sum: bool) -> &'static Piece {
+    if sum { piece!("part/input/sum", reads: [X, AddBefore]) } else { X }
+}
+
+/// To keep nothing of what is normalized.
+pub(super) const KEPT_NONE: &Piece = piece!("part/kept_sum/none");
+
+impl Beside {
+    /// Of a kernel that stores outputs.
+    pub(super) fn link_output(self, element: Element, parameters: Parameters, link: &mut Link) {
+        let kept = if self.sum { piece!("part/kept_sum/stored", writes: [KeptSum]) } else { KEPT_NONE };
+        let added = piece!("part/finish/added", reads: [AddAfter]);
+        let finish = if self.added { added } else { piece!("part/finish/activated") };
+        link(&[kept, GELU, ACTIVATION, finish]);
+        link(&parameters.modulated_pieces(element, self.modulated));
+    }
+
+    /// Of a kernel that takes a gradient back to where an activation began.
+    pub(super) fn link_slope(self, element: Element, parameters: Parameters, link: &mut Link) {
+        let added = piece!("part/finish/slope_of_sum", reads: [AddAfter, OutputGradient]);
+        let alone = piece!("part/finish/slope", reads: [OutputGradient]);
+        let finish = if self.added { added } else { alone };
+        link(&[KEPT_NONE, GELU, ACTIVATION, piece!("part/common/slope"), finish]);
+        link(&parameters.modulated_pieces(element, self.modulated));
     }
 }
 

@@ -14,19 +14,22 @@ impl Kernel {
     /// What `read` makes of its declaration.
     fn declared<R>(self, read: impl FnOnce(&dyn Declared) -> R) -> R {
         match self {
-            Kernel::ForwardRow { team, element, units, parameters, save, track } => {
-                read(&forward::row(team, element, units, parameters, save, track))
+            Kernel::ForwardRow { team, element, units, parameters, save, track, beside } => {
+                read(&forward::row(team, element, units, parameters, save, track, beside))
             }
-            Kernel::ForwardMoments { team, element, units } => read(&forward::moments(team, element, units)),
+            Kernel::ForwardMoments { team, element, units, sum } => read(&forward::moments(team, element, units, sum)),
             Kernel::ForwardCombine { team, track } => read(&forward::combine(team, track)),
             Kernel::ForwardInstances { team } => read(&forward::instances(team)),
             Kernel::ForwardAxes { team, running } => read(&forward::axes(team, running)),
-            Kernel::ForwardColumns { element } => read(&forward::columns(element)),
-            Kernel::ForwardApplyColumns { element, parameters, from } => {
-                read(&forward::apply_columns(element, parameters, from))
+            Kernel::ForwardColumns { element, sum } => read(&forward::columns(element, sum)),
+            Kernel::ForwardApplyColumns { element, parameters, from, beside } => {
+                read(&forward::apply_columns(element, parameters, from, beside))
             }
-            Kernel::ForwardApply { team, element, parameters, from } => {
-                read(&forward::apply(team, element, parameters, from))
+            Kernel::ForwardApply { team, element, parameters, from, beside } => {
+                read(&forward::apply(team, element, parameters, from, beside))
+            }
+            Kernel::BackwardOutput { team, element, parameters, from, beside } => {
+                read(&backward::output(team, element, parameters, from, beside))
             }
             Kernel::BackwardRow { team, element, units, parameters, keep } => {
                 read(&backward::row(team, element, units, parameters, keep))

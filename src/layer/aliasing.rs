@@ -30,5 +30,8 @@ pub(super) fn check(plan: &Plan, tensors: &[(Binding, &Tensor)]) -> Result<()> {
 
 fn is_output(binding: Binding) -> bool {
     use Binding::*;
-    matches!(binding, Y | Dx | WeightGradient | BiasGradient | MeanWeightGradient | VarWeightGradient)
+    matches!(
+        binding,
+        Y | KeptSum | Dx | AddAfterGradient | WeightGradient | BiasGradient | MeanWeightGradient | VarWeightGradient
+    )
 }

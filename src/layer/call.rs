@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ndarray::{Array, ArrayD, ArrayRef, Dimension};
 
+use super::beside::{Beside, ScaleShift};
 use super::norm::GpuNorm;
 use super::pass::{BoundPass, RUNNING_FORWARD};
 use crate::device::{Dispatch, PROFILING, Recorder, Tensor, bytes_of, record};
@@ -15,14 +16,18 @@ use crate::plan::{Pass, Plan};
 use crate::spec::Mode;
 use crate::spec::geometry::Geometry;
 
-const FORWARD: Pass = Pass::Forward { saves: false };
-
-/// A call of a layer that is still to be made, in a mode of its own: nothing else can change it, and it changes no other.
+/// A call of a layer that is still to be made, in a mode of its own: nothing else can change it, and it changes no other. It
+/// takes along what stands beside the norm, in the norm's own pass over memory: with everything said,
+///
+/// `y = activation((norm(x + a)·scale + shift) + c)`,
+///
+/// where the activation is the layer's ([`BatchNorm::activation`](crate::BatchNorm::activation) and its like). All of it is
+/// computed in f32; `x + a` is rounded to the activations' type, as if it were stored.
 ///
 /// ```
 /// # use gpunorm::{BatchNorm, Gpu, GpuNorm, Mode, Tensor};
-/// # fn evaluated(norm: &GpuNorm, x: &Tensor) -> gpunorm::Result<Tensor> {
-/// norm.call().mode(Mode::Evaluation).forward_tensor(x)
+/// # fn evaluated(norm: &GpuNorm, x: &Tensor, skip: &Tensor) -> gpunorm::Result<Tensor> {
+/// norm.call().mode(Mode::Evaluation).add_after(skip).forward_tensor(x)
 /// # }
 /// ```
 #[derive(Debug, Clone, Copy)]
@@ -30,6 +35,7 @@ const FORWARD: Pass = Pass::Forward { saves: false };
 pub struct Call<'a> {
     pub(super) norm: &'a GpuNorm,
     pub(super) mode: Mode,
+    pub(super) beside: Beside<'a>,
 }
 
 /// A forward that is recorded and not yet submitted.
@@ -54,7 +60,7 @@ impl RecordedForward<'_> {
 impl GpuNorm {
     /// A call in the mode that the layer is in now.
     pub fn call(&self) -> Call<'_> {
-        Call { norm: self, mode: self.mode() }
+        Call { norm: self, mode: self.mode(), beside: Beside::default() }
     }
 
     /// The normalized array, of the same shape. Uploads, runs and reads the result back in one submission, and waits
@@ -84,7 +90,8 @@ impl GpuNorm {
     /// # Errors
     /// The shape: [`Error::Rank`], [`Error::Channels`], [`Error::NormalizedShape`], [`Error::OneValue`],
     /// [`Error::EmptyInput`], [`Error::EpsSign`]. The tensors: [`Error::OtherDevice`], [`Error::Shape`],
-    /// [`Error::ElementType`], [`Error::Aliasing`], [`Error::BufferUnusable`]. The device: [`Error::TooLarge`],
+    /// [`Error::ElementType`], [`Error::Aliasing`], [`Error::BufferUnusable`]. What a [`Call`] takes along, likewise, and
+    /// [`Error::Neighbour`]. The device: [`Error::TooLarge`],
     /// [`Error::OutOfMemory`], [`Error::DeviceLost`]. [`Error::Strategy`] for one that was forced. On an error nothing is
     /// recorded.
     pub fn encode_forward(&self, to: &mut impl Recorder, x: &Tensor, y: &Tensor) -> Result<()> {
@@ -109,10 +116,42 @@ impl GpuNorm {
     }
 }
 
-impl Call<'_> {
+impl<'a> Call<'a> {
     /// The same in this mode.
     pub fn mode(self, mode: Mode) -> Self {
         Self { mode, ..self }
+    }
+
+    /// `x + a` is normalized instead of `x`: a transformer's residual. `a` has the input's shape and element type.
+    pub fn add_before(mut self, a: &'a Tensor) -> Self {
+        self.beside.add_before = Some(a);
+        self
+    }
+
+    /// `x + a` is also written to `sum`, of the input's shape and element type: the residual that goes on.
+    pub fn keep_sum(mut self, sum: &'a Tensor) -> Self {
+        self.beside.kept_sum = Some(sum);
+        self
+    }
+
+    /// The norm's output, with its own weight and bias, becomes `z·(1 + scale) + shift`, by sample: adaptive layer norm (Peebles &
+    /// Xie 2023, arXiv:2212.09748). Both are of shape `[N, C]`, of layer and RMS norm `[N, *normalized_shape]` for inputs `[N, ..]`,
+    /// and f32 or of the input's element type.
+    pub fn modulate(mut self, scale: &'a Tensor, shift: &'a Tensor) -> Self {
+        self.beside.modulation = Some(ScaleShift { scale, shift, from_one: true });
+        self
+    }
+
+    /// The same as `z·scale + shift`: adaptive instance norm (Huang & Belongie 2017, arXiv:1703.06868), conditional batch norm.
+    pub fn scale_and_shift(mut self, scale: &'a Tensor, shift: &'a Tensor) -> Self {
+        self.beside.modulation = Some(ScaleShift { scale, shift, from_one: false });
+        self
+    }
+
+    /// `c` is added to the norm's output, before the activation: a ResNet's skip. `c` has the input's shape and element type.
+    pub fn add_after(mut self, c: &'a Tensor) -> Self {
+        self.beside.add_after = Some(c);
+        self
     }
 
     /// As [`GpuNorm::forward`].
@@ -141,8 +180,8 @@ impl Call<'_> {
     /// As [`GpuNorm::encode_forward`].
     pub fn encode_forward(&self, to: &mut impl Recorder, x: &Tensor, y: &Tensor) -> Result<()> {
         let dispatches = self.prepare(x, y)?;
-        x.forbid_reuse();
-        y.forbid_reuse();
+        let beside = self.beside.tensors().map(|(_, tensor)| tensor);
+        beside.chain([x, y]).for_each(Tensor::forbid_reuse);
         record(to, &dispatches);
         Ok(())
     }
@@ -154,7 +193,7 @@ impl Call<'_> {
     pub fn plan(&self, shape: &[usize], dtype: DType) -> Result<Plan> {
         let geometry = Geometry::new(&self.norm.spec, self.mode, shape)?;
         bytes_of(&self.norm.gpu, shape, dtype)?;
-        self.norm.plan_pass(&geometry, dtype, FORWARD)
+        self.norm.plan_pass(&geometry, dtype, self.pass(shape, dtype)?)
     }
 
     /// As [`GpuNorm::profile`].
@@ -167,7 +206,7 @@ impl Call<'_> {
     }
 
     /// A forward of `x` into a new tensor, not yet submitted.
-    fn start<'a>(&self, input: &'a Tensor) -> Result<RecordedForward<'a>> {
+    fn start<'x>(&self, input: &'x Tensor) -> Result<RecordedForward<'x>> {
         let gpu = &self.norm.gpu;
         self.norm.check_gpu(input, "the input")?;
         let output = Tensor::uninitialized(gpu, input.shape(), input.dtype())?;
@@ -179,9 +218,24 @@ impl Call<'_> {
 
     /// The dispatches of a forward from `x` to `y`.
     fn prepare(&self, x: &Tensor, y: &Tensor) -> Result<Arc<[Dispatch]>> {
-        let sliced = [(Binding::X, x), (Binding::Y, y)];
-        let bound = BoundPass { mode: self.mode, pass: FORWARD, sliced: &sliced, kept: &[] };
-        self.norm.prepare_pass(bound, || Ok((vec![], self.checked_plan(x, y, FORWARD)?.1)))
+        let own = [(Binding::X, x), (Binding::Y, y)];
+        let prepare = |pass, sliced: &[_], kept: &[_]| {
+            let bound = BoundPass { mode: self.mode, pass, sliced, kept };
+            self.norm.prepare_pass(bound, || Ok((vec![], self.checked_plan(x, y, pass)?.1)))
+        };
+        if self.beside.is_empty() {
+            return prepare(Pass::forward(false), &own, &[]);
+        }
+        let sliced: Vec<_> = own.into_iter().chain(self.beside.like_input()).collect();
+        prepare(self.pass(x.shape(), x.dtype())?, &sliced, &self.beside.of_samples().collect::<Vec<_>>())
+    }
+
+    /// A forward with what this call takes along, for an input of this shape and type.
+    pub(super) fn pass(&self, shape: &[usize], dtype: DType) -> Result<Pass> {
+        // A shape that the layer does not take is told first.
+        Geometry::new(&self.norm.spec, self.mode, shape)?;
+        let neighbours = self.beside.neighbours(&self.norm.gpu, &self.norm.spec, shape, dtype)?;
+        Ok(Pass::Forward { saves: false, neighbours })
     }
 
     pub(super) fn checked_plan(&self, x: &Tensor, y: &Tensor, pass: Pass) -> Result<(Geometry, Plan)> {

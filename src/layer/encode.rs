@@ -24,11 +24,13 @@ pub(crate) fn prepare(gpu: &Gpu, plan: &Plan, resources: &Resources, during: &'s
     gpu.checked().check_alive(during)?;
     // Once for all steps: another thread may grow it meanwhile.
     let used = |binding| plan.steps.iter().any(|step| step.kernel.bindings().iter().any(|used| used.0 == binding));
+    let sliced = |binding| resources.sliced.iter().any(|(sliced, _)| *sliced == binding);
+    let given = |binding| sliced(binding) || (resources.whole)(binding).is_some();
     let scratch = Scratch::BINDINGS
         .into_iter()
         .map(|binding| (binding, plan.scratch.bytes(binding)))
         .chain(resources.discarded.iter().copied())
-        .filter(|&(binding, _)| used(binding) && (resources.whole)(binding).is_none())
+        .filter(|&(binding, _)| used(binding) && !given(binding))
         .map(|(binding, bytes)| Ok((binding, bytes, gpu.buffers().scratch(binding, bytes)?)))
         .collect::<Result<Vec<_>>>()?;
     let dispatches = plan.steps.iter().map(|step| {
@@ -36,6 +38,8 @@ pub(crate) fn prepare(gpu: &Gpu, plan: &Plan, resources: &Resources, during: &'s
         let pipeline = gpu.pipelines().get(step, gpu.caps().f16)?;
         let uniform = gpu.buffers().uniform(&step.params)?;
         let bound = |binding| match scratch.iter().find(|(scratch, ..)| *scratch == binding) {
+            // As a tensor of the input's shape would be.
+            Some((Binding::Dy, _, buffer)) => Ok((&**buffer, step.bytes.clone())),
             Some((_, bytes, buffer)) => Ok((&**buffer, 0..*bytes)),
             None if binding == Binding::Params => Ok((&*uniform, 0..uniform.size())),
             None => tensor_for(step, resources, binding, during),

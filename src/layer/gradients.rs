@@ -24,6 +24,9 @@ pub struct Gradients {
     pub mean_weight: Option<Tensor>,
     /// Of switchable norm's `var_weight`, likewise.
     pub var_weight: Option<Tensor>,
+    /// Of what was [added after](crate::Call::add_after) the layer, in the input's shape and element type. What was added before
+    /// has the input's gradient.
+    pub add_after: Option<Tensor>,
     pub(super) accumulate: bool,
     pub(super) accumulate_input: bool,
 }
@@ -111,13 +114,14 @@ impl Gradients {
     }
 
     /// All of them, by what they are of.
-    pub fn named(&self) -> [(&'static str, Option<&Tensor>); 5] {
+    pub fn named(&self) -> [(&'static str, Option<&Tensor>); 6] {
         [
             ("input", self.input.as_ref()),
             ("weight", self.weight.as_ref()),
             ("bias", self.bias.as_ref()),
             ("mean_weight", self.mean_weight.as_ref()),
             ("var_weight", self.var_weight.as_ref()),
+            ("add_after", self.add_after.as_ref()),
         ]
     }
 

@@ -1,6 +1,7 @@
 //! The layer that users call: what it holds, how it runs.
 
 mod aliasing;
+mod beside;
 mod call;
 #[cfg(feature = "safetensors")]
 mod checkpoint;

@@ -20,6 +20,13 @@ pub(super) fn name(binding: Binding) -> &'static str {
         Binding::BiasGradient => "bias's gradient",
         Binding::MeanWeightGradient => "mean_weight's gradient",
         Binding::VarWeightGradient => "var_weight's gradient",
+        Binding::AddBefore => "tensor added before",
+        Binding::KeptSum => "kept sum",
+        Binding::ModulationScale => "scale",
+        Binding::ModulationShift => "shift",
+        Binding::AddAfter => "tensor added after",
+        Binding::AddAfterGradient => "gradient of what was added after",
+        Binding::OutputGradient => "output's gradient",
         Binding::Moments
         | Binding::Statistics
         | Binding::Axes

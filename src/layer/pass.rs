@@ -56,7 +56,9 @@ impl GpuNorm {
         }
         let own = |binding| kept.iter().find(|(kept, _)| *kept == binding).map(|&(_, tensor)| tensor);
         let whole = |binding| own(binding).or_else(|| self.state.tensor(binding));
-        let discarded = self.state.gradients();
+        let mut discarded = self.state.gradients();
+        // A kernel that adds before has room for the sum, wanted or not.
+        discarded.push((Binding::KeptSum, 16));
         let (mut dispatches, plan) = plan()?;
         let during = match pass {
             Pass::Forward { .. } => RUNNING_FORWARD,

@@ -12,34 +12,56 @@ use crate::device::{Dispatch, PROFILING, Recorder, Tensor, copies, record, zeros
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::kernel::Binding;
-use crate::plan::{Gradient, Pass, Plan, Scratch};
+use crate::plan::{Gradient, Neighbours, Pass, Plan, Scratch};
 use crate::spec::geometry::{Geometry, Source};
-use crate::spec::{Mode, NormSpec};
+use crate::spec::{Activation, Mode, NormSpec};
 
-/// What a backward needs of its forward: the input, its statistics, and copies of the weight and of running statistics
-/// that were used, as they were. Whatever happens to the layer later, the gradients are those of that forward; or of the
-/// last one that was put in its place, by [`GpuNorm::encode_forward_again`]. Clones share the memory.
+/// What a backward needs of its forward: the input (the sum, where something was added to it), its statistics, what followed the
+/// layer, and copies of the parameters and of running statistics that were used, as they were. Whatever happens to the layer later,
+/// the gradients are those of that forward; or of the last one that was put in its place, by [`GpuNorm::encode_forward_again`].
+/// Clones share the memory.
 #[derive(Debug, Clone)]
 pub struct Saved {
     /// Whose forward it was.
     layer: Arc<()>,
     mode: Mode,
     geometry: Geometry,
+    neighbours: Neighbours,
     /// Partial moments per row.
     parts: usize,
     x: Tensor,
+    /// Of the input's shape, that went along.
+    beside: Vec<(Binding, Tensor)>,
     /// What the forward's kernels leave, and copies of the layer's arrays.
     kept: Vec<(Binding, Tensor)>,
 }
 
+fn borrowed(tensors: &[(Binding, Tensor)]) -> impl Iterator<Item = (Binding, &Tensor)> {
+    tensors.iter().map(|(binding, tensor)| (*binding, tensor))
+}
+
 impl Saved {
     fn kept(&self) -> impl Iterator<Item = (Binding, &Tensor)> {
-        self.kept.iter().map(|(binding, tensor)| (*binding, tensor))
+        borrowed(&self.kept)
+    }
+
+    fn beside(&self, binding: Binding) -> Option<&Tensor> {
+        borrowed(&self.beside).find(|(beside, _)| *beside == binding).map(|(_, tensor)| tensor)
+    }
+
+    /// What the layer normalized.
+    fn normalized(&self) -> &Tensor {
+        self.beside(Binding::KeptSum).unwrap_or(&self.x)
+    }
+
+    fn pass(&self) -> Pass {
+        Pass::Forward { saves: true, neighbours: self.neighbours }
     }
 
     /// Work with all of it and with `other` may be in the app's hands from now on.
     fn forbid_reuse(&self, other: &Tensor) {
-        self.kept().map(|(_, tensor)| tensor).chain([&self.x, other]).for_each(Tensor::forbid_reuse);
+        let own = self.kept().chain(borrowed(&self.beside)).map(|(_, tensor)| tensor);
+        own.chain([&self.x, other]).for_each(Tensor::forbid_reuse);
     }
 
     /// Whether a forward by `plan` leaves the same.
@@ -49,8 +71,6 @@ impl Saved {
         self.parts == plan.parts(spec) && scratch.all(same)
     }
 }
-
-pub(super) const SAVING: Pass = Pass::Forward { saves: true };
 
 impl Call<'_> {
     /// As [`GpuNorm::forward_saved`].
@@ -77,13 +97,28 @@ impl Call<'_> {
     }
 
     fn record_saved(&self, to: &mut impl Recorder, x: &Tensor, y: &Tensor) -> Result<Saved> {
-        let (geometry, plan) = self.checked_plan(x, y, SAVING)?;
+        self.norm.check_gpu(x, "the input")?;
+        let Pass::Forward { neighbours, .. } = self.pass(x.shape(), x.dtype())? else { unreachable!("it is one") };
+        if neighbours.modulation.is_some() {
+            return Err(Error::Neighbour { reason: "gradients through a modulation are not built yet" });
+        }
+        // A backward takes the sum, wanted by others or not.
+        let mut beside: Vec<_> = self.beside.tensors().map(|(binding, tensor)| (binding, tensor.clone())).collect();
+        if neighbours.add_before && !neighbours.keeps_sum {
+            beside.push((Binding::KeptSum, Tensor::uninitialized(&self.norm.gpu, x.shape(), x.dtype())?));
+        }
+        let neighbours = Neighbours { keeps_sum: neighbours.add_before, ..neighbours };
+        let pass = Pass::Forward { saves: true, neighbours };
+        let (geometry, plan) = self.checked_plan(x, y, pass)?;
         let scratch = |&binding: &Binding| {
             let floats = usize::try_from(plan.scratch.bytes(binding) / 4).unwrap_or(usize::MAX);
             Ok((binding, Tensor::uninitialized(&self.norm.gpu, &[floats], DType::F32)?))
         };
         let scratch = self.norm.saved_scratch(&geometry).iter().map(scratch);
         let mut used = vec![Binding::Weight];
+        if self.norm.spec.activation() != Activation::Identity {
+            used.push(Binding::Bias);
+        }
         if geometry.source == Source::Running && !matches!(self.norm.spec, NormSpec::Switchable(_)) {
             used.extend([Binding::RunningMean, Binding::RunningVar]);
         }
@@ -93,15 +128,15 @@ impl Call<'_> {
         };
         let kept = scratch.chain(live.map(copy)).collect::<Result<_>>()?;
         let (layer, mode, parts, x) = (self.norm.identity.clone(), self.mode, plan.parts(&self.norm.spec), x.clone());
-        let saved = Saved { layer, mode, geometry, parts, x, kept };
+        let saved = Saved { layer, mode, geometry, neighbours, parts, x, beside, kept };
         self.norm.record_forward(to, y, &saved, || Ok(plan))?;
         Ok(saved)
     }
 }
 
 impl GpuNorm {
-    /// As [`forward_tensor`](Self::forward_tensor), and what [`backward`](Self::backward) needs. `x` must not be written
-    /// before the backward has run.
+    /// As [`forward_tensor`](Self::forward_tensor), and what [`backward`](Self::backward) needs. `x`, and what a [`Call`] took
+    /// along, must not be written before the backward has run.
     ///
     /// # Errors
     /// As [`forward_tensor`](Self::forward_tensor).
@@ -130,7 +165,7 @@ impl GpuNorm {
         self.check_saved(saved)?;
         self.record_forward(to, y, saved, || {
             y.check(&self.gpu, "the output", saved.x.shape(), saved.x.dtype())?;
-            let plan = self.plan_pass(&saved.geometry, saved.x.dtype(), SAVING)?;
+            let plan = self.plan_pass(&saved.geometry, saved.x.dtype(), saved.pass())?;
             if saved.matches_plan(&plan, &self.spec) {
                 Ok(plan)
             } else {
@@ -148,9 +183,10 @@ impl GpuNorm {
         saved: &Saved,
         plan: impl FnOnce() -> Result<Plan>,
     ) -> Result<()> {
-        let sliced = [(Binding::X, &saved.x), (Binding::Y, y)];
+        let sliced: Vec<_> =
+            [(Binding::X, &saved.x), (Binding::Y, y)].into_iter().chain(borrowed(&saved.beside)).collect();
         let kept: Vec<_> = saved.kept().collect();
-        let bound = BoundPass { mode: saved.mode, pass: SAVING, sliced: &sliced, kept: &kept };
+        let bound = BoundPass { mode: saved.mode, pass: saved.pass(), sliced: &sliced, kept: &kept };
         let plan = || {
             let plan = plan()?;
             let of_layer = saved.kept().filter_map(|(binding, copy)| Some((self.state.tensor(binding)?, copy)));
@@ -259,6 +295,11 @@ impl GpuNorm {
             bias: of(Binding::Bias)?,
             mean_weight: of(Binding::MeanWeight)?,
             var_weight: of(Binding::VarWeight)?,
+            add_after: saved
+                .beside(Binding::AddAfter)
+                .filter(|_| wanted != Wanted::Parameters)
+                .map(&like)
+                .transpose()?,
             ..Gradients::default()
         })
     }
@@ -273,9 +314,18 @@ impl GpuNorm {
             return Err(Error::NoParameter { name: name(unknown) });
         }
         let [input, stored] = gradients.stored();
-        let pass = Pass::Backward { parts: saved.parts, input, parameters: stored };
-        let mut sliced = vec![(Binding::X, &saved.x), (Binding::Dy, dy)];
+        let (parts, neighbours) = (saved.parts, saved.neighbours);
+        let pass = Pass::Backward { parts, input, parameters: stored, neighbours };
+        let through_activation = self.spec.activation() != Activation::Identity;
+        let mut sliced = vec![(Binding::X, saved.normalized())];
+        sliced.push((if through_activation { Binding::OutputGradient } else { Binding::Dy }, dy));
         sliced.extend(gradients.input.as_ref().map(|dx| (Binding::Dx, dx)));
+        // What other steps take as dy is the gradient of what was added after; without an activation it is dy itself.
+        let of_added = if through_activation { Binding::Dy } else { Binding::AddAfterGradient };
+        sliced.extend(gradients.add_after.as_ref().map(|dc| (of_added, dc)));
+        if through_activation {
+            sliced.extend(saved.beside(Binding::AddAfter).map(|c| (Binding::AddAfter, c)));
+        }
         let given = gradients.parameters().map(|(_, gradient, tensor)| (gradient, tensor));
         let kept: Vec<_> = saved.kept().chain(given).collect();
         let bound = BoundPass { mode: saved.mode, pass, sliced: &sliced, kept: &kept };
@@ -284,7 +334,10 @@ impl GpuNorm {
             // No step writes the sums of nothing.
             let sums_of_nothing = saved.x.is_empty() && stored == Gradient::Replaced;
             let empty = gradients.parameters().filter(|_| sums_of_nothing).map(|(.., tensor)| tensor);
-            Ok((zeros(empty, RUNNING_BACKWARD)?, self.plan_pass(&saved.geometry, saved.x.dtype(), pass)?))
+            let mut first = zeros(empty, RUNNING_BACKWARD)?;
+            let same = gradients.add_after.as_ref().filter(|_| !through_activation).map(|dc| (dy, dc));
+            first.extend(copies(same, RUNNING_BACKWARD)?);
+            Ok((first, self.plan_pass(&saved.geometry, saved.x.dtype(), pass)?))
         })
     }
 
@@ -292,6 +345,12 @@ impl GpuNorm {
         let (shape, dtype) = (saved.x.shape(), saved.x.dtype());
         dy.check(&self.gpu, "dy", shape, dtype)?;
         gradients.input.iter().try_for_each(|dx| dx.check(&self.gpu, "the input's gradient", shape, dtype))?;
+        if let Some(dc) = &gradients.add_after {
+            if saved.beside(Binding::AddAfter).is_none() {
+                return Err(Error::NoParameter { name: "tensor added after" });
+            }
+            dc.check(&self.gpu, "the gradient of what was added after", shape, dtype)?;
+        }
         for (parameter, gradient, tensor) in gradients.parameters() {
             if let Some(parameter) = self.state.tensor(parameter) {
                 tensor.check(&self.gpu, name(gradient), parameter.shape(), DType::F32)?;
@@ -307,7 +366,8 @@ impl GpuNorm {
     pub fn plan_backward(&self, saved: &Saved) -> Result<Plan> {
         self.check_saved(saved)?;
         let (input, parameters) = (Gradient::Replaced, Gradient::Replaced);
-        let pass = Pass::Backward { parts: saved.parts, input, parameters };
+        let (parts, neighbours) = (saved.parts, saved.neighbours);
+        let pass = Pass::Backward { parts, input, parameters, neighbours };
         self.plan_pass(&saved.geometry, saved.x.dtype(), pass)
     }
 }

@@ -1,6 +1,5 @@
 //! Compiling ahead.
 
-use super::training::SAVING;
 use crate::device::{COMPILING, Gpu, bytes_of};
 use crate::dtype::DType;
 use crate::error::Result;
@@ -13,8 +12,8 @@ impl Gpu {
     /// takes. For [`Mode::Evaluation`] forwards; for [`Mode::Training`] forwards, saved ones, and backwards, those that add to
     /// gradients too. What was compiled before, for any shape, is not compiled again.
     ///
-    /// The first call for new tensors still binds them, and some drivers finish compiling only
-    /// when a kernel first runs.
+    /// The first call for new tensors still binds them, and some drivers finish compiling only when a kernel first runs. What goes
+    /// along with a [`Call`](crate::Call) has kernels of its own, which its first call compiles.
     ///
     /// # Errors
     /// For a layer that takes none of the shapes, what the last of them has against it;
@@ -47,11 +46,11 @@ impl Gpu {
             self.pipelines().compile(&plan, self.caps().f16)?;
             Ok(plan)
         };
-        compile(Pass::Forward { saves: false })?;
+        compile(Pass::forward(false))?;
         if mode == Mode::Training {
-            let parts = compile(SAVING)?.parts(spec);
+            let parts = compile(Pass::forward(true))?.parts(spec);
             for parameters in [Gradient::Replaced, Gradient::Added] {
-                compile(Pass::Backward { parts, input: Gradient::Replaced, parameters })?;
+                compile(Pass::backward(parts, Gradient::Replaced, parameters))?;
             }
         }
         Ok(())

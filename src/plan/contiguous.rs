@@ -67,9 +67,15 @@ impl Planner<'_> {
         kernel: impl Fn(Team, Element, Parameters) -> Kernel,
     ) -> Result<Vec<Step>> {
         let within = self.element_of_rows(rows).or_else(|| self.widest_element(rows.len));
+        self.check_kept(within)?;
         let element = within.unwrap_or(Element { dtype: self.dtype, width: 2 });
         let width = element.width as usize;
-        let team = self.strategy.team.unwrap_or(if self.caps.software { Team::Invocation } else { Team::Workgroup });
+        let team = match self.strategy.team {
+            None if self.caps.software => Team::Invocation,
+            // Lanes exchange nothing: a workgroup is as good as a team of subgroups.
+            None | Some(Team::Subgroup) => Team::Workgroup,
+            Some(team) => team,
+        };
         let size = self.size(team, 256);
         let lanes = size.lanes as usize;
         let kernel = kernel(team, element, self.parameters(self.quads(rows, element)));
@@ -86,7 +92,7 @@ impl Planner<'_> {
         let stretch = match team {
             _ if lookup == BY_ROWS => rows.len,
             Team::Invocation => 256,
-            Team::Workgroup | Team::Subgroup => each * lanes,
+            _ => each * lanes,
         };
         let mut constants = self.affine_constants(rows, element);
         constants.push(("LOOKUP", lookup));

@@ -11,17 +11,18 @@ mod columns;
 mod contiguous;
 mod fit;
 mod forward;
+mod neighbours;
 mod params;
 mod planner;
 mod steps;
 
 pub use caps::{Caps, SubgroupSizes};
 use planner::Planner;
-pub use steps::{Gradient, MAX_ITERATIONS, Pass, Plan, Route, Scratch, Step, Strategy};
+pub use steps::{Gradient, MAX_ITERATIONS, Modulation, Neighbours, Pass, Plan, Route, Scratch, Step, Strategy};
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::kernel::Team;
+use crate::kernel::{Binding, Team};
 use crate::spec::NormSpec;
 use crate::spec::geometry::Geometry;
 
@@ -37,7 +38,7 @@ impl Plan {
         caps: &Caps,
         strategy: Strategy,
     ) -> Result<Plan> {
-        Plan::new(spec, geometry, dtype, caps, strategy, Pass::Forward { saves: false })
+        Plan::new(spec, geometry, dtype, caps, strategy, Pass::forward(false))
     }
 
     /// The steps of `pass`; [unstable](crate::unstable).
@@ -59,15 +60,17 @@ impl Plan {
         let planner = Planner { spec, geometry, dtype, caps, strategy, pass };
         let plan = match pass {
             Pass::Forward { .. } => planner.forward()?,
-            Pass::Backward { parts, .. } => planner.backward(parts)?,
+            Pass::Backward { parts, neighbours, .. } => planner.backward_beside(parts, neighbours)?,
         };
         plan.check(caps)?;
         Ok(plan)
     }
 
     fn check(&self, caps: &Caps) -> Result<()> {
-        let limit = caps.max_binding.min(caps.max_buffer);
         for binding in Scratch::BINDINGS {
+            // What has the input's shape is bound in slices.
+            let most = if binding == Binding::Dy { u64::MAX } else { caps.max_binding };
+            let limit = most.min(caps.max_buffer);
             let needed = self.scratch.bytes(binding);
             if needed > limit {
                 return Err(Error::TooLarge { what: "a buffer of partial statistics", needed, unit: "bytes", limit });

@@ -4,7 +4,7 @@ use super::planner::{Planner, Rows, index};
 use crate::error::Result;
 use crate::kernel::{Element, MIXED, PER_ELEMENT, PER_ROW, PER_UNIT, Parameters, Params};
 use crate::spec::geometry::Source;
-use crate::spec::{Momentum, NormSpec, Variance};
+use crate::spec::{Activation, Momentum, NormSpec, Variance};
 
 impl Planner<'_> {
     /// The uniform's part that only depends on the layer and the geometry.
@@ -15,8 +15,12 @@ impl Planner<'_> {
             Some(Momentum::Fixed(momentum)) => momentum,
             Some(Momentum::Cumulative) | None => 0.0,
         };
-        let mut params =
-            Params { eps: self.spec.eps(), momentum, unbias: bessel(geometry.row_len), ..Params::default() };
+        let slope = match self.spec.activation() {
+            Activation::LeakyRelu { negative_slope } => negative_slope,
+            _ => 0.0,
+        };
+        let (eps, unbias) = (self.spec.eps(), bessel(geometry.row_len));
+        let mut params = Params { eps, momentum, unbias, slope, ..Params::default() };
         if let NormSpec::Switchable(norm) = self.spec {
             (params.instance_scale, params.layer_scale, params.batch_scale) = (1.0, 1.0, 1.0);
             if norm.variance == Variance::Reference {
@@ -36,13 +40,14 @@ impl Planner<'_> {
     }
 
     pub(super) fn row_params(&self, rows: Rows) -> Result<Params> {
-        Ok(Params {
+        let params = Params {
             row_len: index(rows.len, "a row")?,
             period: index(rows.parameter.period, "parameters")?,
             step: index(rows.parameter.step, "parameters")?,
             inner: index(rows.parameter.inner, "parameters")?,
             ..self.instance_params(1)?
-        })
+        };
+        self.with_samples(rows.count, params)
     }
 
     pub(super) fn instance_params(&self, parts: usize) -> Result<Params> {
@@ -74,7 +79,8 @@ impl Planner<'_> {
     /// Which parameters there are, and whether they are read in fours.
     pub(super) fn parameters(&self, quads: bool) -> Parameters {
         match (self.spec.has_weight(), self.spec.has_bias(), quads) {
-            (false, _, _) => Parameters::None,
+            (false, _, true) => Parameters::NoneQuads,
+            (false, _, false) => Parameters::None,
             (true, false, false) => Parameters::Weight,
             (true, true, false) => Parameters::Both,
             (true, false, true) => Parameters::WeightQuads,
@@ -90,8 +96,9 @@ impl Planner<'_> {
     /// The value of AFFINE.
     pub(super) fn affine(&self, rows: Rows, element: Element) -> u32 {
         let inner = rows.parameter.inner;
+        let varies = self.spec.has_weight() || self.beside().modulated;
         match () {
-            _ if !self.spec.has_weight() || inner >= rows.len => PER_ROW,
+            _ if !varies || inner >= rows.len => PER_ROW,
             _ if inner.is_multiple_of(element.width as usize) => PER_UNIT,
             _ if inner == 1 => PER_ELEMENT,
             _ => MIXED,

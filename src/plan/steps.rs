@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 
+use crate::dtype::DType;
 use crate::kernel::{Binding, Kernel, Params, Team};
 use crate::spec::NormSpec;
 
@@ -44,6 +45,30 @@ pub enum Gradient {
     Added,
 }
 
+/// Tensors beside a norm that go along in its pass: `activation((norm(x + a)·scale + shift) + c)`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Neighbours {
+    /// `a`, added to the input.
+    pub add_before: bool,
+    /// The sum is written out.
+    pub keeps_sum: bool,
+    /// `scale` and `shift`.
+    pub modulation: Option<Modulation>,
+    /// `c`, added to the output.
+    pub add_after: bool,
+}
+
+/// A scale and a shift for each sample.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Modulation {
+    /// The first dimension of the input.
+    pub samples: usize,
+    /// The scale is 1 and what is given.
+    pub from_one: bool,
+    /// Of what is given.
+    pub dtype: DType,
+}
+
 /// What a plan is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Pass {
@@ -51,6 +76,8 @@ pub enum Pass {
     Forward {
         /// Whether a backward follows.
         saves: bool,
+        /// What goes along.
+        neighbours: Neighbours,
     },
     /// The gradients.
     Backward {
@@ -60,7 +87,33 @@ pub enum Pass {
         input: Gradient,
         /// What becomes of the parameters'.
         parameters: Gradient,
+        /// What went along with the forward.
+        neighbours: Neighbours,
     },
+}
+
+impl Neighbours {
+    /// None.
+    pub const NONE: Neighbours = Neighbours { add_before: false, keeps_sum: false, modulation: None, add_after: false };
+}
+
+impl Neighbours {
+    /// What follows the layer.
+    pub(super) fn after(self) -> Neighbours {
+        Neighbours { add_before: false, keeps_sum: false, ..self }
+    }
+}
+
+impl Pass {
+    /// A forward of the layer alone.
+    pub const fn forward(saves: bool) -> Pass {
+        Pass::Forward { saves, neighbours: Neighbours::NONE }
+    }
+
+    /// A backward of one.
+    pub const fn backward(parts: usize, input: Gradient, parameters: Gradient) -> Pass {
+        Pass::Backward { parts, input, parameters, neighbours: Neighbours::NONE }
+    }
 }
 
 /// What a forward or backward runs, in order. `Display` prints it with the reasons. What it is made of and made from is
@@ -91,6 +144,8 @@ pub struct Scratch {
     pub coefficients: u64,
     /// What samples and channels contribute to switchable norm's backward, 16 bytes each.
     pub axis_gradients: u64,
+    /// The gradient of what goes into an activation, bytes of a whole tensor.
+    pub dy: u64,
 }
 
 impl Scratch {
@@ -102,19 +157,21 @@ impl Scratch {
             Binding::Sums => (self.sums, SUM_BYTES),
             Binding::Coefficients => (self.coefficients, 20),
             Binding::AxisGradients => (self.axis_gradients, 16),
+            Binding::Dy => (self.dy, 1),
             _ => (self.moments, MOMENTS_BYTES),
         };
         entries.max(1).saturating_mul(size)
     }
 
     /// The bindings that are scratch.
-    pub const BINDINGS: [Binding; 6] = [
+    pub const BINDINGS: [Binding; 7] = [
         Binding::Moments,
         Binding::Statistics,
         Binding::Axes,
         Binding::Sums,
         Binding::Coefficients,
         Binding::AxisGradients,
+        Binding::Dy,
     ];
 }
 

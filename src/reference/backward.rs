@@ -80,6 +80,13 @@ impl Gradients {
             ("var_weight", self.var_weight.as_ref()),
         ]
     }
+
+    /// In the same order.
+    pub(super) fn all_mut(&mut self) -> [Option<&mut Gradient>; 5] {
+        let parameters = [&mut self.weight, &mut self.bias, &mut self.mean_weight, &mut self.var_weight];
+        let [weight, bias, mean_weight, var_weight] = parameters.map(Option::as_mut);
+        [Some(&mut self.input), weight, bias, mean_weight, var_weight]
+    }
 }
 
 /// Elements that share a statistic, and how much of it is mixed into the one that they are normalized with.
@@ -189,7 +196,7 @@ pub fn backward(spec: &NormSpec, mode: Mode, state: &State, x: &ArrayD<f64>, dy:
     })
 }
 
-fn of(value: ArrayD<f64>, magnitude: ArrayD<f64>, terms: usize) -> Gradient {
+pub(super) fn of(value: ArrayD<f64>, magnitude: ArrayD<f64>, terms: usize) -> Gradient {
     Gradient { value, magnitude, terms }
 }
 

@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::spec::geometry::Geometry;
 use crate::spec::{Mode, Momentum, NormSpec};
 
-/// What [`forward`] computes.
+/// What [`forward`](super::forward) computes.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Forward {
@@ -30,12 +30,15 @@ pub struct Forward {
     pub inverse_std: ArrayD<f64>,
     /// The most elements that any output's statistics were taken over; 1 where the running ones were used.
     pub row_len: usize,
+    /// Roundings that follow the layer: 3 of a modulation, 1 of what is added after, 4 of an activation.
+    pub roundings: u32,
 }
 
 impl Forward {
-    /// [`tolerance`] of each element.
+    /// [`tolerance`] of each element, with its `roundings` beside the 4 that every output has.
     pub fn tolerance(&self, dtype: DType) -> ArrayD<f64> {
-        self.magnitude.mapv(|magnitude| tolerance(magnitude, self.row_len, dtype))
+        let row_len = self.row_len.max(1) << self.roundings;
+        self.magnitude.mapv(|magnitude| tolerance(magnitude, row_len, dtype))
     }
 }
 
@@ -62,13 +65,8 @@ pub fn tolerance(magnitude: f64, row_len: usize, dtype: DType) -> f64 {
     }
 }
 
-/// One forward pass: moves `state` as torch does and returns the output. Where `var + eps` is 0, `r` is 0.
-///
-/// # Errors
-/// Those of [`NormSpec::validate`] and those that a layer on the GPU gives for this shape;
-/// [`MissingKey`](crate::Error::MissingKey), [`UnexpectedKeys`](crate::Error::UnexpectedKeys) and
-/// [`KeyShape`](crate::Error::KeyShape) for a `state` that is not one of this `spec`. `state` is then unchanged.
-pub fn forward(spec: &NormSpec, mode: Mode, state: &mut State, x: &ArrayD<f64>) -> Result<Forward> {
+/// A layer without its activation: moves `state` as torch does. Where `var + eps` is 0, `r` is 0.
+pub(super) fn layer(spec: &NormSpec, mode: Mode, state: &mut State, x: &ArrayD<f64>) -> Result<Forward> {
     spec.validate()?;
     Geometry::new(spec, mode, x.shape())?;
     state.check(spec)?;
@@ -87,7 +85,13 @@ pub fn forward(spec: &NormSpec, mode: Mode, state: &mut State, x: &ArrayD<f64>) 
         }
     };
     if x.is_empty() {
-        return Ok(Forward { output: x.clone(), magnitude: x.clone(), inverse_std: x.clone(), row_len: 1 });
+        return Ok(Forward {
+            output: x.clone(),
+            magnitude: x.clone(),
+            inverse_std: x.clone(),
+            row_len: 1,
+            roundings: 0,
+        });
     }
 
     let input = view(spec, x).into_owned();
@@ -123,5 +127,6 @@ pub fn forward(spec: &NormSpec, mode: Mode, state: &mut State, x: &ArrayD<f64>) 
         magnitude: shaped(from(&|n, c, s| weight(c, s).abs() * reach[[n, c]] + bias(c, s).abs())),
         inverse_std: shaped(from(&|n, c, _| inverse[[n, c]])),
         row_len: statistics.iter().map(|moments| moments.len).max().unwrap_or(1),
+        roundings: 0,
     })
 }

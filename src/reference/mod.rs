@@ -8,6 +8,7 @@ mod backward;
 mod forward;
 mod instances;
 mod moments;
+mod neighbours;
 mod state;
 mod switchable;
 
@@ -15,5 +16,6 @@ mod switchable;
 mod tests;
 
 pub use backward::{Gradient, Gradients, backward};
-pub use forward::{Forward, forward, tolerance};
+pub use forward::{Forward, tolerance};
+pub use neighbours::{Neighbours, backward_beside, forward, forward_beside};
 pub use state::State;

@@ -1,5 +1,6 @@
 //! The norms of channels: batch, instance and group normalization.
 
+use super::activation::Activation;
 use super::options::{Affine, Momentum, Running};
 
 /// Batch normalization over `N` and all spatial dimensions, per channel, of inputs `[N, C, *]` of rank 2 and above
@@ -12,6 +13,7 @@ pub struct BatchNorm {
     pub(crate) channels: usize,
     pub(crate) eps: f32,
     pub(crate) affine: Affine,
+    pub(crate) activation: Activation,
     pub(crate) running: Running,
 }
 
@@ -19,7 +21,8 @@ impl BatchNorm {
     /// `num_features` channels, eps 1e-5, momentum 0.1, affine with bias, running statistics.
     pub fn new(num_features: usize) -> Self {
         let running = Running { momentum: Momentum::Fixed(0.1), track: true };
-        BatchNorm { channels: num_features, eps: 1e-5, affine: Affine::BOTH, running }
+        let activation = Activation::Identity;
+        BatchNorm { channels: num_features, eps: 1e-5, affine: Affine::BOTH, activation, running }
     }
 
     /// Added to the variance; must be positive where the batch's statistics are used.
@@ -70,6 +73,7 @@ pub struct InstanceNorm {
     pub(crate) channels: usize,
     pub(crate) eps: f32,
     pub(crate) affine: Affine,
+    pub(crate) activation: Activation,
     pub(crate) running: Running,
     pub(crate) unbatched: bool,
 }
@@ -79,7 +83,8 @@ impl InstanceNorm {
     pub fn new(num_features: usize) -> Self {
         let running = Running { momentum: Momentum::Fixed(0.1), track: false };
         let affine = Affine { affine: false, bias: true };
-        InstanceNorm { channels: num_features, eps: 1e-5, affine, running, unbatched: false }
+        let activation = Activation::Identity;
+        InstanceNorm { channels: num_features, eps: 1e-5, affine, activation, running, unbatched: false }
     }
 
     /// Added to the variance.
@@ -137,12 +142,14 @@ pub struct GroupNorm {
     pub(crate) channels: usize,
     pub(crate) eps: f32,
     pub(crate) affine: Affine,
+    pub(crate) activation: Activation,
 }
 
 impl GroupNorm {
     /// eps 1e-5, affine with bias. `num_groups` must divide `num_channels`.
     pub fn new(num_groups: usize, num_channels: usize) -> Self {
-        GroupNorm { groups: num_groups, channels: num_channels, eps: 1e-5, affine: Affine::BOTH }
+        let (affine, activation) = (Affine::BOTH, Activation::Identity);
+        GroupNorm { groups: num_groups, channels: num_channels, eps: 1e-5, affine, activation }
     }
 
     /// Added to the variance.

@@ -1,6 +1,7 @@
 //! What a layer is: one plain type per norm, named and defaulted as in `torch.nn`, and their sum [`NormSpec`]; and what it
 //! means for a shape, its [`geometry`].
 
+mod activation;
 mod channels;
 pub mod geometry;
 mod norm;
@@ -8,6 +9,7 @@ mod options;
 mod switchable;
 mod trailing;
 
+pub use activation::Activation;
 pub use channels::{BatchNorm, GroupNorm, InstanceNorm};
 pub use norm::NormSpec;
 pub(crate) use options::COUNTER;

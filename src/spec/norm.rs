@@ -1,5 +1,6 @@
 //! Any of the norms, and what they have in common.
 
+use super::activation::Activation;
 use super::channels::{BatchNorm, GroupNorm, InstanceNorm};
 use super::options::{Affine, Momentum};
 use super::switchable::{SwitchableNorm, Variance, Weighting};
@@ -99,6 +100,32 @@ impl NormSpec {
         }
     }
 
+    /// What the output goes through.
+    pub fn activation(&self) -> Activation {
+        match self {
+            NormSpec::Batch(norm) => norm.activation,
+            NormSpec::Layer(norm) => norm.activation,
+            NormSpec::Instance(norm) => norm.activation,
+            NormSpec::Group(norm) => norm.activation,
+            NormSpec::Switchable(norm) => norm.activation,
+            NormSpec::Rms(norm) => norm.activation,
+        }
+    }
+
+    /// The same with another activation.
+    #[must_use]
+    pub fn with_activation(mut self, activation: Activation) -> NormSpec {
+        *match &mut self {
+            NormSpec::Batch(norm) => &mut norm.activation,
+            NormSpec::Layer(norm) => &mut norm.activation,
+            NormSpec::Instance(norm) => &mut norm.activation,
+            NormSpec::Group(norm) => &mut norm.activation,
+            NormSpec::Switchable(norm) => &mut norm.activation,
+            NormSpec::Rms(norm) => &mut norm.activation,
+        } = activation;
+        self
+    }
+
     /// Groups of channels, of group norm.
     pub fn num_groups(&self) -> Option<usize> {
         if let NormSpec::Group(norm) = self { Some(norm.groups) } else { None }
@@ -142,6 +169,20 @@ impl NormSpec {
         if eps.is_finite() { Ok(()) } else { Err(Error::EpsNotFinite { norm, eps }) }
     }
 }
+
+macro_rules! activations {
+    ($($spec:ident)*) => {
+        $(impl $spec {
+            /// What the output goes through, in the same pass; nothing unless it is said.
+            pub fn activation(mut self, activation: Activation) -> Self {
+                self.activation = activation;
+                self
+            }
+        })*
+    };
+}
+
+activations!(BatchNorm LayerNorm InstanceNorm GroupNorm SwitchableNorm RmsNorm);
 
 impl From<BatchNorm> for NormSpec {
     fn from(norm: BatchNorm) -> Self {

@@ -1,5 +1,6 @@
 //! Switchable normalization, whose options are its own.
 
+use super::activation::Activation;
 use super::options::{Affine, Momentum};
 
 /// How switchable norm turns `mean_weight` and `var_weight` into the shares of its statistics.
@@ -40,6 +41,7 @@ pub struct SwitchableNorm {
     pub(crate) channels: usize,
     pub(crate) eps: f32,
     pub(crate) affine: Affine,
+    pub(crate) activation: Activation,
     pub(crate) momentum: Momentum,
     pub(crate) weighting: Weighting,
     pub(crate) variance: Variance,
@@ -55,6 +57,7 @@ impl SwitchableNorm {
             channels: num_features,
             eps: 1e-5,
             affine: Affine::BOTH,
+            activation: Activation::Identity,
             momentum: Momentum::Fixed(0.1),
             weighting: Weighting::Softmax,
             variance: Variance::Biased,

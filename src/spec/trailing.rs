@@ -1,5 +1,6 @@
 //! The norms of trailing dimensions: layer and RMS normalization.
 
+use super::activation::Activation;
 use super::options::Affine;
 
 /// The sizes of the trailing dimensions that a norm is over: `768`, `[64, 64]` or a `Vec` of them.
@@ -40,12 +41,14 @@ pub struct LayerNorm {
     pub(crate) normalized_shape: Vec<usize>,
     pub(crate) eps: f32,
     pub(crate) affine: Affine,
+    pub(crate) activation: Activation,
 }
 
 impl LayerNorm {
     /// eps 1e-5, elementwise affine with bias.
     pub fn new(normalized_shape: impl Into<NormalizedShape>) -> Self {
-        LayerNorm { normalized_shape: normalized_shape.into().0, eps: 1e-5, affine: Affine::BOTH }
+        let (affine, activation) = (Affine::BOTH, Activation::Identity);
+        LayerNorm { normalized_shape: normalized_shape.into().0, eps: 1e-5, affine, activation }
     }
 
     /// Added to the variance.
@@ -77,12 +80,14 @@ pub struct RmsNorm {
     pub(crate) normalized_shape: Vec<usize>,
     pub(crate) eps: f32,
     pub(crate) affine: bool,
+    pub(crate) activation: Activation,
 }
 
 impl RmsNorm {
     /// torch's `eps=None`, which is f32's machine epsilon 2⁻²³, and a weight.
     pub fn new(normalized_shape: impl Into<NormalizedShape>) -> Self {
-        RmsNorm { normalized_shape: normalized_shape.into().0, eps: f32::EPSILON, affine: true }
+        let (normalized_shape, activation) = (normalized_shape.into().0, Activation::Identity);
+        RmsNorm { normalized_shape, eps: f32::EPSILON, affine: true, activation }
     }
 
     /// Added to the mean square.

@@ -22,6 +22,26 @@ fn text(error: impl ToString) -> String {
     error.to_string()
 }
 
+/// What the tolerance does not speak of: adapters may flush subnormal numbers to 0, and the oracle itself rounds its means to 53
+/// bits, which x̂ then is off by; and the most that it is multiplied with.
+pub fn off(forward: &reference::Forward, x: &ArrayD<f64>) -> (f64, f64) {
+    let r = largest(&forward.inverse_std);
+    (r * (8.0 * 2f64.powi(-53) * largest(x) + f64::from(f32::MIN_POSITIVE)), r)
+}
+
+/// What gradients are off by, if x̂ is.
+pub fn allowance(off: f64, r: f64, state: &State, dy: &ArrayD<f64>) -> impl Fn(&str) -> f64 + use<> {
+    let gamma = state.weight.as_ref().map_or(1.0, largest);
+    let (most, sum) = (largest(dy), dy.mapv(f64::abs).sum());
+    move |what| match what {
+        "input" => off * r * gamma * most + f64::from(f32::MIN_POSITIVE),
+        "weight" => off * sum,
+        // Through differences of statistics, which times r or r² and a share are around 1.
+        "mean_weight" | "var_weight" => off * gamma * sum,
+        _ => f64::from(f32::MIN_POSITIVE),
+    }
+}
+
 /// Fails if a gradient is out of tolerance, or one is there that is not wanted.
 fn check_gradients(
     found: &Gradients,
@@ -67,11 +87,8 @@ impl Case {
         let (x, dy) = (rounded(x), rounded(dy));
         let wide = x.mapv(f64::from);
         let expected = reference::backward(spec, mode, &state, &wide, &dy.mapv(f64::from)).unwrap();
-        // What the tolerance does not speak of: adapters may flush subnormal numbers to 0, and the oracle itself rounds
-        // its means to 53 bits, which x̂ then is off by.
         let forward = reference::forward(spec, mode, &mut state.clone(), &wide).unwrap();
-        let r = largest(&forward.inverse_std);
-        let off = r * (8.0 * 2f64.powi(-53) * largest(&wide) + f64::from(f32::MIN_POSITIVE));
+        let (off, r) = off(&forward, &wide);
         Case { spec: spec.clone(), mode, state, x, dy, dtype, expected, off, r }
     }
 
@@ -112,14 +129,7 @@ impl Case {
     }
 
     fn check_on(&self, gpu: &Gpu, strategy: Strategy, wanted: &[&str]) -> Outcome {
-        let (gamma, dy) = (self.state.weight.as_ref().map_or(1.0, largest), self.dy.mapv(f64::from));
-        let allowance = |what: &str| match what {
-            "input" => self.off * self.r * gamma * largest(&dy) + f64::from(f32::MIN_POSITIVE),
-            "weight" => self.off * dy.mapv(f64::abs).sum(),
-            // Through differences of statistics, which times r or r² and a share are around 1.
-            "mean_weight" | "var_weight" => self.off * gamma * dy.mapv(f64::abs).sum(),
-            _ => f64::from(f32::MIN_POSITIVE),
-        };
+        let allowance = allowance(self.off, self.r, &self.state, &self.dy.mapv(f64::from));
         check_gradients(&self.gradients(gpu, strategy, wanted)?, &self.expected, wanted, self.dtype, allowance)
     }
 
@@ -129,8 +139,8 @@ impl Case {
         let plan = |pass| planned(gpu, &geometry, &self.spec, self.dtype, strategy, pass);
         let stored = |wanted| if wanted { Gradient::Replaced } else { Gradient::Unwanted };
         let (input, parameters) = (wanted.contains(&"input"), wanted.iter().any(|&name| name != "input"));
-        let backward = Pass::Backward { parts: 1, input: stored(input), parameters: stored(parameters) };
-        Some([plan(Pass::Forward { saves: true })?, plan(backward)?])
+        let backward = Pass::backward(1, stored(input), stored(parameters));
+        Some([plan(Pass::forward(true))?, plan(backward)?])
     }
 
     /// The same check, where it can run.

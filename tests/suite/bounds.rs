@@ -5,7 +5,9 @@ use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 
 use gpunorm::Plan;
-use gpunorm::unstable::{Binding, Caps, Geometry, Gradient, Params, Pass, Scratch, Step, Strategy};
+use gpunorm::unstable::{
+    Binding, Caps, Geometry, Gradient, Modulation, Neighbours, Params, Pass, Scratch, Step, Strategy,
+};
 use gpunorm::{DType, Mode, NormSpec};
 
 use super::data::{self, Random};
@@ -18,7 +20,7 @@ thread_local! {
 }
 
 /// Bytes of what a step binds.
-fn bound(plan: &Plan, step: &Step, spec: &NormSpec, binding: Binding) -> u64 {
+fn bound(plan: &Plan, step: &Step, spec: &NormSpec, beside: Neighbours, binding: Binding) -> u64 {
     let state = data::state(spec);
     let floats = |array: &Option<ndarray::ArrayD<f64>>| 4 * array.as_ref().map_or(0, |array| array.len()) as u64;
     match binding {
@@ -29,6 +31,14 @@ fn bound(plan: &Plan, step: &Step, spec: &NormSpec, binding: Binding) -> u64 {
         Binding::RunningMean | Binding::RunningVar | Binding::NumBatchesTracked => floats(&state.running_mean),
         Binding::MeanWeight | Binding::VarWeight | Binding::MeanWeightGradient | Binding::VarWeightGradient => {
             floats(&state.mean_weight)
+        }
+        Binding::AddBefore | Binding::AddAfter => step.bytes.end - step.bytes.start,
+        Binding::KeptSum if beside.keeps_sum => step.bytes.end - step.bytes.start,
+        Binding::KeptSum => 16,
+        Binding::ModulationScale | Binding::ModulationShift => {
+            let Modulation { samples, dtype, .. } = beside.modulation.expect("there is one");
+            let values = samples * spec.parameter_shape().iter().product::<usize>();
+            ((values * dtype.size()) as u64).next_multiple_of(4)
         }
         scratch => plan.scratch.bytes(scratch),
     }
@@ -42,13 +52,13 @@ fn chosen(count: u32, few: u32) -> Vec<u32> {
 }
 
 /// Runs the invocations of `step` that [`chosen`] says; what is addressed beyond its bindings, and loops beyond its count.
-fn faults(plan: &Plan, step: &Step, spec: &NormSpec, form: Subgroups) -> Vec<String> {
+fn faults(plan: &Plan, step: &Step, spec: &NormSpec, beside: Neighbours, form: Subgroups) -> Vec<String> {
     let shader = SHADERS.with_borrow_mut(|shaders| shaders.of(step));
     let bounds: Vec<(u32, u64)> = step
         .kernel
         .bindings()
         .into_iter()
-        .map(|(binding, _)| (binding as u32, bound(plan, step, spec, binding)))
+        .map(|(binding, _)| (binding as u32, bound(plan, step, spec, beside, binding)))
         .collect();
     let mut faults = vec![];
     let [x, y] = step.workgroups;
@@ -80,21 +90,43 @@ const WANTED: [(Gradient, Gradient); 3] = [
     (Gradient::Unwanted, Gradient::Replaced),
 ];
 
-/// The plans of a layer: of its forward, its saved forward and its backward.
-fn plans(spec: &NormSpec, geometry: &Geometry, dtype: DType, caps: &Caps, strategy: Strategy) -> Vec<Plan> {
+/// What may stand beside a layer for inputs of this shape.
+fn neighbours(spec: &NormSpec, shape: &[usize], dtype: DType) -> [Neighbours; 3] {
+    let trailing = matches!(spec, NormSpec::Layer(_) | NormSpec::Rms(_));
+    let batched = !trailing || shape.len() > spec.parameter_shape().len();
+    let samples = if matches!(spec, NormSpec::Instance(_)) && shape.len() == 2 { 1 } else { shape[0] };
+    let modulation = |from_one, dtype| batched.then_some(Modulation { samples, from_one, dtype });
+    let none = Neighbours::default();
+    [
+        Neighbours { add_before: true, keeps_sum: true, modulation: modulation(true, DType::F32), add_after: true },
+        Neighbours { add_before: true, modulation: modulation(false, dtype), ..none },
+        Neighbours { add_after: true, ..none },
+    ]
+}
+
+/// The plans of a layer: of its forward, alone and with neighbours, its saved forward and its backward.
+fn plans(
+    (spec, shape, geometry): (&NormSpec, &[usize], &Geometry),
+    dtype: DType,
+    caps: &Caps,
+    strategy: Strategy,
+) -> Vec<(Plan, Neighbours)> {
     let plan = |pass| Plan::new(spec, geometry, dtype, caps, strategy, pass).ok();
-    let saved = plan(Pass::Forward { saves: true });
+    let saved = plan(Pass::forward(true));
     let parts = saved.as_ref().map_or(1, |plan| plan.steps.first().map_or(1, |step| step.params.segments.max(1)));
     let parts = if matches!(spec, NormSpec::Switchable(_)) { parts as usize } else { 1 };
-    let forward = plan(Pass::Forward { saves: false });
-    let backward = |(input, parameters)| saved.as_ref().and_then(|_| plan(Pass::Backward { parts, input, parameters }));
+    let forward = plan(Pass::forward(false));
+    let backward = |(input, parameters)| saved.as_ref().and_then(|_| plan(Pass::backward(parts, input, parameters)));
     // What a saved forward leaves is bound whole by the backward.
     let scratch = saved.as_ref().map(|plan| plan.scratch);
-    let mut plans: Vec<Plan> = [&forward, &saved].into_iter().flatten().cloned().collect();
+    let beside = |neighbours| Some((plan(Pass::Forward { saves: false, neighbours })?, neighbours));
+    let mut plans: Vec<_> = neighbours(spec, shape, dtype).into_iter().filter_map(beside).collect();
+    let alone = |plan| (plan, Neighbours::default());
+    plans.extend([&forward, &saved].into_iter().flatten().cloned().map(alone));
     for mut plan in WANTED.into_iter().filter_map(backward) {
         let Scratch { moments, statistics, axes, .. } = scratch.unwrap_or_default();
         plan.scratch = Scratch { moments, statistics, axes, ..plan.scratch };
-        plans.push(plan);
+        plans.push(alone(plan));
     }
     plans
 }
@@ -114,10 +146,10 @@ fn forms(step: &Step) -> Vec<Subgroups> {
 fn check(spec: &NormSpec, mode: Mode, shape: &[usize], dtype: DType, caps: &Caps, strategy: Strategy) -> usize {
     let Ok(geometry) = Geometry::new(spec, mode, shape) else { return 0 };
     let mut steps = 0;
-    for plan in plans(spec, &geometry, dtype, caps, strategy) {
+    for (plan, beside) in plans((spec, shape, &geometry), dtype, caps, strategy) {
         for step in &plan.steps {
             for form in forms(step) {
-                let faults = faults(&plan, step, spec, form);
+                let faults = faults(&plan, step, spec, beside, form);
                 let place = || format!("{spec:?} {mode:?} {shape:?} {dtype} {caps:?} {strategy:?}\n{plan}{step:?}");
                 assert!(
                     faults.is_empty(),
@@ -183,7 +215,7 @@ fn work_grows_with_the_tensor() {
         let (shape, spec) = (&shape[..], &spec);
         let Ok(geometry) = Geometry::new(spec, mode, shape) else { continue };
         for caps in [0, 1, 3, 4].map(|index| zoo()[index]) {
-            for plan in plans(spec, &geometry, dtype, &caps, Strategy::default()) {
+            for (plan, _) in plans((spec, shape, &geometry), dtype, &caps, Strategy::default()) {
                 for step in &plan.steps {
                     let key = format!("{:?} {:?} {:?} {:?}", step.kernel, step.constants, step.params, step.workgroups);
                     let &mut (lanes, iterations) = known.entry(key).or_insert_with(|| work(step));

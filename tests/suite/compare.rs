@@ -80,7 +80,7 @@ impl Case {
     /// What runs, unless the forced strategy or small bindings rule it out by a typed error.
     fn plan(&self, gpu: &Gpu, strategy: Strategy) -> Option<Plan> {
         let geometry = Geometry::new(&self.spec, self.mode, self.x.shape()).unwrap();
-        planned(gpu, &geometry, &self.spec, self.dtype, strategy, Pass::Forward { saves: false })
+        planned(gpu, &geometry, &self.spec, self.dtype, strategy, Pass::forward(false))
     }
 
     /// The check of this case, where it can run.
@@ -112,7 +112,7 @@ impl Case {
 
 /// What the tolerance does not speak of, per unit of |gamma| / sigma: WGSL lets adapters flush subnormal numbers to 0,
 /// and the oracle itself rounds its means to 53 bits.
-fn allowance(state: &State, x: &ArrayD<f64>, expected: &Forward) -> ArrayD<f64> {
+pub fn allowance(state: &State, x: &ArrayD<f64>, expected: &Forward) -> ArrayD<f64> {
     let gamma = state.weight.as_ref().map_or(1.0, largest);
     let lost = gamma * (f64::from(f32::MIN_POSITIVE) + 8.0 * 2f64.powi(-53) * largest(x));
     expected.inverse_std.mapv(|r| r * lost)
@@ -123,7 +123,7 @@ pub fn largest(array: &ArrayD<f64>) -> f64 {
     array.iter().filter(|x| x.is_finite()).fold(0.0, |most: f64, x| most.max(x.abs()))
 }
 
-fn check_statistics(
+pub fn check_statistics(
     norm: &GpuNorm,
     before: &State,
     after: &State,

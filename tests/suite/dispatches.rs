@@ -84,7 +84,7 @@ fn dispatches_of_a_backward_are_a_contract() {
     for (spec, mode, shape, on_gpu, on_software) in cases {
         let geometry = Geometry::new(&spec, mode, shape).unwrap();
         for (caps, dispatches) in devices().iter().zip([on_gpu, on_software]) {
-            let pass = Pass::Backward { parts: 1, input: Gradient::Replaced, parameters: Gradient::Replaced };
+            let pass = Pass::backward(1, Gradient::Replaced, Gradient::Replaced);
             let plan = Plan::new(&spec, &geometry, DType::F32, caps, Strategy::default(), pass).unwrap();
             assert_eq!(plan.dispatches(), dispatches, "{spec:?} {mode:?} {shape:?} {caps:?}\n{plan}");
         }
@@ -108,7 +108,7 @@ fn what_nobody_wants_is_not_computed() {
             let geometry = Geometry::new(&spec, mode, shape).unwrap();
             for (caps, dtype) in devices().iter().flat_map(|caps| [(caps, DType::F32), (caps, DType::F16)]) {
                 let plan = |input, parameters| {
-                    let pass = Pass::Backward { parts: 1, input, parameters };
+                    let pass = Pass::backward(1, input, parameters);
                     Plan::new(&spec, &geometry, dtype, caps, Strategy::default(), pass).unwrap()
                 };
                 let bound = |plan: &Plan| -> Vec<Binding> {

@@ -35,10 +35,7 @@ fn everywhere(gpu: &Gpu, spec: &NormSpec, shape: &[usize], dtype: DType) -> Vec<
     let geometry = Geometry::new(spec, Mode::Training, shape).unwrap();
     let mut all = variants(gpu);
     for (variant, gpu, strategy) in variants(gpu) {
-        let passes = [
-            Pass::Forward { saves: true },
-            Pass::Backward { parts: 1, input: Gradient::Replaced, parameters: Gradient::Replaced },
-        ];
+        let passes = [Pass::forward(true), Pass::backward(1, Gradient::Replaced, Gradient::Replaced)];
         let plans = passes.map(|pass| planned(&gpu, &geometry, spec, dtype, strategy, pass));
         let twin = checks::twin(&gpu, &plans.into_iter().flatten().collect::<Vec<_>>());
         all.extend(twin.map(|twin| (format!("{variant}, with checks"), twin, strategy)));

@@ -328,7 +328,7 @@ proptest! {
                 for strategy in strategies(&caps) {
                     let (added, unwanted) = (Gradient::Added, Gradient::Unwanted);
                     let wanted = [(added, added), (added, unwanted), (unwanted, added)];
-                    let backwards = wanted.map(|(input, parameters)| Pass::Backward { parts: 3, input, parameters });
+                    let backwards = wanted.map(|(input, parameters)| Pass::backward(3, input, parameters));
                     for plan in backwards.map(|pass| Plan::new(spec, &geometry, dtype, &caps, strategy, pass)) {
                         let Ok(plan) = plan else { continue };
                         check_limits(&plan, &caps, &geometry, dtype);

@@ -229,7 +229,7 @@ fn follow(plan: &Plan, dtype: DType) -> Trace {
 
 fn check(spec: &NormSpec, mode: Mode, shape: &[usize], dtype: DType, caps: &Caps, strategy: Strategy) -> bool {
     let Ok(geometry) = Geometry::new(spec, mode, shape) else { return false };
-    let pass = Pass::Backward { parts: 2, input: Gradient::Replaced, parameters: Gradient::Replaced };
+    let pass = Pass::backward(2, Gradient::Replaced, Gradient::Replaced);
     let Ok(plan) = Plan::new(spec, &geometry, dtype, caps, strategy, pass) else { return false };
     check_limits(&plan, caps, &geometry, dtype);
     let trace = follow(&plan, dtype);
@@ -325,10 +325,7 @@ fn large_tensors_have_plans_both_ways() {
         for (spec, dtype, shape) in &cases {
             for mode in [Mode::Training, Mode::Evaluation] {
                 let geometry = Geometry::new(spec, mode, shape).unwrap();
-                for pass in [
-                    Pass::Forward { saves: true },
-                    Pass::Backward { parts: 1, input: Gradient::Replaced, parameters: Gradient::Replaced },
-                ] {
+                for pass in [Pass::forward(true), Pass::backward(1, Gradient::Replaced, Gradient::Replaced)] {
                     let plan = Plan::new(spec, &geometry, *dtype, caps, Strategy::default(), pass);
                     let plan = plan.unwrap_or_else(|error| panic!("{spec:?} {shape:?} {pass:?} {caps:?}: {error}"));
                     check_limits(&plan, caps, &geometry, *dtype);

@@ -111,7 +111,7 @@ fn specs_tell_what_they_were_made_of() {
     assert_eq!(told.len(), 8, "{told:?}");
 }
 
-fn tensor(tensors: &SafeTensors, key: &str) -> Option<ArrayD<f64>> {
+pub fn tensor(tensors: &SafeTensors, key: &str) -> Option<ArrayD<f64>> {
     let view = tensors.tensor(key).ok()?;
     let values = match view.dtype() {
         Dtype::F32 => view.data().chunks(4).map(|b| f32::from_le_bytes(b.try_into().unwrap()).into()).collect(),
@@ -122,7 +122,7 @@ fn tensor(tensors: &SafeTensors, key: &str) -> Option<ArrayD<f64>> {
 }
 
 /// The layer that torch's arguments describe; none of them may go unused.
-fn spec(norm: &str, args: &Map<String, Value>) -> NormSpec {
+pub fn spec(norm: &str, args: &Map<String, Value>) -> NormSpec {
     let size = |key: &str| args[key].as_u64().unwrap() as usize;
     let shape = || -> Vec<usize> {
         args["normalized_shape"].as_array().unwrap().iter().map(|size| size.as_u64().unwrap() as usize).collect()
@@ -203,12 +203,12 @@ fn spec(norm: &str, args: &Map<String, Value>) -> NormSpec {
     }
 }
 
-fn largest(values: &ArrayD<f64>) -> f64 {
+pub fn largest(values: &ArrayD<f64>) -> f64 {
     values.iter().fold(0.0, |most, value| most.max(value.abs()))
 }
 
 /// How many times the tolerance `found` is off at its worst element. Two NaNs are equal; a NaN and a number are not.
-fn excess(found: &ArrayD<f64>, expected: &ArrayD<f64>, tolerance: impl Fn(usize) -> f64) -> f64 {
+pub fn excess(found: &ArrayD<f64>, expected: &ArrayD<f64>, tolerance: impl Fn(usize) -> f64) -> f64 {
     assert_eq!(found.shape(), expected.shape());
     let pairs = found.iter().zip(expected).enumerate();
     pairs.fold(0.0, |most: f64, (i, (&found, &expected))| {

@@ -1,5 +1,5 @@
 // The weights and biases of a unit whose first element is `i` of its row, and which lies in that row whole.
-fn weights_of(scale: f32, base: u32, i: u32) -> Values {
+fn weights_of(scale: f32, base: Parameter, i: u32) -> Values {
     let parameter = parameter_of(base, i);
     if AFFINE == PER_ROW || AFFINE == PER_UNIT {
         return splat(scale * weight_at(parameter));
@@ -14,7 +14,7 @@ fn weights_of(scale: f32, base: u32, i: u32) -> Values {
     return from_array(weights);
 }
 
-fn biases_of(base: u32, i: u32) -> Values {
+fn biases_of(base: Parameter, i: u32) -> Values {
     let parameter = parameter_of(base, i);
     if AFFINE == PER_ROW || AFFINE == PER_UNIT {
         return splat(bias_at(parameter));

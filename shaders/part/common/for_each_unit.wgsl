@@ -20,13 +20,13 @@ fn for_each_unit(builtins: Builtins) {
         let base = parameter_base(params.first + row);
         for (var i = begin + lane; i < end; i += lanes()) {
             let at = row * params.units + i;
-            store(at, output_unit(at, row_data, base, i * WIDTH));
+            store(at, finish(output_unit(at, row_data, base, i * WIDTH), at));
         }
     } else if LOOKUP == BY_UNIT {
         for (var i = begin + lane; i < end; i += lanes()) {
             let element = i * WIDTH;
             let owner = params.first + element / params.row_len;
-            store(i, output_unit(i, load_row(owner), parameter_base(owner), element % params.row_len));
+            store(i, finish(output_unit(i, load_row(owner), parameter_base(owner), element % params.row_len), i));
         }
     } else if LOOKUP == BY_ROWS {
         for_each_unit_of_rows(row, live);
@@ -46,7 +46,8 @@ fn for_each_unit_of_rows(rows: u32, live: bool) {
     for (var k = 1u; k <= WIDTH; k++) {
         let stop = k * len / WIDTH;
         for (; i < stop; i++) {
-            store(start + i, output_unit(start + i, row_data, base, 0u));
+            let at = start + i;
+            store(at, finish(output_unit(at, row_data, base, 0u), at));
         }
         let next = first + min(k, WIDTH - 1u);
         let next_data = load_row(next);
@@ -60,7 +61,7 @@ fn for_each_unit_of_rows(rows: u32, live: bool) {
             for (var e = 0u; e < WIDTH; e++) {
                 joined[e] = select(extract(begins, e), extract(ends, e), e < own);
             }
-            store(at, from_array(joined));
+            store(at, finish(from_array(joined), at));
             i++;
         }
         row_data = next_data;

@@ -7,20 +7,20 @@ override AFFINE: u32 = 3u;
 override SAME_PARAMETERS: bool = false; // for all rows: a compiler may load them once for many
 
 // The first parameter of a row: a division, so once per row and not once per unit.
-fn parameter_base(row: u32) -> u32 {
+fn parameter_base(row: u32) -> Parameter {
     if SAME_PARAMETERS {
-        return 0u;
+        return parameter(0u, row);
     }
-    return (row % params.period) * params.step;
+    return parameter((row % params.period) * params.step, row);
 }
 
 // The parameter of element `i` of a row whose first is `base`.
-fn parameter_of(base: u32, i: u32) -> u32 {
+fn parameter_of(base: Parameter, i: u32) -> Parameter {
     if AFFINE == PER_ROW {
         return base;
     }
     if AFFINE == PER_ELEMENT {
-        return base + i;
+        return base + Parameter(i);
     }
-    return base + i / params.inner;
+    return base + Parameter(i / params.inner);
 }

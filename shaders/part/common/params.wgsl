@@ -36,5 +36,8 @@ struct Params {
     zero: u32,              // always 0 (common/opaque.wgsl)
     start: u32,             // the first element of a slice in its binding
     elements: u32,          // and how many it has, where words lie in two rows
+    slope: f32,             // of a leaky relu
+    sample_rows: u32,       // rows of a sample, and values that modulate it
+    sample_stride: u32,
 }
 @group(0) @binding(2) var<uniform> params: Params;

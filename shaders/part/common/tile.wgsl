@@ -15,6 +15,7 @@ fn read_tile(held: ptr<function, array<Unit, UNITS>>, row: u32, first: u32, end:
     for (var k = 0u; k < UNITS; k++) {
         if FULL || first + k * lanes() < end {
             (*held)[k] = load_x(address(at));
+            keep(address(at), (*held)[k]);
         }
         at = next(at);
     }

@@ -5,8 +5,9 @@ alias Values = f32;
 alias Bits = u32;
 const WIDTH = 1u;
 
+// Rounded as if it were stored.
 fn pack(v: Values) -> Unit {
-    return v;
+    return decode(encode(vec2(v, 0.0))).x;
 }
 
 fn unpack(unit: Unit) -> Values {

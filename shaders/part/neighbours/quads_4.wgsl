@@ -1,8 +1,8 @@
 // The parameters of a unit's four elements where neighbours have neighbours.
-fn weight_unit(i: u32) -> Values {
+fn weight_unit(i: Parameter) -> Values {
     return weight_quad(i);
 }
 
-fn bias_unit(i: u32) -> Values {
+fn bias_unit(i: Parameter) -> Values {
     return bias_quad(i);
 }

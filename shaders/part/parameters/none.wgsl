@@ -1,8 +1,8 @@
 // No weight, no bias.
-fn weight_at(i: u32) -> f32 {
+fn own_weight(i: u32) -> f32 {
     return 1.0;
 }
 
-fn bias_at(i: u32) -> f32 {
+fn own_bias(i: u32) -> f32 {
     return 0.0;
 }

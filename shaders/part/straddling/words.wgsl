@@ -8,7 +8,7 @@ fn for_each_straddling_unit(first: u32, end: u32) {
     // Of the row that the last element was in: rows are long, or there are few of them in a word.
     var row = NOWHERE;
     var row_data = RowData();
-    var base = 0u;
+    var base = Parameter();
     for (var i = first; i < end; i += lanes()) {
         var results: array<f32, WIDTH>;
         for (var k = 0u; k < WIDTH; k++) {
@@ -25,7 +25,7 @@ fn for_each_straddling_unit(first: u32, end: u32) {
         if keep != 0u {
             kept = load_output(i);
         }
-        store(i, from_array(results));
+        store(i, finish(from_array(results), i));
         if keep != 0u {
             store_unit(i, (kept & keep) | (load_output(i) & ~keep));
         }

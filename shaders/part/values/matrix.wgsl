@@ -26,3 +26,18 @@ fn finite_or_zero(v: Values) -> Values {
 fn mul(a: Values, b: Values) -> Values {
     return mat2x4(a[0] * b[0], a[1] * b[1]);
 }
+
+// What functions of vectors take.
+alias Part = vec4<f32>;
+
+fn first_part(v: Values) -> Part {
+    return v[0];
+}
+
+fn second_part(v: Values) -> Part {
+    return v[1];
+}
+
+fn from_parts(first: Part, second: Part) -> Values {
+    return mat2x4(first, second);
+}

@@ -19,3 +19,18 @@ fn finite_or_zero(v: Values) -> Values {
 fn mul(a: Values, b: Values) -> Values {
     return a * b;
 }
+
+// What functions of vectors take.
+alias Part = Values;
+
+fn first_part(v: Values) -> Part {
+    return v;
+}
+
+fn second_part(v: Values) -> Part {
+    return Part(0.0);
+}
+
+fn from_parts(first: Part, second: Part) -> Values {
+    return first;
+}

@@ -1,6 +1,7 @@
 //! The steps of a backward: sums of dy and dy·x̂ over rows, coefficients and gradients of parameters from them, an apply.
 //! Here is what they share, and the norms whose channels have a weight each; `rows` has those that go row by row.
 
+mod output;
 mod rows;
 mod sums;
 mod switchable;
@@ -14,7 +15,7 @@ use crate::spec::NormSpec;
 
 impl Planner<'_> {
     /// The forward has left `parts` partial moments per row, of switchable norm.
-    pub fn backward(&self, parts: usize) -> Result<Plan> {
+    pub(super) fn backward(&self, parts: usize) -> Result<Plan> {
         let nothing = |why: &str| Ok(Plan { steps: vec![], scratch: Scratch::default(), why: why.into() });
         if self.geometry.is_empty() {
             return nothing("an empty input");

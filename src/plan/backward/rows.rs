@@ -308,7 +308,9 @@ impl Planner<'_> {
         combine: impl Fn(&Planner, usize, bool) -> Result<Option<Step>>,
     ) -> Result<(Vec<Step>, usize)> {
         let pass = match self.pass {
-            Pass::Backward { parts, input, .. } => Pass::Backward { parts, input, parameters: Gradient::Added },
+            Pass::Backward { parts, input, neighbours, .. } => {
+                Pass::Backward { parts, input, parameters: Gradient::Added, neighbours }
+            }
             forward => forward,
         };
         let adding = Planner { pass, ..*self };

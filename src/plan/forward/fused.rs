@@ -1,7 +1,7 @@
 //! Forwards of one kernel: a team reads its row, takes the statistics and writes it.
 
 use crate::error::Result;
-use crate::kernel::{Element, Kernel, Params, Registers, Save, Team, parameter_loops};
+use crate::kernel::{Beside, Element, Kernel, Params, Registers, Save, Team, parameter_loops};
 use crate::plan::planner::{BUSY_SOFTWARE, Planner, index};
 use crate::plan::steps::{MAX_ITERATIONS, Pass, Plan, Route, Scratch};
 use crate::spec::NormSpec;
@@ -19,14 +19,29 @@ impl Planner<'_> {
         if geometry.runs > 1 && self.tensor_bytes() > self.binding_limit() {
             return Err("the tensor exceeds a binding and its rows are scattered".into());
         }
+        let beside = self.beside();
+        if beside.modulated && geometry.runs > 1 {
+            return Err("a row is of several samples, which are modulated each".into());
+        }
         let team = self.row_team(units);
-        let held = self.units_per_lane(team, units, element, Registers::Row);
+        let alone = self.units_per_lane(team, units, element, Registers::Row);
+        let held = if beside == Beside::NOTHING { alone } else { team.units_beside(element) };
+        if beside != Beside::NOTHING {
+            if geometry.updates {
+                return Err("running statistics move beside other tensors".into());
+            }
+            let (needed, limit) =
+                (self.row_kernel((team, held, element)).bindings().len() - 1, self.caps.max_storage_buffers);
+            if needed > limit as usize {
+                return Err(format!("{needed} storage buffers are more than this device binds"));
+            }
+        }
         let forced = self.strategy.route == Some(Route::Fused) && self.strategy.team == Some(team);
         let most = match team {
             Team::Workgroup | Team::Subgroup if forced => usize::MAX,
             Team::Workgroup | Team::Subgroup => {
                 // Rows of several tiles are read tile by tile: enough of them, or pieces of them are better read together.
-                let tile = (held * self.largest_workgroup()) as usize;
+                let tile = (alone * self.largest_workgroup()) as usize;
                 let enough = geometry.rows >= self.busy_lanes(tile as u64 * element.bytes());
                 if enough { tile.max(8 * self.largest_workgroup() as usize) } else { tile }
             }
@@ -55,27 +70,32 @@ impl Planner<'_> {
         }
     }
 
-    pub(super) fn fused(&self, (team, held, element): (Team, u32, Element)) -> Result<Plan> {
-        let geometry = self.geometry;
-        let tracks_instances = matches!(self.spec, NormSpec::Instance(_)) && geometry.updates;
-        let track = geometry.updates && !tracks_instances;
+    /// Whether instance norm's running statistics move, by a step of their own.
+    fn tracks_instances(&self) -> bool {
+        matches!(self.spec, NormSpec::Instance(_)) && self.geometry.updates
+    }
+
+    fn row_kernel(&self, (team, units, element): (Team, u32, Element)) -> Kernel {
+        let tracks_instances = self.tracks_instances();
         let save = match self.pass {
             _ if tracks_instances => Save::Moments,
-            Pass::Forward { saves: true } => Save::Statistics,
+            Pass::Forward { saves: true, .. } => Save::Statistics,
             _ => Save::Nothing,
         };
+        let parameters = self.parameters(self.quads(self.rows(), element));
+        let track = self.geometry.updates && !tracks_instances;
+        Kernel::ForwardRow { team, element, units, parameters, save, track, beside: self.beside() }
+    }
+
+    pub(super) fn fused(&self, (team, held, element): (Team, u32, Element)) -> Result<Plan> {
+        let geometry = self.geometry;
+        let tracks_instances = self.tracks_instances();
         let rows = self.rows();
-        let kernel = Kernel::ForwardRow {
-            team,
-            element,
-            units: held,
-            parameters: self.parameters(self.quads(rows, element)),
-            save,
-            track,
-        };
+        let kernel = self.row_kernel((team, held, element));
+        let Kernel::ForwardRow { save, track, .. } = kernel else { unreachable!("it is one") };
         let units = geometry.row_len / element.width as usize;
         let run = units / geometry.runs;
-        let mut constants = self.affine_constants(rows, element);
+        let mut constants = [self.affine_constants(rows, element), self.output_constants()].concat();
         constants.push(self.centered());
         constants.push(("CONTIGUOUS", u32::from(geometry.runs == 1)));
         if track {

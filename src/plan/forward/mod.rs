@@ -1,6 +1,5 @@
 //! The steps of a forward: one kernel for everything where a row fits a team, else moments, combine and apply.
 
-use self::split::forward_apply;
 use crate::error::{Error, Result};
 use crate::kernel::{Params, StatisticsFrom, Team};
 use crate::plan::planner::{Planner, index};
@@ -27,9 +26,7 @@ impl Planner<'_> {
         if geometry.source == Source::Running {
             let steps = match self.columns() {
                 Some(element) => self.apply_columns(element, StatisticsFrom::Running)?,
-                None => {
-                    self.apply(self.instances(), (1, geometry.channels), &[], forward_apply(StatisticsFrom::Running))?
-                }
+                None => self.forward_apply(self.instances(), (1, geometry.channels), &[], StatisticsFrom::Running)?,
             };
             return Ok(Plan { steps, scratch: Scratch::default(), why: "running statistics: nothing to sum".into() });
         }

@@ -1,7 +1,7 @@
 //! Forwards of three steps: partial moments, combine, apply.
 
 use crate::error::Result;
-use crate::kernel::{Element, Kernel, Parameters, Params, StatisticsFrom, Team};
+use crate::kernel::{Element, Kernel, Params, StatisticsFrom, Team};
 use crate::plan::planner::{Planner, Rows, index};
 use crate::plan::steps::{Plan, Scratch, Step};
 use crate::spec::NormSpec;
@@ -25,15 +25,20 @@ impl Planner<'_> {
         let moments = (rows.count * segments) as u64;
         let scratch = Scratch { moments, statistics: geometry.rows as u64, ..Scratch::default() };
         let (rows, run) = self.apply_rows();
-        let stored = forward_apply(StatisticsFrom::Stored);
-        steps.extend(self.apply(rows, (run, geometry.rows), &[], stored)?);
+        steps.extend(self.forward_apply(rows, (run, geometry.rows), &[], StatisticsFrom::Stored)?);
         Ok(Plan { steps, scratch, why: format!("{why}: partial moments, combine, apply") })
     }
 
     /// Moments of contiguous rows, and how many segments each is cut into.
     pub(super) fn moments(&self, rows: Rows) -> Result<(Vec<Step>, usize)> {
         let constants = [self.centered(), ("CONTIGUOUS", 1)];
-        self.segmented(rows, true, &constants, |team, element, units| Kernel::ForwardMoments { team, element, units })
+        let sum = self.beside().sum;
+        self.segmented(rows, true, &constants, |team, element, units| Kernel::ForwardMoments {
+            team,
+            element,
+            units,
+            sum,
+        })
     }
 
     pub(super) fn combine_kernel(&self, team: Team, track: bool) -> Kernel {
@@ -69,7 +74,7 @@ impl Planner<'_> {
     pub(super) fn split_columns(&self, element: Element, why: String) -> Result<Plan> {
         let geometry = self.geometry;
         let (channel, sample) = (geometry.spatial, geometry.channels * geometry.spatial);
-        let kernel = Kernel::ForwardColumns { element };
+        let kernel = Kernel::ForwardColumns { element, sum: self.beside().sum };
         let (mut steps, chunks) = self.column_steps(kernel, element, &[])?;
         steps.push(self.combine(channel, channel, sample, channel * chunks)?);
         steps.extend(self.apply_columns(element, StatisticsFrom::Stored)?);
@@ -79,14 +84,24 @@ impl Planner<'_> {
     }
 
     pub(super) fn apply_columns(&self, element: Element, from: StatisticsFrom) -> Result<Vec<Step>> {
-        if !element.writes() {
-            return self.apply(self.instances(), (1, self.geometry.channels), &[], forward_apply(from));
+        // A column is of all samples, which are modulated each.
+        if !element.writes() || self.beside().modulated {
+            return self.forward_apply(self.instances(), (1, self.geometry.channels), &[], from);
         }
-        let parameters = self.parameters(false);
-        Ok(self.column_steps(Kernel::ForwardApplyColumns { element, parameters, from }, element, &[])?.0)
+        let (parameters, beside) = (self.parameters(false), self.beside());
+        let kernel = Kernel::ForwardApplyColumns { element, parameters, from, beside };
+        Ok(self.column_steps(kernel, element, &self.output_constants())?.0)
     }
-}
 
-pub(super) fn forward_apply(from: StatisticsFrom) -> impl Fn(Team, Element, Parameters) -> Kernel {
-    move |team, element, parameters| Kernel::ForwardApply { team, element, parameters, from }
+    pub(super) fn forward_apply(
+        &self,
+        rows: Rows,
+        of: (usize, usize),
+        extra: &[(&'static str, u32)],
+        from: StatisticsFrom,
+    ) -> Result<Vec<Step>> {
+        let beside = self.beside();
+        let kernel = |team, element, parameters| Kernel::ForwardApply { team, element, parameters, from, beside };
+        self.apply(rows, of, &[extra, &self.output_constants()].concat(), kernel)
+    }
 }

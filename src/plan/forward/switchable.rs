@@ -1,6 +1,5 @@
 //! Switchable norm's forward.
 
-use super::split::forward_apply;
 use crate::error::{Error, Result};
 use crate::kernel::{Kernel, Params, RunningStatistics, StatisticsFrom};
 use crate::plan::fit::merged;
@@ -41,7 +40,7 @@ impl Planner<'_> {
         let params = Params { rows: index(axes, "samples and channels")?, ..self.instance_params(parts)? };
         steps.push(self.sized_step(Kernel::ForwardAxes { team, running }, params, constants, 0..0, size)?);
         let mixed = [("BATCH", u32::from(norm.batch)), one_part];
-        let apply = self.apply(rows, (1, geometry.rows), &mixed, forward_apply(StatisticsFrom::Mixed))?;
+        let apply = self.forward_apply(rows, (1, geometry.rows), &mixed, StatisticsFrom::Mixed)?;
         steps.extend(apply.into_iter().map(|mut step| {
             step.params.parts = params.parts;
             step

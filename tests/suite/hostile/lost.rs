@@ -152,8 +152,8 @@ fn methods(folder: &Path, found: &mut BTreeSet<String>) {
         }
         let mut of = None;
         for line in fs::read_to_string(entry).unwrap().lines() {
-            if let Some(rest) = line.strip_prefix("impl ") {
-                of = TYPES.into_iter().find(|name| rest == format!("{name} {{"));
+            if line.starts_with("impl") {
+                of = TYPES.into_iter().find(|name| line == format!("impl {name} {{"));
             }
             let method = line
                 .strip_prefix("    pub ")

@@ -2,18 +2,18 @@
 @group(0) @binding(3) var<storage, read> weight: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> bias: array<vec4<f32>>;
 
-fn weight_at(i: u32) -> f32 {
+fn own_weight(i: u32) -> f32 {
     return weight[i / 4u][i % 4u];
 }
 
-fn bias_at(i: u32) -> f32 {
+fn own_bias(i: u32) -> f32 {
     return bias[i / 4u][i % 4u];
 }
 
-fn weight_quad(i: u32) -> vec4<f32> {
+fn own_weight_quad(i: u32) -> vec4<f32> {
     return weight[i / 4u];
 }
 
-fn bias_quad(i: u32) -> vec4<f32> {
+fn own_bias_quad(i: u32) -> vec4<f32> {
     return bias[i / 4u];
 }

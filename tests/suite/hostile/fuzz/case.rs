@@ -157,8 +157,8 @@ impl Case {
         let Ok(geometry) = Geometry::new(&spec, self.mode, &self.shape) else { return vec![] };
         let adds = self.wrapped && self.accumulate;
         let gradient = if adds { Gradient::Added } else { Gradient::Replaced };
-        let backward = Pass::Backward { parts: 1, input: gradient, parameters: gradient };
-        let passes = [Pass::Forward { saves: false }, Pass::Forward { saves: true }, backward];
+        let backward = Pass::backward(1, gradient, gradient);
+        let passes = [Pass::forward(false), Pass::forward(true), backward];
         let plan = |pass| Plan::new(&spec, &geometry, self.dtype, caps, self.strategy, pass).ok();
         passes.into_iter().filter_map(plan).collect()
     }

@@ -1,0 +1,14 @@
+// A parameter is the layer's own, for all samples.
+alias Parameter = u32;
+
+fn parameter(own: u32, row: u32) -> Parameter {
+    return own;
+}
+
+fn weight_at(i: Parameter) -> f32 {
+    return own_weight(i);
+}
+
+fn bias_at(i: Parameter) -> f32 {
+    return own_bias(i);
+}

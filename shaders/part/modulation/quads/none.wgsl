@@ -1,0 +1,22 @@
+// A parameter is the layer's own, for all samples; they are read in fours.
+alias Parameter = u32;
+
+fn parameter(own: u32, row: u32) -> Parameter {
+    return own;
+}
+
+fn weight_at(i: Parameter) -> f32 {
+    return own_weight(i);
+}
+
+fn bias_at(i: Parameter) -> f32 {
+    return own_bias(i);
+}
+
+fn weight_quad(i: Parameter) -> vec4<f32> {
+    return own_weight_quad(i);
+}
+
+fn bias_quad(i: Parameter) -> vec4<f32> {
+    return own_bias_quad(i);
+}

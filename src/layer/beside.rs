@@ -1,0 +1,93 @@
+//! Tensors of a call beside its input.
+
+use super::names::name;
+use crate::device::{Gpu, Tensor};
+use crate::dtype::DType;
+use crate::error::{Error, Result};
+use crate::kernel::Binding;
+use crate::plan::{Modulation, Neighbours};
+use crate::spec::NormSpec;
+
+/// What a call takes along: `activation((norm(x + a)·scale + shift) + c)`.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Beside<'a> {
+    pub add_before: Option<&'a Tensor>,
+    pub kept_sum: Option<&'a Tensor>,
+    pub modulation: Option<ScaleShift<'a>>,
+    pub add_after: Option<&'a Tensor>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ScaleShift<'a> {
+    pub scale: &'a Tensor,
+    pub shift: &'a Tensor,
+    /// The scale is 1 and what is given.
+    pub from_one: bool,
+}
+
+impl<'a> Beside<'a> {
+    /// Those of the input's shape.
+    pub(super) fn like_input(&self) -> impl Iterator<Item = (Binding, &'a Tensor)> + use<'a> {
+        let tensors = [
+            (Binding::AddBefore, self.add_before),
+            (Binding::KeptSum, self.kept_sum),
+            (Binding::AddAfter, self.add_after),
+        ];
+        tensors.into_iter().filter_map(|(binding, tensor)| Some((binding, tensor?)))
+    }
+
+    /// Those of a sample's parameters.
+    pub(super) fn of_samples(&self) -> impl Iterator<Item = (Binding, &'a Tensor)> + use<'a> {
+        let both = |ScaleShift { scale, shift, .. }: ScaleShift<'a>| {
+            [(Binding::ModulationScale, scale), (Binding::ModulationShift, shift)]
+        };
+        self.modulation.map(both).into_iter().flatten()
+    }
+
+    /// All of them.
+    pub(super) fn tensors(&self) -> impl Iterator<Item = (Binding, &'a Tensor)> + use<'a> {
+        self.like_input().chain(self.of_samples())
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.tensors().next().is_none()
+    }
+
+    /// Fails where one of them does not fit an input of this shape and type.
+    pub(super) fn neighbours(&self, gpu: &Gpu, spec: &NormSpec, shape: &[usize], dtype: DType) -> Result<Neighbours> {
+        for (binding, tensor) in self.like_input() {
+            tensor.check(gpu, name(binding), shape, dtype)?;
+        }
+        if self.kept_sum.is_some() && self.add_before.is_none() {
+            return Err(Error::Neighbour { reason: "nothing is added before: there is no sum to keep" });
+        }
+        let modulation = self.modulation.map(|ScaleShift { scale, from_one, .. }| {
+            let (expected, given) = (modulation_shape(spec, shape)?, scale.dtype());
+            let halves = if given == DType::F32 { DType::F32 } else { dtype };
+            for (binding, tensor) in self.of_samples() {
+                tensor.check(gpu, name(binding), &expected, halves)?;
+            }
+            Ok(Modulation { samples: expected[0], from_one, dtype: given })
+        });
+        Ok(Neighbours {
+            add_before: self.add_before.is_some(),
+            keeps_sum: self.kept_sum.is_some(),
+            modulation: modulation.transpose()?,
+            add_after: self.add_after.is_some(),
+        })
+    }
+}
+
+/// `[N, C]`, or `[N, *normalized]` where all positions of a sample share them.
+fn modulation_shape(spec: &NormSpec, shape: &[usize]) -> Result<Vec<usize>> {
+    let parameters = spec.parameter_shape();
+    let batched = match spec {
+        NormSpec::Layer(_) | NormSpec::Rms(_) => shape.len() > parameters.len(),
+        NormSpec::Instance(norm) => !norm.unbatched && shape.len() != 2,
+        _ => true,
+    };
+    if !batched {
+        return Err(Error::Neighbour { reason: "a modulation is by sample, and this input has no batch dimension" });
+    }
+    Ok([&shape[..1], &parameters].concat())
+}

@@ -1,0 +1,179 @@
+//! What stands beside a norm, after it: modulation, an added tensor, the activation.
+
+use std::f64::consts::{FRAC_1_SQRT_2, PI};
+
+use ndarray::ArrayD;
+
+use super::backward::{Gradient, Gradients, backward, of};
+use super::forward::{Forward, layer};
+use super::instances::view;
+use super::state::State;
+use crate::dtype::DType;
+use crate::error::{Error, Result};
+use crate::spec::{Activation, Mode, NormSpec};
+
+/// Tensors beside a norm: `activation((norm(x)·scale + shift) + c)`. What is added before the norm is the caller's to add, since a
+/// layer on the GPU rounds it to the element type.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Neighbours {
+    /// `[N, C]`, of layer and RMS norm `[N, *normalized_shape]`; 1 is added to it where that is meant.
+    pub scale: Option<ArrayD<f64>>,
+    /// Of `scale`'s shape.
+    pub shift: Option<ArrayD<f64>>,
+    /// Of the input's shape.
+    pub add_after: Option<ArrayD<f64>>,
+}
+
+impl Neighbours {
+    /// The scale and the shift of each element, in order.
+    fn modulation(&self, spec: &NormSpec, x: &ArrayD<f64>) -> Result<Option<Vec<(f64, f64)>>> {
+        let (Some(scale), Some(shift)) = (&self.scale, &self.shift) else { return Ok(None) };
+        let trailing = matches!(spec, NormSpec::Layer(_) | NormSpec::Rms(_));
+        let expected = [&x.shape()[..1], &spec.parameter_shape()].concat();
+        for (what, array) in [("scale", scale), ("shift", shift)] {
+            check(what, array, &expected)?;
+        }
+        let (scale, shift): (Vec<f64>, Vec<f64>) = (scale.iter().copied().collect(), shift.iter().copied().collect());
+        let (rows, channels, spatial) = view(spec, x).dim();
+        let (rows_of_sample, of_sample) = (rows / expected[0].max(1), scale.len() / expected[0].max(1));
+        let place = |element: usize| {
+            let (row, channel, position) =
+                (element / (channels * spatial), element / spatial % channels, element % spatial);
+            row / rows_of_sample * of_sample + if trailing { position } else { channel }
+        };
+        Ok(Some((0..x.len()).map(|element| (scale[place(element)], shift[place(element)])).collect()))
+    }
+}
+
+fn check(what: &'static str, array: &ArrayD<f64>, expected: &[usize]) -> Result<()> {
+    if array.shape() == expected {
+        return Ok(());
+    }
+    Err(Error::Shape { what, expected: expected.to_vec(), found: array.shape().to_vec() })
+}
+
+/// One forward pass: moves `state` as torch does and returns the output. Where `var + eps` is 0, `r` is 0. The spec's
+/// activation is applied; [`forward_beside`] has other neighbours too.
+///
+/// # Errors
+/// Those of [`NormSpec::validate`] and those that a layer on the GPU gives for this shape;
+/// [`MissingKey`](crate::Error::MissingKey), [`UnexpectedKeys`](crate::Error::UnexpectedKeys) and
+/// [`KeyShape`](crate::Error::KeyShape) for a `state` that is not one of this `spec`. `state` is then unchanged.
+pub fn forward(spec: &NormSpec, mode: Mode, state: &mut State, x: &ArrayD<f64>) -> Result<Forward> {
+    forward_beside(spec, mode, state, x, &Neighbours::default())
+}
+
+/// As [`forward`], with neighbours. The magnitude of an output is that of the layer's, times |scale|, with
+/// |shift| and |c| added, times the steepest slope of the activation (leaky relu's own or 1, silu's 1.1, gelu's 1.13), and once
+/// more the size of what goes into it, which the activation's own roundings are relative to.
+///
+/// # Errors
+/// As [`forward`]; [`Error::Shape`] for a neighbour of another shape.
+pub fn forward_beside(
+    spec: &NormSpec,
+    mode: Mode,
+    state: &mut State,
+    x: &ArrayD<f64>,
+    neighbours: &Neighbours,
+) -> Result<Forward> {
+    neighbours.add_after.iter().try_for_each(|c| check("the tensor added after", c, x.shape()))?;
+    let mut forward = layer(spec, mode, state, x)?;
+    if x.is_empty() {
+        return Ok(forward);
+    }
+    if let Some(modulation) = neighbours.modulation(spec, x)? {
+        forward.roundings += 3;
+        let both = forward.output.iter_mut().zip(&mut forward.magnitude).zip(modulation);
+        both.for_each(|((output, magnitude), (scale, shift))| {
+            *output = *output * scale + shift;
+            *magnitude = *magnitude * scale.abs() + shift.abs();
+        });
+    }
+    if let Some(c) = &neighbours.add_after {
+        forward.roundings += 1;
+        forward.output += c;
+        forward.magnitude += &c.mapv(f64::abs);
+    }
+    let activation = spec.activation();
+    if activation != Activation::Identity {
+        forward.roundings += 4;
+        forward.magnitude = forward.magnitude * activation.steepness() + forward.output.mapv(f64::abs);
+        forward.output.mapv_inplace(|r| activate(activation, r));
+    }
+    Ok(forward)
+}
+
+/// As [`backward`], through neighbours: the gradients of the layer, and that of what was added after it, which is `dr = dy·f'(r)`
+/// with the activation f and what goes into it. What is added before has the input's gradient.
+///
+/// The magnitudes are those of a layer whose `dy` is dr, and for what rounding takes from r and from f' as many more as
+/// `(2·tol(r) + 16·u) / 32·u` times those of one whose `dy` is |dy|: f'' is at most 2, an f' is at most 16 roundings off, and 32·u
+/// is the least factor of a magnitude in [`Gradient::tolerance`]. Where |r| is below tol(r), relu and leaky relu may have taken the
+/// other side.
+///
+/// # Errors
+/// As [`backward`] and [`forward_beside`]. A modulation has no gradients yet.
+pub fn backward_beside(
+    spec: &NormSpec,
+    mode: Mode,
+    state: &State,
+    x: &ArrayD<f64>,
+    neighbours: &Neighbours,
+    dy: &ArrayD<f64>,
+) -> Result<(Gradients, Gradient)> {
+    if neighbours.scale.is_some() {
+        return Err(Error::Neighbour { reason: "gradients through a modulation are not built yet" });
+    }
+    check("dy", dy, x.shape())?;
+    let activation = spec.activation();
+    let plain = spec.clone().with_activation(Activation::Identity);
+    let before = forward_beside(&plain, mode, &mut state.clone(), x, neighbours)?;
+    let dr = ndarray::Zip::from(dy).and(&before.output).map_collect(|dy, &r| dy * slope(activation, r));
+    let mut gradients = backward(spec, mode, state, x, &dr)?;
+    let u = 2f64.powi(-24);
+    let off = match activation {
+        Activation::Identity => 0.0,
+        _ => (2.0 * before.tolerance(DType::F32).iter().fold(0.0, |most: f64, &t| most.max(t)) + 16.0 * u) / (32.0 * u),
+    };
+    let rough = backward(spec, mode, state, x, &dy.mapv(f64::abs))?;
+    for (gradient, (_, rough)) in gradients.all_mut().into_iter().zip(rough.named()) {
+        if let (Some(gradient), Some(rough)) = (gradient, rough) {
+            gradient.magnitude += &(&rough.magnitude * off);
+        }
+    }
+    let added = of(dr.clone(), dr.mapv(f64::abs) + dy.mapv(|dy| dy.abs() * off), 1);
+    Ok((gradients, added))
+}
+
+/// The derivatives of [`activate`]; at 0 torch's.
+fn slope(activation: Activation, r: f64) -> f64 {
+    match activation {
+        Activation::Identity => 1.0,
+        Activation::Relu if r <= 0.0 => 0.0,
+        Activation::LeakyRelu { negative_slope } if r <= 0.0 => f64::from(negative_slope),
+        Activation::Relu | Activation::LeakyRelu { .. } => 1.0,
+        Activation::Silu => {
+            let sigmoid = 1.0 / (1.0 + (-r).exp());
+            sigmoid * (1.0 + r * (1.0 - sigmoid))
+        }
+        Activation::Gelu => 0.5 * libm::erfc(-r * FRAC_1_SQRT_2) + r * (-0.5 * r * r).exp() / (2.0 * PI).sqrt(),
+        Activation::GeluTanh => {
+            let (inner, slope) = (r + 0.044715 * r.powi(3), 1.0 + 3.0 * 0.044715 * r * r);
+            let tanh = ((2.0 / PI).sqrt() * inner).tanh();
+            0.5 * (1.0 + tanh) + 0.5 * r * (1.0 - tanh * tanh) * (2.0 / PI).sqrt() * slope
+        }
+    }
+}
+
+/// Each of them by its definition.
+pub(super) fn activate(activation: Activation, r: f64) -> f64 {
+    match activation {
+        Activation::Identity => r,
+        Activation::Relu if r < 0.0 => 0.0,
+        Activation::LeakyRelu { negative_slope } if r < 0.0 => r * f64::from(negative_slope),
+        Activation::Relu | Activation::LeakyRelu { .. } => r,
+        Activation::Silu => r / (1.0 + (-r).exp()),
+        Activation::Gelu => r * (0.5 * libm::erfc(-r * FRAC_1_SQRT_2)),
+        Activation::GeluTanh => 0.5 * r * (1.0 + ((2.0 / PI).sqrt() * (r + 0.044715 * r.powi(3))).tanh()),
+    }
+}
