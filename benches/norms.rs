@@ -19,12 +19,14 @@ use harness::copy::Copies;
 use harness::measure::{self, Row};
 use harness::{chart, report};
 
+mod beside;
 mod cpu;
 mod harness;
 
 const HELP: &str = "\
 cargo xtask bench [OPTIONS] [WORDS]   only cases whose name or id contains one of WORDS
   --backward      backward passes instead of forwards
+  --beside        forwards with what stands beside a norm, in one call and in kernels of their own
   --dtype TYPES   element types in turn, as f32,f16,bf16 (f32)
   --quick         3 runs of each instead of 9
   --json FILE     where the figures go (target/bench/norms.json)
@@ -36,6 +38,7 @@ cargo xtask bench [OPTIONS] [WORDS]   only cases whose name or id contains one o
 
 struct Options {
     backward: bool,
+    beside: bool,
     dtypes: Vec<DType>,
     runs: usize,
     json: PathBuf,
@@ -54,6 +57,7 @@ impl Options {
 fn options() -> Result<Option<Options>, Box<dyn Error>> {
     let mut options = Options {
         backward: false,
+        beside: false,
         dtypes: vec![DType::F32],
         runs: 9,
         json: "target/bench/norms.json".into(),
@@ -67,6 +71,7 @@ fn options() -> Result<Option<Options>, Box<dyn Error>> {
         let mut value = || args.next().ok_or_else(|| format!("{arg} needs a value"));
         match arg.as_str() {
             "--backward" => options.backward = true,
+            "--beside" => options.beside = true,
             "--dtype" => {
                 let types = value()?;
                 let dtype = |name: &str| {
@@ -135,6 +140,11 @@ fn bench() -> Result<(), Box<dyn Error>> {
     if let Some(package) = std::env::var_os("CARGO_MANIFEST_DIR") {
         std::env::set_current_dir(Path::new(&package).join(".."))?;
     }
+    if options.beside {
+        let gpu = Gpu::new()?;
+        let report = beside::run(&gpu, options.runs, &options.words)?;
+        return write(&options.json, &report);
+    }
     let all = cases::all();
     let all: Vec<Case> = all.iter().flat_map(|case| options.dtypes.iter().map(|&dtype| case.of(dtype))).collect();
     let chosen = chosen(&all, &options.words)?;
@@ -170,13 +180,16 @@ fn bench() -> Result<(), Box<dyn Error>> {
         // Memory of one case's sizes is of no use to the next.
         gpu.empty_cache();
     }
-    for path in [&options.json, &options.svg] {
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder)?;
-        }
-    }
-    std::fs::write(&options.json, format!("{:#}\n", report::to_json(&gpu, options.pass(), options.runs, &rows)))?;
+    write(&options.json, &report::to_json(&gpu, options.pass(), options.runs, &rows))?;
+    options.svg.parent().map_or(Ok(()), std::fs::create_dir_all)?;
     chart::draw(&options.svg, &gpu, options.pass(), &rows)?;
-    println!("\nwrote {} and {}", options.json.display(), options.svg.display());
+    println!("wrote {}", options.svg.display());
+    Ok(())
+}
+
+fn write(path: &Path, report: &serde_json::Value) -> Result<(), Box<dyn Error>> {
+    path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
+    std::fs::write(path, format!("{report:#}\n"))?;
+    println!("\nwrote {}", path.display());
     Ok(())
 }

@@ -10,6 +10,7 @@ pub mod cases;
 pub mod chart;
 pub mod clock;
 pub mod copy;
+pub mod elementwise;
 pub mod forward;
 pub mod measure;
 pub mod pass;

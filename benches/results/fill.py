@@ -99,6 +99,18 @@ def types():
     return markdown(heads, lines)
 
 
+def beside():
+    heads = ["case", "shape", "dispatches", "floor", "copy ms", "norm alone ms", "its ratio", "with it ms", "ratio"]
+    heads += ["apart ms", "kernels apart", "with it ÷ apart"]
+    lines = []
+    for row in json.loads((HERE / f"llvmpipe-beside-{sys.argv[1]}.json").read_text())["rows"]:
+        copy, plain, together, apart = (row[f"{key}_ms"] for key in ("copy", "plain", "together", "apart"))
+        cells = [str(row["dispatches"]), str(row["floor"]), f"{copy:.2f}", f"{plain:.2f}", f"{copy / plain:.2f}"]
+        cells += [f"{together:.2f}", f"{row['floor'] * copy / together:.2f}", f"{apart:.2f}", str(row["kernels_apart"])]
+        lines.append(case(row) + cells + [f"{together / apart:.2f}"])
+    return markdown(heads, lines)
+
+
 def trees(name):
     heads = ["case", "shape", "copy ms", "GPU ms", "ratio", "256-thread tree ms", "tree ÷ GPU"]
     tree = rows(f"{name}-tree")
@@ -133,6 +145,7 @@ def main():
         sys.exit(__doc__)
     text = DOCUMENT.read_text()
     tables = {"kernels": kernels(), "types": types(), "host": host(), "backward": backward()}
+    tables["beside"] = beside()
     tables |= {"peers": peers("peers-llvmpipe"), "peers-backward": peers("peers-llvmpipe-backward")}
     tables |= {name: trees(name) for name in ("swiftshader", "gl")}
     for name, table in tables.items():

@@ -1,0 +1,260 @@
+//! A norm with what stands beside it in one call, beside the same work in separate kernels and beside the norm alone
+//! (`cargo xtask bench --beside`). BENCHMARKS.md says what the columns are.
+
+use std::error::Error;
+use std::time::Duration;
+
+use gpunorm::{
+    Activation, BatchNorm, Call, DType, Gpu, GpuNorm, GroupNorm, InstanceNorm, LayerNorm, Mode, NormSpec, RmsNorm,
+    Tensor,
+};
+use serde_json::{Value, json};
+use wgpu::CommandEncoder;
+
+use crate::harness::clock::Clock;
+use crate::harness::copy::Copies;
+use crate::harness::elementwise::Elementwise;
+use crate::harness::pass::turns;
+use crate::harness::report::milliseconds;
+
+/// What goes along.
+#[derive(Clone, Copy, PartialEq)]
+enum Beside {
+    SumKept,
+    Modulated { from_one: bool },
+    Added,
+    Nothing,
+}
+
+struct Case {
+    name: &'static str,
+    spec: NormSpec,
+    shape: Vec<usize>,
+    mode: Mode,
+    beside: Beside,
+    /// The least that it moves, in copies of the input.
+    floor: f64,
+}
+
+fn cases() -> Vec<Case> {
+    let case = |name, spec: NormSpec, shape: &[usize], beside, floor| {
+        let mode = Mode::Training;
+        Case { name, spec, shape: shape.to_vec(), mode, beside, floor }
+    };
+    let residual = |name, spec, shape: &[usize]| case(name, spec, shape, Beside::SumKept, 2.0);
+    let from_one = Beside::Modulated { from_one: true };
+    let relu = NormSpec::from(BatchNorm::new(256).activation(Activation::Relu));
+    vec![
+        residual("add + RmsNorm, sum kept", RmsNorm::new(1024).into(), &[16, 1024, 1024]),
+        residual("add + LayerNorm, sum kept", LayerNorm::new(1024).into(), &[16, 1024, 1024]),
+        residual("add + RmsNorm, sum kept", RmsNorm::new(4096).into(), &[4, 1024, 4096]),
+        residual("add + LayerNorm, sum kept", LayerNorm::new(4096).into(), &[4, 1024, 4096]),
+        case("DiT LayerNorm, modulated", LayerNorm::new(1152).affine(false).into(), &[16, 256, 1152], from_one, 1.0),
+        case("AdaIN", InstanceNorm::new(64).into(), &[1, 64, 256, 256], Beside::Modulated { from_one: false }, 1.0),
+        case(
+            "GroupNorm + silu",
+            GroupNorm::new(32, 320).activation(Activation::Silu).into(),
+            &[2, 320, 64, 64],
+            Beside::Nothing,
+            1.0,
+        ),
+        case("BatchNorm + add + relu", relu.clone(), &[32, 256, 56, 56], Beside::Added, 1.5),
+        Case {
+            mode: Mode::Evaluation,
+            ..case("BatchNorm + add + relu, evaluation", relu, &[32, 256, 56, 56], Beside::Added, 1.5)
+        },
+    ]
+}
+
+/// What one turn runs on.
+struct Tensors {
+    x: Tensor,
+    y: Tensor,
+    like: Tensor,
+    between: Tensor,
+}
+
+struct Bench<'a> {
+    gpu: &'a Gpu,
+    case: &'a Case,
+    norm: GpuNorm,
+    plain: GpuNorm,
+    turns: Vec<Tensors>,
+    scale: Tensor,
+    shift: Tensor,
+    separate: Vec<Elementwise>,
+}
+
+impl<'a> Bench<'a> {
+    fn new(gpu: &'a Gpu, case: &'a Case) -> gpunorm::Result<Bench<'a>> {
+        let len: usize = case.shape.iter().product();
+        let values: Vec<f32> = (0..len).map(|i| (i * 7919 % 1013) as f32 / 500.0 - 1.0).collect();
+        let tensor = || Tensor::from_slice(gpu, &values, &case.shape);
+        let turn = |_| Ok(Tensors { x: tensor()?, y: tensor()?, like: tensor()?, between: tensor()? });
+        let of_samples = [&case.shape[..1], &case.spec.parameter_shape()].concat();
+        let by_sample = || Tensor::from_slice(gpu, &values[..of_samples.iter().product()], &of_samples);
+        let plain = case.spec.clone().with_activation(Activation::Identity);
+        let layer = |spec: NormSpec| {
+            let norm = GpuNorm::new(gpu, spec)?;
+            norm.set_mode(case.mode);
+            gpunorm::Result::Ok(norm)
+        };
+        let activation = case.spec.activation();
+        let mut separate = vec![];
+        match case.beside {
+            Beside::SumKept | Beside::Added => separate.push(Elementwise::new(gpu, "add", &[])),
+            Beside::Modulated { from_one } => {
+                let trailing = matches!(case.spec, NormSpec::Layer(_));
+                let sample = len / case.shape[0] / 4;
+                let constants = [
+                    ("SAMPLE", sample as f64),
+                    ("WIDTH", (of_samples[1] / 4) as f64),
+                    ("PLANE", if trailing { 0.0 } else { (sample / of_samples[1]) as f64 }),
+                    ("FROM_ONE", f64::from(u8::from(from_one))),
+                ];
+                separate.push(Elementwise::new(gpu, "modulate", &constants));
+            }
+            Beside::Nothing => {}
+        }
+        if activation != Activation::Identity {
+            let silu = f64::from(u8::from(activation == Activation::Silu));
+            separate.push(Elementwise::new(gpu, "activate", &[("SILU", silu)]));
+        }
+        Ok(Bench {
+            gpu,
+            case,
+            norm: layer(case.spec.clone())?,
+            plain: layer(plain)?,
+            turns: (0..turns(4, len).max(2)).map(turn).collect::<gpunorm::Result<_>>()?,
+            scale: by_sample()?,
+            shift: by_sample()?,
+            separate,
+        })
+    }
+
+    fn call<'b>(&'b self, turn: &'b Tensors) -> Call<'b> {
+        let call = self.norm.call();
+        match self.case.beside {
+            Beside::SumKept => call.add_before(&turn.like).keep_sum(&turn.between),
+            Beside::Modulated { from_one: true } => call.modulate(&self.scale, &self.shift),
+            Beside::Modulated { from_one: false } => call.scale_and_shift(&self.scale, &self.shift),
+            Beside::Added => call.add_after(&turn.like),
+            Beside::Nothing => call,
+        }
+    }
+
+    /// The same, a kernel for each.
+    fn apart(&self, encoder: &mut CommandEncoder, turn: &Tensors) -> gpunorm::Result<()> {
+        let Tensors { x, y, like, between } = turn;
+        if self.case.beside == Beside::SumKept {
+            self.separate[0].record(self.gpu, encoder, x, &[like], between);
+            return self.plain.encode_forward(encoder, between, y);
+        }
+        // To and fro: what comes of the last is in y.
+        let (mut from, mut to) = if self.separate.len().is_multiple_of(2) { (between, y) } else { (y, between) };
+        self.plain.encode_forward(encoder, x, to)?;
+        for kernel in &self.separate {
+            std::mem::swap(&mut from, &mut to);
+            let operands = match self.case.beside {
+                Beside::Added => [like, like],
+                _ => [&self.scale, &self.shift],
+            };
+            kernel.record(self.gpu, encoder, from, &operands, to);
+        }
+        Ok(())
+    }
+
+    /// Both ways give the same.
+    fn check(&self) -> Result<(), Box<dyn Error>> {
+        let turn = &self.turns[0];
+        let run = |apart: bool| -> Result<Vec<f32>, Box<dyn Error>> {
+            let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
+            match apart {
+                true => self.apart(&mut encoder, turn)?,
+                false => self.call(turn).encode_forward(&mut encoder, &turn.x, &turn.y)?,
+            }
+            self.gpu.queue().submit([encoder.finish()]);
+            Ok(turn.y.to_vec()?)
+        };
+        let (together, apart) = (run(false)?, run(true)?);
+        match together.iter().zip(&apart).position(|(a, b)| (a - b).abs() > 1e-4 * (1.0 + b.abs()) || a.is_nan()) {
+            Some(at) => {
+                Err(format!("{}: element {at} is {}, apart {}", self.case.name, together[at], apart[at]).into())
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn measure(&self, copies: &Copies, runs: usize) -> Result<Value, Box<dyn Error>> {
+        self.check()?;
+        let clock = Clock::new(self.gpu);
+        let pairs: Vec<_> = self.turns.iter().map(|turn| (turn.x.clone(), turn.y.clone())).collect();
+        let fastest = copies.fastest(&clock, &pairs)?;
+        let mut times = [const { vec![] }; 4];
+        for run in 0..runs + 2 {
+            let each = |work: &dyn Fn(&mut CommandEncoder, &Tensors) -> gpunorm::Result<()>| {
+                clock.gpu(&|encoder| self.turns.iter().try_for_each(|turn| work(encoder, turn)))
+            };
+            let round = [
+                each(&|encoder, turn| {
+                    fastest.record(self.gpu, encoder, &turn.x, &turn.y);
+                    Ok(())
+                })?,
+                each(&|encoder, turn| self.plain.encode_forward(encoder, &turn.x, &turn.y))?,
+                each(&|encoder, turn| self.call(turn).encode_forward(encoder, &turn.x, &turn.y))?,
+                each(&|encoder, turn| self.apart(encoder, turn))?,
+            ];
+            // The first two warm up.
+            if run >= 2 {
+                times.iter_mut().zip(round).for_each(|(times, time)| times.push(time / self.turns.len() as u32));
+            }
+        }
+        let [copy, plain, together, apart] = times.map(median);
+        let (shape, floor) = (&self.case.shape, self.case.floor);
+        let dispatches = self.call(&self.turns[0]).plan(shape, DType::F32)?.dispatches();
+        let ratio = |floor: f64, time: Duration| floor * copy.as_secs_f64() / time.as_secs_f64();
+        let text = format!("{shape:?}").replace(", ", "x");
+        println!(
+            "{:<36} {text:<18} {dispatches:>4} {floor:>5} {:>9.3} {:>9.3} {:>6.2} {:>9.3} {:>6.2} {:>9.3} {:>6.2}",
+            self.case.name,
+            milliseconds(copy),
+            milliseconds(plain),
+            ratio(1.0, plain),
+            milliseconds(together),
+            ratio(floor, together),
+            milliseconds(apart),
+            together.as_secs_f64() / apart.as_secs_f64(),
+        );
+        Ok(json!({
+            "case": self.case.name, "shape": shape, "dispatches": dispatches, "floor": floor,
+            "copy_ms": milliseconds(copy), "plain_ms": milliseconds(plain), "together_ms": milliseconds(together),
+            "apart_ms": milliseconds(apart), "kernels_apart": self.separate.len() + 1,
+        }))
+    }
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times[times.len() / 2]
+}
+
+/// All of them, as a table and as JSON.
+pub fn run(gpu: &Gpu, runs: usize, words: &[String]) -> Result<Value, Box<dyn Error>> {
+    println!(
+        "{:<36} {:<18} {:>4} {:>5} {:>9} {:>9} {:>6} {:>9} {:>6} {:>9} {:>6}",
+        "case", "shape", "disp", "floor", "copy ms", "norm ms", "ratio", "with ms", "ratio", "apart ms", "÷"
+    );
+    let copies = Copies::new(gpu);
+    let mut rows = vec![];
+    for case in cases() {
+        if words.is_empty() || words.iter().any(|word| case.name.to_lowercase().contains(word)) {
+            rows.push(Bench::new(gpu, &case)?.measure(&copies, runs)?);
+            gpu.empty_cache();
+        }
+    }
+    let info = gpu.adapter_info();
+    Ok(json!({
+        "adapter": info.name, "backend": format!("{:?}", info.backend), "driver": info.driver,
+        "driver_info": info.driver_info, "gpunorm": env!("CARGO_PKG_VERSION"), "runs": runs, "rows": rows,
+    }))
+}
