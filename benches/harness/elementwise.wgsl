@@ -9,41 +9,35 @@ override WIDTH: u32 = 1u;         // of them, those that have parameters of thei
 override PLANE: u32 = 0u;         // or units of a plane, which has one parameter
 override FROM_ONE: bool = false;
 
-fn unit(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32) -> u32 {
-    return (workgroup.x + workgroup.y * workgroups.x) * 256u + lane;
-}
-
-@compute @workgroup_size(256)
-fn add(
+struct Builtins {
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) workgroups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
-) {
-    let i = unit(workgroup, workgroups, lane);
+}
+
+fn unit(b: Builtins) -> u32 {
+    return (b.workgroup.x + b.workgroup.y * b.workgroups.x) * 256u + b.lane;
+}
+
+@compute @workgroup_size(256)
+fn add(builtins: Builtins) {
+    let i = unit(builtins);
     if i < arrayLength(&x) {
         y[i] = x[i] + a[i];
     }
 }
 
 @compute @workgroup_size(256)
-fn activate(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(num_workgroups) workgroups: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let i = unit(workgroup, workgroups, lane);
+fn activate(builtins: Builtins) {
+    let i = unit(builtins);
     if i < arrayLength(&x) {
         y[i] = select(max(x[i], vec4(0.0)), x[i] / (1.0 + exp(-x[i])), SILU);
     }
 }
 
 @compute @workgroup_size(256)
-fn modulate(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(num_workgroups) workgroups: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let i = unit(workgroup, workgroups, lane);
+fn modulate(builtins: Builtins) {
+    let i = unit(builtins);
     if i < arrayLength(&x) {
         let one = select(0.0, 1.0, FROM_ONE);
         if PLANE > 0u {

@@ -12,7 +12,7 @@ use crate::device::{Dispatch, PROFILING, Recorder, Tensor, bytes_of, record};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::kernel::Binding;
-use crate::plan::{Pass, Plan};
+use crate::plan::{Neighbours, Pass, Plan};
 use crate::spec::Mode;
 use crate::spec::geometry::Geometry;
 
@@ -193,7 +193,8 @@ impl<'a> Call<'a> {
     pub fn plan(&self, shape: &[usize], dtype: DType) -> Result<Plan> {
         let geometry = Geometry::new(&self.norm.spec, self.mode, shape)?;
         bytes_of(&self.norm.gpu, shape, dtype)?;
-        self.norm.plan_pass(&geometry, dtype, self.pass(shape, dtype)?)
+        let neighbours = self.neighbours(shape, dtype)?;
+        self.norm.plan_pass(&geometry, dtype, Pass::Forward { saves: false, neighbours })
     }
 
     /// As [`GpuNorm::profile`].
@@ -227,15 +228,15 @@ impl<'a> Call<'a> {
             return prepare(Pass::forward(false), &own, &[]);
         }
         let sliced: Vec<_> = own.into_iter().chain(self.beside.like_input()).collect();
-        prepare(self.pass(x.shape(), x.dtype())?, &sliced, &self.beside.of_samples().collect::<Vec<_>>())
+        let neighbours = self.neighbours(x.shape(), x.dtype())?;
+        prepare(Pass::Forward { saves: false, neighbours }, &sliced, &self.beside.of_samples().collect::<Vec<_>>())
     }
 
-    /// A forward with what this call takes along, for an input of this shape and type.
-    pub(super) fn pass(&self, shape: &[usize], dtype: DType) -> Result<Pass> {
+    /// What this call takes along, for an input of this shape and type.
+    pub(super) fn neighbours(&self, shape: &[usize], dtype: DType) -> Result<Neighbours> {
         // A shape that the layer does not take is told first.
         Geometry::new(&self.norm.spec, self.mode, shape)?;
-        let neighbours = self.beside.neighbours(&self.norm.gpu, &self.norm.spec, shape, dtype)?;
-        Ok(Pass::Forward { saves: false, neighbours })
+        self.beside.neighbours(&self.norm.gpu, &self.norm.spec, shape, dtype)
     }
 
     pub(super) fn checked_plan(&self, x: &Tensor, y: &Tensor, pass: Pass) -> Result<(Geometry, Plan)> {

@@ -98,7 +98,7 @@ impl Call<'_> {
 
     fn record_saved(&self, to: &mut impl Recorder, x: &Tensor, y: &Tensor) -> Result<Saved> {
         self.norm.check_gpu(x, "the input")?;
-        let Pass::Forward { neighbours, .. } = self.pass(x.shape(), x.dtype())? else { unreachable!("it is one") };
+        let neighbours = self.neighbours(x.shape(), x.dtype())?;
         if neighbours.modulation.is_some() {
             return Err(Error::Neighbour { reason: "gradients through a modulation are not built yet" });
         }

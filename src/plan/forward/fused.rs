@@ -24,8 +24,8 @@ impl Planner<'_> {
             return Err("a row is of several samples, which are modulated each".into());
         }
         let team = self.row_team(units);
-        let alone = self.units_per_lane(team, units, element, Registers::Row);
-        let held = if beside == Beside::NOTHING { alone } else { team.units_beside(element) };
+        let held_alone = self.units_per_lane(team, units, element, Registers::Row);
+        let held = if beside == Beside::NOTHING { held_alone } else { team.units_beside(element) };
         if beside != Beside::NOTHING {
             if geometry.updates {
                 return Err("running statistics move beside other tensors".into());
@@ -41,7 +41,7 @@ impl Planner<'_> {
             Team::Workgroup | Team::Subgroup if forced => usize::MAX,
             Team::Workgroup | Team::Subgroup => {
                 // Rows of several tiles are read tile by tile: enough of them, or pieces of them are better read together.
-                let tile = (alone * self.largest_workgroup()) as usize;
+                let tile = (held_alone * self.largest_workgroup()) as usize;
                 let enough = geometry.rows >= self.busy_lanes(tile as u64 * element.bytes());
                 if enough { tile.max(8 * self.largest_workgroup() as usize) } else { tile }
             }
@@ -75,15 +75,19 @@ impl Planner<'_> {
         matches!(self.spec, NormSpec::Instance(_)) && self.geometry.updates
     }
 
-    fn row_kernel(&self, (team, units, element): (Team, u32, Element)) -> Kernel {
-        let tracks_instances = self.tracks_instances();
+    /// What becomes of a row's moments, and whether running statistics move at once.
+    fn row_saves(&self) -> (Save, bool) {
         let save = match self.pass {
-            _ if tracks_instances => Save::Moments,
+            _ if self.tracks_instances() => Save::Moments,
             Pass::Forward { saves: true, .. } => Save::Statistics,
             _ => Save::Nothing,
         };
+        (save, self.geometry.updates && !self.tracks_instances())
+    }
+
+    fn row_kernel(&self, (team, units, element): (Team, u32, Element)) -> Kernel {
+        let (save, track) = self.row_saves();
         let parameters = self.parameters(self.quads(self.rows(), element));
-        let track = self.geometry.updates && !tracks_instances;
         Kernel::ForwardRow { team, element, units, parameters, save, track, beside: self.beside() }
     }
 
@@ -92,7 +96,7 @@ impl Planner<'_> {
         let tracks_instances = self.tracks_instances();
         let rows = self.rows();
         let kernel = self.row_kernel((team, held, element));
-        let Kernel::ForwardRow { save, track, .. } = kernel else { unreachable!("it is one") };
+        let (save, track) = self.row_saves();
         let units = geometry.row_len / element.width as usize;
         let run = units / geometry.runs;
         let mut constants = [self.affine_constants(rows, element), self.output_constants()].concat();
