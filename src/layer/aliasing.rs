@@ -15,6 +15,9 @@ pub(super) fn check(plan: &Plan, tensors: &[(Binding, &Tensor)]) -> Result<()> {
         .flat_map(|step| step.kernel.bindings())
         .filter_map(|(binding, writes)| writes.then_some(binding))
         .collect();
+    // Behind an activation, what the other steps take as dy is the gradient of what was added after.
+    let behind = tensors.iter().any(|(binding, _)| *binding == Binding::OutputGradient);
+    let called = |binding| name(if behind && binding == Binding::Dy { Binding::AddAfterGradient } else { binding });
     for (index, &(binding, tensor)) in tensors.iter().enumerate() {
         // Gradients of an empty input are cleared without a step.
         if !is_output(binding) && !writes.contains(&binding) {
@@ -22,7 +25,7 @@ pub(super) fn check(plan: &Plan, tensors: &[(Binding, &Tensor)]) -> Result<()> {
         }
         let mut others = tensors[..index].iter().chain(&tensors[index + 1..]);
         if let Some(&(with, _)) = others.find(|(_, other)| other.shares_buffer(tensor)) {
-            return Err(Error::Aliasing { what: name(binding), with: name(with) });
+            return Err(Error::Aliasing { what: called(binding), with: called(with) });
         }
     }
     Ok(())

@@ -24,8 +24,8 @@ pub struct Gradients {
     pub mean_weight: Option<Tensor>,
     /// Of switchable norm's `var_weight`, likewise.
     pub var_weight: Option<Tensor>,
-    /// Of what was [added after](crate::Call::add_after) the layer, in the input's shape and element type. What was added before
-    /// has the input's gradient.
+    /// Of what was [added after](crate::Call::add_after) the layer, in the input's shape and element type: always replaced. What
+    /// was added before has the input's gradient.
     pub add_after: Option<Tensor>,
     pub(super) accumulate: bool,
     pub(super) accumulate_input: bool,

@@ -7,7 +7,7 @@ pub(super) fn name(binding: Binding) -> &'static str {
     match binding {
         Binding::X => "input",
         Binding::Y => "output",
-        Binding::Dy => "dy",
+        Binding::Dy | Binding::OutputGradient => "dy",
         Binding::Dx => "input's gradient",
         Binding::Weight => "weight",
         Binding::Bias => "bias",
@@ -26,7 +26,6 @@ pub(super) fn name(binding: Binding) -> &'static str {
         Binding::ModulationShift => "shift",
         Binding::AddAfter => "tensor added after",
         Binding::AddAfterGradient => "gradient of what was added after",
-        Binding::OutputGradient => "output's gradient",
         Binding::Moments
         | Binding::Statistics
         | Binding::Axes

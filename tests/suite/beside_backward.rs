@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use gpunorm::reference::{self, Gradient, Neighbours, State};
 use gpunorm::unstable::{Geometry, Strategy};
-use gpunorm::{Activation, BatchNorm, DType, Gpu, GpuNorm, LayerNorm, Mode, NormSpec, Tensor, Wanted};
+use gpunorm::{Activation, BatchNorm, DType, Error, Gpu, GpuNorm, LayerNorm, Mode, NormSpec, Tensor, Wanted};
 use ndarray::{ArrayD, Zip};
 
 use super::beside::{ACTIVATIONS, rounded, specs};
@@ -189,6 +189,13 @@ fn recorded_again() {
             assert_eq!(array(found), array(expected), "{what}");
         }
     }
+    // Its tensor is no other one's, and is called what it is.
+    let mut gradients = again.clone();
+    gradients.add_after = Some(dy.clone());
+    let mut encoder = gpu.device().create_command_encoder(&Default::default());
+    let error = norm.encode_backward(&mut encoder, &dy, &saved, &gradients).unwrap_err();
+    let (what, with) = ("gradient of what was added after", "dy");
+    assert!(matches!(error, Error::Aliasing { what: w, with: o } if [w, o] == [what, with]), "{error:?}");
     // Without an activation it is dy itself.
     let plain = GpuNorm::new(gpu, BatchNorm::new(4)).unwrap();
     let (_, saved) = plain.call().add_after(&c).forward_saved(&x).unwrap();
