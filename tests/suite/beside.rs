@@ -164,7 +164,7 @@ fn everywhere(shapes: &[&[usize]], stride: usize) {
     for (variant, gpu, strategy) in variants::everywhere() {
         for shape in shapes {
             // So that each spec meets many choices, and each choice many variants.
-            for (index, spec) in specs(shape).iter().enumerate().skip(turn % 2).step_by(2) {
+            for (index, spec) in specs(shape).iter().enumerate().skip(turn % 3).step_by(3) {
                 turn += stride;
                 let choice = choices[turn % choices.len()];
                 let (dtype, mode) = (variants::turn(index + turn, shape).0, MODES[turn / 3 % 2]);
@@ -179,7 +179,7 @@ fn everywhere(shapes: &[&[usize]], stride: usize) {
     }
     let all: BTreeSet<_> = choices.iter().flat_map(|choice| choice.pairs()).collect();
     assert_eq!(all.difference(&pairs).count(), 0, "pairs that nothing has met: {:?}", all.difference(&pairs));
-    assert!(ran > 100 * adapters::count(), "only {ran} runs");
+    assert!(ran > 60 * adapters::count(), "only {ran} runs");
 }
 
 #[test]

@@ -117,7 +117,7 @@ fn everywhere(shapes: &[&[usize]], stride: usize) {
     let (mut ran, mut seen, mut turn) = (0, BTreeSet::new(), 0);
     for (variant, gpu, strategy) in variants::everywhere() {
         for shape in shapes {
-            for (index, spec) in specs(shape).iter().enumerate().skip(turn % 2).step_by(2) {
+            for (index, spec) in specs(shape).iter().enumerate().skip(turn % 3).step_by(3) {
                 turn += stride;
                 let activation = turn % ACTIVATIONS.len();
                 let beside = (turn / 6 % 2 == 1, turn / 12 % 2 == 1);
@@ -134,7 +134,7 @@ fn everywhere(shapes: &[&[usize]], stride: usize) {
         }
     }
     assert_eq!(seen.len(), 24, "{seen:?}");
-    assert!(ran > 50 * adapters::count(), "only {ran} runs");
+    assert!(ran > 30 * adapters::count(), "only {ran} runs");
 }
 
 #[test]
