@@ -14,8 +14,9 @@ use wgpu::CommandEncoder;
 use crate::harness::clock::Clock;
 use crate::harness::copy::Copies;
 use crate::harness::elementwise::Elementwise;
+use crate::harness::measure::median;
 use crate::harness::pass::turns;
-use crate::harness::report::milliseconds;
+use crate::harness::report::{self, milliseconds};
 
 /// What goes along.
 #[derive(Clone, Copy, PartialEq)]
@@ -233,11 +234,6 @@ impl<'a> Bench<'a> {
     }
 }
 
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort();
-    times[times.len() / 2]
-}
-
 /// All of them, as a table and as JSON.
 pub fn run(gpu: &Gpu, runs: usize, words: &[String]) -> Result<Value, Box<dyn Error>> {
     println!(
@@ -252,9 +248,5 @@ pub fn run(gpu: &Gpu, runs: usize, words: &[String]) -> Result<Value, Box<dyn Er
             gpu.empty_cache();
         }
     }
-    let info = gpu.adapter_info();
-    Ok(json!({
-        "adapter": info.name, "backend": format!("{:?}", info.backend), "driver": info.driver,
-        "driver_info": info.driver_info, "gpunorm": env!("CARGO_PKG_VERSION"), "runs": runs, "rows": rows,
-    }))
+    Ok(report::of_run(gpu, "forward", runs, rows))
 }

@@ -55,8 +55,7 @@ pub fn line(case: &Case, row: &Row) -> String {
 }
 
 pub fn to_json(gpu: &Gpu, pass: &str, runs: usize, rows: &[(&Case, Row)]) -> Value {
-    let info = gpu.adapter_info();
-    let rows: Vec<Value> = rows
+    let rows = rows
         .iter()
         .map(|(case, row)| {
             json!({
@@ -68,6 +67,12 @@ pub fn to_json(gpu: &Gpu, pass: &str, runs: usize, rows: &[(&Case, Row)]) -> Val
             })
         })
         .collect();
+    of_run(gpu, pass, runs, rows)
+}
+
+/// Rows, and what they were measured on.
+pub fn of_run(gpu: &Gpu, pass: &str, runs: usize, rows: Vec<Value>) -> Value {
+    let info = gpu.adapter_info();
     json!({
         "adapter": info.name, "backend": format!("{:?}", info.backend), "driver": info.driver,
         "driver_info": info.driver_info, "gpunorm": env!("CARGO_PKG_VERSION"), "pass": pass, "runs": runs,

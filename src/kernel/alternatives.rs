@@ -23,7 +23,7 @@ pub struct Element {
 }
 
 /// Which tensors beside a norm its kernel takes along.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Beside {
     /// One that is added to the input, and room for the sum.
     pub sum: bool,
@@ -36,11 +36,6 @@ pub struct Beside {
 impl Beside {
     /// None.
     pub const NOTHING: Beside = Beside { sum: false, modulated: false, added: false };
-
-    /// What a layer without parameters is read with, where a modulation is read in fours.
-    pub(super) fn without_parameters(self, element: Element) -> Option<Parameters> {
-        (self.modulated && element.width >= 4).then_some(Parameters::NoneQuads)
-    }
 
     /// All of them but none.
     pub(super) fn any() -> impl Iterator<Item = Beside> {
@@ -219,6 +214,28 @@ impl Team {
 }
 
 impl Parameters {
+    /// Those that are looked up one by one.
+    pub(super) const SCALARS: [Parameters; 3] = [Parameters::None, Parameters::Weight, Parameters::Both];
+
+    /// Those of a kernel that looks them up for units, with these neighbours.
+    pub(super) fn of_units(element: Element, beside: Beside) -> impl Iterator<Item = Parameters> {
+        let quads = [Parameters::WeightQuads, Parameters::BothQuads].into_iter();
+        let modulated = beside.modulated.then_some(Parameters::NoneQuads);
+        Parameters::SCALARS.into_iter().chain(quads.chain(modulated).filter(move |_| element.width >= 4))
+    }
+
+    /// Whether they are read in fours.
+    pub(super) fn quads(self) -> bool {
+        matches!(self, Parameters::WeightQuads | Parameters::BothQuads | Parameters::NoneQuads)
+    }
+
+    /// Where the statistics of a layer with these may be. Only rows whose elements have parameters of their own read them in fours,
+    /// those of layer and RMS norm, which track nothing.
+    pub(super) fn statistics(self) -> &'static [StatisticsFrom] {
+        use StatisticsFrom::{Mixed, Running, Stored};
+        if self.quads() { &[Stored] } else { &[Stored, Running, Mixed] }
+    }
+
     /// The same without a bias.
     pub fn without_bias(self) -> Parameters {
         match self {

@@ -2,7 +2,6 @@
 
 use super::alternatives::{Beside, CoefficientsFrom, Element, KeptSums, Parameters, Registers, StatisticsFrom, Team};
 use super::declaration::{Declaration, Declared};
-use super::forward::with_quads;
 use super::kernels::Kernel;
 use super::launch::{Launch, neighbour_loops};
 use super::part;
@@ -41,27 +40,21 @@ pub(super) fn output(
     beside: Beside,
 ) -> impl Declared {
     let pieces = move |link: &mut Link| {
-        link(&[part::PARTIAL_MOMENTS, part::X, part::DY_OUT, part::NORMALIZE, part::OUTPUTS]);
-        link(&[part::FOR_EACH_UNIT, element.straddling_piece()]);
+        link(&[part::PARTIAL_MOMENTS, part::X, part::DY_OUT]);
+        part::link_outputs(element, from, link);
         beside.link_slope(element, parameters, link);
-        link(from.pieces());
     };
-    let iterations = move |launch: &Launch| {
-        let lookup = if from == StatisticsFrom::Mixed { launch.parts() } else { 0 };
-        launch.stretch(lookup, 2 * launch.parameter_loops(parameters))
-    };
+    let iterations = move |launch: &Launch| launch.outputs(parameters, from);
     Declaration::new(piece!("backward_output"), team, Some(element), pieces, iterations)
 }
 
 fn all_outputs() -> Vec<Kernel> {
-    use StatisticsFrom::{Mixed, Running, Stored};
     let mut all = vec![];
     for (element, team) in Element::written().flat_map(|element| Team::APART.map(|team| (element, team))) {
         for beside in [Beside::NOTHING, Beside { added: true, ..Beside::NOTHING }] {
-            for parameters in with_quads(element) {
-                let from: &[StatisticsFrom] = if parameters.quads() { &[Stored] } else { &[Stored, Running, Mixed] };
+            for parameters in Parameters::of_units(element, beside) {
                 let output = |&from| Kernel::BackwardOutput { team, element, parameters, from, beside };
-                all.extend(from.iter().map(output));
+                all.extend(parameters.statistics().iter().map(output));
             }
         }
     }

@@ -57,7 +57,7 @@ fn all_rows() -> Vec<Kernel> {
     let (nothing, statistics) = (Save::Nothing, Save::Statistics);
     let mut all = vec![];
     for (team, element, units) in Team::holding(Element::written(), Registers::Row) {
-        for parameters in with_quads(element) {
+        for parameters in Parameters::of_units(element, Beside::NOTHING) {
             let by_channel = [(Save::Moments, false), (nothing, true), (statistics, true)].into_iter();
             // Rows whose parameters are read in fours are of layer and RMS norm, which track nothing.
             let by_channel = by_channel.filter(|_| !parameters.quads());
@@ -70,7 +70,7 @@ fn all_rows() -> Vec<Kernel> {
     for (element, team) in Element::written().flat_map(|element| Team::ALL.map(|team| (element, team))) {
         let (units, track) = (team.units_beside(element), false);
         for beside in Beside::any() {
-            for parameters in with_quads(element).chain(beside.without_parameters(element)) {
+            for parameters in Parameters::of_units(element, beside) {
                 for save in [nothing, statistics] {
                     all.push(Kernel::ForwardRow { team, element, units, parameters, save, track, beside });
                 }
@@ -168,27 +168,21 @@ pub(super) fn apply(
     beside: Beside,
 ) -> impl Declared {
     let pieces = move |link: &mut Link| {
-        link(&[part::Y, part::NORMALIZE, part::OUTPUTS, part::FOR_EACH_UNIT, element.straddling_piece()]);
+        link(&[part::Y]);
+        part::link_outputs(element, from, link);
         beside.link_output(element, parameters, link);
-        link(from.pieces());
     };
-    let iterations = move |launch: &Launch| {
-        let lookup = if from == StatisticsFrom::Mixed { launch.parts() } else { 0 };
-        launch.stretch(lookup, 2 * launch.parameter_loops(parameters))
-    };
+    let iterations = move |launch: &Launch| launch.outputs(parameters, from);
     declare(piece!("forward_apply"), team, Some(element), beside.sum, pieces, iterations)
 }
 
 fn all_applies() -> Vec<Kernel> {
-    use StatisticsFrom::{Mixed, Running, Stored};
     let mut all = vec![];
     for (element, team) in Element::written().flat_map(|element| Team::APART.map(|team| (element, team))) {
         for beside in Beside::any().chain([Beside::NOTHING]) {
-            for parameters in with_quads(element).chain(beside.without_parameters(element)) {
-                // Nor have they running statistics.
-                let from: &[StatisticsFrom] = if parameters.quads() { &[Stored] } else { &[Stored, Running, Mixed] };
+            for parameters in Parameters::of_units(element, beside) {
                 let apply = |&from| Kernel::ForwardApply { team, element, parameters, from, beside };
-                all.extend(from.iter().map(apply));
+                all.extend(parameters.statistics().iter().map(apply));
             }
         }
     }
@@ -216,17 +210,9 @@ fn all_columns_applied() -> Vec<Kernel> {
         for from in [StatisticsFrom::Stored, StatisticsFrom::Running] {
             let unmodulated = Beside::any().filter(|beside| !beside.modulated).chain([Beside::NOTHING]);
             all.extend(unmodulated.flat_map(|beside| {
-                SCALARS.map(|parameters| Kernel::ForwardApplyColumns { element, parameters, from, beside })
+                Parameters::SCALARS.map(|parameters| Kernel::ForwardApplyColumns { element, parameters, from, beside })
             }));
         }
     }
     all
-}
-
-const SCALARS: [Parameters; 3] = [Parameters::None, Parameters::Weight, Parameters::Both];
-
-/// Parameters of a kernel that looks them up for units.
-pub(super) fn with_quads(element: Element) -> impl Iterator<Item = Parameters> {
-    let quads = [Parameters::WeightQuads, Parameters::BothQuads].into_iter().filter(move |_| element.width >= 4);
-    SCALARS.into_iter().chain(quads)
 }

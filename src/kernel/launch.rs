@@ -1,6 +1,6 @@
 //! What a step says of how often its kernel loops.
 
-use super::alternatives::{Element, Parameters, Team};
+use super::alternatives::{Element, Parameters, StatisticsFrom, Team};
 use super::kernels::Kernel;
 use super::overrides::{BY_ROW, BY_ROWS, BY_UNIT, CHAIN, MIXED, PER_ELEMENT};
 use super::params::Params;
@@ -104,6 +104,12 @@ impl Launch<'_> {
                 units * (1 + width) + lookup.saturating_mul(rows.min(units * width))
             }
         }
+    }
+
+    /// Of a layer's outputs, unit by unit.
+    pub fn outputs(&self, parameters: Parameters, from: StatisticsFrom) -> u64 {
+        let lookup = if from == StatisticsFrom::Mixed { self.parts() } else { 0 };
+        self.stretch(lookup, 2 * self.parameter_loops(parameters))
     }
 }
 

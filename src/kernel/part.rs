@@ -25,7 +25,6 @@ pub(super) const LANE_SUMS: &Piece = piece!("part/common/lane_sums");
 pub(super) const MOMENTS: &Piece = piece!("part/common/moments");
 pub(super) const NORMALIZE: &Piece = piece!("part/common/normalize");
 pub(super) const OPAQUE: &Piece = piece!("part/common/opaque");
-pub(super) const OUTPUTS: &Piece = piece!("part/common/outputs");
 pub(super) const PARAMETER: &Piece = piece!("part/common/parameter");
 pub(super) const PARAMS: &Piece = piece!("part/common/params", reads: [Params]);
 pub(super) const SEGMENT: &Piece = piece!("part/common/segment");
@@ -41,6 +40,7 @@ pub(super) const WALK: &Piece = piece!("part/common/walk");
 
 pub(super) const X: &Piece = piece!("part/input/x", reads: [X]);
 pub(super) const FINISH_NONE: &Piece = piece!("part/finish/none");
+const INDEX_OF_LAYER: &Piece = piece!("part/parameter_index/layer");
 const MODULATION_NONE: &Piece = piece!("part/modulation/none");
 
 pub(super) const PARTIAL_MOMENTS: &Piece = piece!("part/partial/moments");
@@ -124,13 +124,8 @@ impl Element {
 
 impl Parameters {
     /// Those of a layer alone, to be looked up one by one.
-    pub(super) fn pieces(self) -> [&'static Piece; 2] {
-        [self.own(), MODULATION_NONE]
-    }
-
-    /// Whether they are read in fours.
-    pub(super) fn quads(self) -> bool {
-        matches!(self, Parameters::WeightQuads | Parameters::BothQuads | Parameters::NoneQuads)
+    pub(super) fn pieces(self) -> [&'static Piece; 3] {
+        [self.own(), INDEX_OF_LAYER, MODULATION_NONE]
     }
 
     fn own(self) -> &'static Piece {
@@ -145,11 +140,11 @@ impl Parameters {
     }
 
     /// To look them up for units of `element`.
-    pub(super) fn unit_pieces(self, element: Element) -> [&'static Piece; 5] {
+    pub(super) fn unit_pieces(self, element: Element) -> [&'static Piece; 6] {
         self.modulated_pieces(element, false)
     }
 
-    fn modulated_pieces(self, element: Element, modulated: bool) -> [&'static Piece; 5] {
+    fn modulated_pieces(self, element: Element, modulated: bool) -> [&'static Piece; 6] {
         let floats = piece!("part/modulation/floats", reads: [ModulationScale, ModulationShift]);
         let float_quads = piece!("part/modulation/quads/floats", reads: [ModulationScale, ModulationShift]);
         let words = piece!("part/modulation/words", reads: [ModulationScale, ModulationShift]);
@@ -167,7 +162,8 @@ impl Parameters {
             (true, _) => piece!("part/neighbours/quads_8"),
             (false, _) => piece!("part/neighbours/each"),
         };
-        [self.own(), modulation, neighbours, PARAMETER, AFFINE]
+        let index = if modulated { piece!("part/parameter_index/sample") } else { INDEX_OF_LAYER };
+        [self.own(), index, modulation, neighbours, PARAMETER, AFFINE]
     }
 
     /// To write their gradients.
@@ -259,6 +255,12 @@ pub(super) fn input(sum: bool) -> &'static Piece {
 
 /// To keep nothing of what is normalized.
 pub(super) const KEPT_NONE: &Piece = piece!("part/kept_sum/none");
+
+/// To find a layer's outputs, unit by unit, from statistics that are known.
+pub(super) fn link_outputs(element: Element, from: StatisticsFrom, link: &mut Link) {
+    link(&[NORMALIZE, piece!("part/common/outputs"), FOR_EACH_UNIT, element.straddling_piece()]);
+    link(from.pieces());
+}
 
 impl Beside {
     /// Of a kernel that stores outputs.

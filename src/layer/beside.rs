@@ -53,28 +53,31 @@ impl<'a> Beside<'a> {
         self.tensors().next().is_none()
     }
 
+    /// What they are to a plan, for an input of this shape; whether they fit it is for [`check`](Self::check) to say.
+    pub(super) fn neighbours(&self, shape: &[usize]) -> Neighbours {
+        let samples = shape.first().copied().unwrap_or(0);
+        let modulation =
+            |ScaleShift { scale, from_one, .. }: ScaleShift| Modulation { samples, from_one, dtype: scale.dtype() };
+        Neighbours {
+            add_before: self.add_before.is_some(),
+            keeps_sum: self.kept_sum.is_some(),
+            modulation: self.modulation.map(modulation),
+            add_after: self.add_after.is_some(),
+        }
+    }
+
     /// Fails where one of them does not fit an input of this shape and type.
-    pub(super) fn neighbours(&self, gpu: &Gpu, spec: &NormSpec, shape: &[usize], dtype: DType) -> Result<Neighbours> {
+    pub(super) fn check(&self, gpu: &Gpu, spec: &NormSpec, shape: &[usize], dtype: DType) -> Result<()> {
         for (binding, tensor) in self.like_input() {
             tensor.check(gpu, name(binding), shape, dtype)?;
         }
         if self.kept_sum.is_some() && self.add_before.is_none() {
             return Err(Error::Neighbour { reason: "nothing is added before: there is no sum to keep" });
         }
-        let modulation = self.modulation.map(|ScaleShift { scale, from_one, .. }| {
-            let (expected, given) = (modulation_shape(spec, shape)?, scale.dtype());
-            let halves = if given == DType::F32 { DType::F32 } else { dtype };
-            for (binding, tensor) in self.of_samples() {
-                tensor.check(gpu, name(binding), &expected, halves)?;
-            }
-            Ok(Modulation { samples: expected[0], from_one, dtype: given })
-        });
-        Ok(Neighbours {
-            add_before: self.add_before.is_some(),
-            keeps_sum: self.kept_sum.is_some(),
-            modulation: modulation.transpose()?,
-            add_after: self.add_after.is_some(),
-        })
+        let Some(ScaleShift { scale, .. }) = self.modulation else { return Ok(()) };
+        let expected = modulation_shape(spec, shape)?;
+        let of_samples = if scale.dtype() == DType::F32 { DType::F32 } else { dtype };
+        self.of_samples().try_for_each(|(binding, tensor)| tensor.check(gpu, name(binding), &expected, of_samples))
     }
 }
 

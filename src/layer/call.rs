@@ -12,7 +12,7 @@ use crate::device::{Dispatch, PROFILING, Recorder, Tensor, bytes_of, record};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::kernel::Binding;
-use crate::plan::{Neighbours, Pass, Plan};
+use crate::plan::{Pass, Plan};
 use crate::spec::Mode;
 use crate::spec::geometry::Geometry;
 
@@ -191,10 +191,9 @@ impl<'a> Call<'a> {
     /// # Errors
     /// As [`GpuNorm::plan`].
     pub fn plan(&self, shape: &[usize], dtype: DType) -> Result<Plan> {
-        let geometry = Geometry::new(&self.norm.spec, self.mode, shape)?;
+        let geometry = self.geometry(shape, dtype)?;
         bytes_of(&self.norm.gpu, shape, dtype)?;
-        let neighbours = self.neighbours(shape, dtype)?;
-        self.norm.plan_pass(&geometry, dtype, Pass::Forward { saves: false, neighbours })
+        self.norm.plan_pass(&geometry, dtype, self.pass(shape))
     }
 
     /// As [`GpuNorm::profile`].
@@ -220,30 +219,34 @@ impl<'a> Call<'a> {
     /// The dispatches of a forward from `x` to `y`.
     fn prepare(&self, x: &Tensor, y: &Tensor) -> Result<Arc<[Dispatch]>> {
         let own = [(Binding::X, x), (Binding::Y, y)];
-        let prepare = |pass, sliced: &[_], kept: &[_]| {
+        let pass = self.pass(x.shape());
+        let prepare = |sliced: &[_], kept: &[_]| {
             let bound = BoundPass { mode: self.mode, pass, sliced, kept };
             self.norm.prepare_pass(bound, || Ok((vec![], self.checked_plan(x, y, pass)?.1)))
         };
         if self.beside.is_empty() {
-            return prepare(Pass::forward(false), &own, &[]);
+            return prepare(&own, &[]);
         }
         let sliced: Vec<_> = own.into_iter().chain(self.beside.like_input()).collect();
-        let neighbours = self.neighbours(x.shape(), x.dtype())?;
-        prepare(Pass::Forward { saves: false, neighbours }, &sliced, &self.beside.of_samples().collect::<Vec<_>>())
+        prepare(&sliced, &self.beside.of_samples().collect::<Vec<_>>())
     }
 
-    /// What this call takes along, for an input of this shape and type.
-    pub(super) fn neighbours(&self, shape: &[usize], dtype: DType) -> Result<Neighbours> {
-        // A shape that the layer does not take is told first.
-        Geometry::new(&self.norm.spec, self.mode, shape)?;
-        self.beside.neighbours(&self.norm.gpu, &self.norm.spec, shape, dtype)
+    fn pass(&self, shape: &[usize]) -> Pass {
+        Pass::Forward { saves: false, neighbours: self.beside.neighbours(shape) }
+    }
+
+    /// What the layer is for an input of this shape and type, which what goes along has to fit.
+    pub(super) fn geometry(&self, shape: &[usize], dtype: DType) -> Result<Geometry> {
+        let geometry = Geometry::new(&self.norm.spec, self.mode, shape)?;
+        self.beside.check(&self.norm.gpu, &self.norm.spec, shape, dtype)?;
+        Ok(geometry)
     }
 
     pub(super) fn checked_plan(&self, x: &Tensor, y: &Tensor, pass: Pass) -> Result<(Geometry, Plan)> {
         let norm = self.norm;
         norm.check_gpu(x, "the input")?;
         norm.check_gpu(y, "the output")?;
-        let geometry = Geometry::new(&norm.spec, self.mode, x.shape())?;
+        let geometry = self.geometry(x.shape(), x.dtype())?;
         let plan = norm.plan_pass(&geometry, x.dtype(), pass)?;
         y.check(&norm.gpu, "the output", x.shape(), x.dtype())?;
         Ok((geometry, plan))

@@ -98,7 +98,8 @@ impl Call<'_> {
 
     fn record_saved(&self, to: &mut impl Recorder, x: &Tensor, y: &Tensor) -> Result<Saved> {
         self.norm.check_gpu(x, "the input")?;
-        let neighbours = self.neighbours(x.shape(), x.dtype())?;
+        self.geometry(x.shape(), x.dtype())?;
+        let neighbours = self.beside.neighbours(x.shape());
         if neighbours.modulation.is_some() {
             return Err(Error::Neighbour { reason: "gradients through a modulation are not built yet" });
         }

@@ -69,11 +69,14 @@ impl Plan {
     fn check(&self, caps: &Caps) -> Result<()> {
         for binding in Scratch::BINDINGS {
             // What has the input's shape is bound in slices.
-            let most = if binding == Binding::Dy { u64::MAX } else { caps.max_binding };
+            let (what, most) = match binding {
+                Binding::Dy => ("a gradient between two steps", u64::MAX),
+                _ => ("a buffer of partial statistics", caps.max_binding),
+            };
             let limit = most.min(caps.max_buffer);
             let needed = self.scratch.bytes(binding);
             if needed > limit {
-                return Err(Error::TooLarge { what: "a buffer of partial statistics", needed, unit: "bytes", limit });
+                return Err(Error::TooLarge { what, needed, unit: "bytes", limit });
             }
         }
         for step in &self.steps {

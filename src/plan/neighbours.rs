@@ -1,18 +1,21 @@
 //! What goes along beside a norm, as its kernels see it.
 
 use super::planner::{Planner, index};
-use super::steps::{Neighbours, Pass};
+use super::steps::{Neighbours, Pass, Step};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::kernel::{Beside, Element, GELU, GELU_TANH, IDENTITY, LEAKY_RELU, Params, RELU, SILU};
-use crate::spec::Activation;
+use crate::kernel::{
+    Beside, Element, GELU, GELU_TANH, IDENTITY, Kernel, LEAKY_RELU, Parameters, Params, RELU, SILU, StatisticsFrom,
+    Team,
+};
+use crate::spec::{Activation, NormSpec};
 
 impl Planner<'_> {
     /// Of a forward; a backward has none.
     pub(super) fn neighbours(&self) -> Neighbours {
         match self.pass {
             Pass::Forward { neighbours, .. } => neighbours,
-            Pass::Backward { .. } => Neighbours::default(),
+            Pass::Backward { .. } => Neighbours::NONE,
         }
     }
 
@@ -33,6 +36,26 @@ impl Planner<'_> {
             constants.extend((self.dtype != DType::F32).then_some(halves));
         }
         constants
+    }
+
+    /// An apply that finds the layer's outputs; of switchable norm from `parts` partial moments per instance.
+    pub(super) fn apply_outputs(
+        &self,
+        parts: usize,
+        kernel: impl Fn(Team, Element, Parameters, StatisticsFrom, Beside) -> Kernel,
+    ) -> Result<Vec<Step>> {
+        let (rows, of) = self.apply_rows();
+        let (from, beside) = (self.statistics(), self.beside());
+        let mut constants = self.output_constants();
+        if let NormSpec::Switchable(norm) = self.spec {
+            constants.extend([("BATCH", u32::from(norm.batch)), ("ONE_PART", u32::from(parts == 1))]);
+        }
+        let kernel = |team, element, parameters| kernel(team, element, parameters, from, beside);
+        let mut steps = self.apply(rows, of, &constants, kernel)?;
+        for step in &mut steps {
+            step.params.parts = index(parts, "partial statistics")?;
+        }
+        Ok(steps)
     }
 
     /// These uniforms, and those of what goes along with `rows` rows of so many parameters each sample.

@@ -4,8 +4,9 @@ use super::caps::Caps;
 use super::steps::{Pass, Strategy};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
+use crate::kernel::StatisticsFrom;
 use crate::spec::NormSpec;
-use crate::spec::geometry::{Geometry, ParameterIndex};
+use crate::spec::geometry::{Geometry, ParameterIndex, Source};
 
 /// A software adapter has a few cores of a few lanes: this many invocations keep them busy.
 pub(super) const BUSY_SOFTWARE: usize = 512;
@@ -66,14 +67,29 @@ impl Planner<'_> {
         Rows { count: geometry.samples * geometry.channels, len: geometry.spatial, parameter }
     }
 
-    /// The rows of an apply, and how many of them in turn share statistics.
-    pub(super) fn apply_rows(&self) -> (Rows, usize) {
+    /// Where the statistics of outputs are.
+    pub(super) fn statistics(&self) -> StatisticsFrom {
+        match self.spec {
+            NormSpec::Switchable(_) => StatisticsFrom::Mixed,
+            _ if self.running() => StatisticsFrom::Running,
+            _ => StatisticsFrom::Stored,
+        }
+    }
+
+    pub(super) fn running(&self) -> bool {
+        self.geometry.source == Source::Running
+    }
+
+    /// The rows of an apply. Row `r` uses statistics `(r / run) mod period`.
+    pub(super) fn apply_rows(&self) -> (Rows, (usize, usize)) {
+        let geometry = self.geometry;
+        let period = if self.statistics() == StatisticsFrom::Running { geometry.channels } else { geometry.rows };
         match self.spec {
             // A group's channels have a parameter each: applied by channel, it is one for a whole row.
-            NormSpec::Group(norm) if self.geometry.spatial >= PLANE_SPATIAL => {
-                (self.planes(), norm.channels / norm.groups)
+            NormSpec::Group(norm) if geometry.spatial >= PLANE_SPATIAL => {
+                (self.planes(), (norm.channels / norm.groups, period))
             }
-            _ => (self.instances(), 1),
+            _ => (self.instances(), (1, period)),
         }
     }
 }

@@ -46,7 +46,7 @@ pub enum Gradient {
 }
 
 /// Tensors beside a norm that go along in its pass: `activation((norm(x + a)·scale + shift) + c)`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Neighbours {
     /// `a`, added to the input.
     pub add_before: bool,
@@ -95,9 +95,7 @@ pub enum Pass {
 impl Neighbours {
     /// None.
     pub const NONE: Neighbours = Neighbours { add_before: false, keeps_sum: false, modulation: None, add_after: false };
-}
 
-impl Neighbours {
     /// What follows the layer.
     pub(super) fn after(self) -> Neighbours {
         Neighbours { add_before: false, keeps_sum: false, ..self }

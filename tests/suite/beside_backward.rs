@@ -69,11 +69,8 @@ impl Case {
         if let Some(c) = &c {
             call = call.add_after(c);
         }
-        let refused = |error: &gpunorm::Error| {
-            let odd = self.dtype != DType::F32 && matches!(error, gpunorm::Error::Neighbour { .. });
-            let many = matches!(error, gpunorm::Error::TooLarge { unit: "storage buffers", .. });
-            odd || many || variants::may_be_refused(gpu, error)
-        };
+        // A backward needs the sum.
+        let refused = |error: &Error| variants::may_be_refused_beside(gpu, self.dtype, self.a.is_some(), error);
         let (_, saved) = match call.forward_saved(&tensor(&self.x)) {
             Err(error) if refused(&error) => return Ok(false),
             forward => forward.map_err(|error| error.to_string())?,

@@ -6,9 +6,9 @@ use std::collections::{BTreeSet, HashMap};
 
 use gpunorm::Plan;
 use gpunorm::unstable::{
-    Binding, Caps, Geometry, Gradient, Modulation, Neighbours, Params, Pass, Scratch, Step, Strategy,
+    Binding, Caps, Geometry, Gradient, Kernel, Modulation, Neighbours, Params, Pass, Scratch, Step, Strategy,
 };
-use gpunorm::{DType, Mode, NormSpec};
+use gpunorm::{Activation, DType, Mode, NormSpec};
 
 use super::data::{self, Random};
 use super::interpreter::{Access, Shaders, Subgroups};
@@ -32,7 +32,7 @@ fn bound(plan: &Plan, step: &Step, spec: &NormSpec, beside: Neighbours, binding:
         Binding::MeanWeight | Binding::VarWeight | Binding::MeanWeightGradient | Binding::VarWeightGradient => {
             floats(&state.mean_weight)
         }
-        Binding::AddBefore | Binding::AddAfter => step.bytes.end - step.bytes.start,
+        Binding::AddBefore | Binding::AddAfter | Binding::OutputGradient => step.bytes.end - step.bytes.start,
         Binding::KeptSum if beside.keeps_sum => step.bytes.end - step.bytes.start,
         Binding::KeptSum => 16,
         Binding::ModulationScale | Binding::ModulationShift => {
@@ -106,7 +106,8 @@ fn neighbours(spec: &NormSpec, shape: &[usize], dtype: DType) -> Neighbours {
     }
 }
 
-/// The plans of a layer: of its forward, alone and with neighbours, its saved forward and its backward.
+/// The plans of a layer: of its forward, alone and with neighbours, its saved forward and its backward, through an activation
+/// too.
 fn plans(
     (spec, shape, geometry): (&NormSpec, &[usize], &Geometry),
     dtype: DType,
@@ -124,9 +125,19 @@ fn plans(
     let neighbours = neighbours(spec, shape, dtype);
     let beside = plan(Pass::Forward { saves: false, neighbours }).map(|plan| (plan, neighbours));
     let mut plans: Vec<_> = beside.into_iter().collect();
-    let alone = |plan| (plan, Neighbours::default());
+    let alone = |plan| (plan, Neighbours::NONE);
     plans.extend([&forward, &saved].into_iter().flatten().cloned().map(alone));
-    for mut plan in WANTED.into_iter().filter_map(backward) {
+    // Of a backward through an activation, what it has besides.
+    let through = saved.as_ref().and_then(|_| {
+        let (input, parameters) = WANTED[0];
+        let pass =
+            Pass::Backward { parts, input, parameters, neighbours: Neighbours { add_after: true, ..Neighbours::NONE } };
+        let activated = spec.clone().with_activation(Activation::LeakyRelu { negative_slope: 0.2 });
+        let mut plan = Plan::new(&activated, geometry, dtype, caps, strategy, pass).ok()?;
+        plan.steps.retain(|step| matches!(step.kernel, Kernel::BackwardOutput { .. }));
+        Some(plan)
+    });
+    for mut plan in WANTED.into_iter().filter_map(backward).chain(through) {
         let Scratch { moments, statistics, axes, .. } = scratch.unwrap_or_default();
         plan.scratch = Scratch { moments, statistics, axes, ..plan.scratch };
         plans.push(alone(plan));

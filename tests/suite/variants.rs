@@ -36,6 +36,16 @@ pub fn may_be_refused(gpu: &Gpu, error: &Error) -> bool {
     }
 }
 
+/// The same of a call that takes tensors of this type along, and `keeps` a sum: 16-bit rows that share words keep none, and not
+/// every device binds all of them.
+pub fn may_be_refused_beside(gpu: &Gpu, dtype: DType, keeps: bool, error: &Error) -> bool {
+    match error {
+        Error::Neighbour { .. } => keeps && dtype != DType::F32,
+        Error::TooLarge { unit: "storage buffers", .. } => true,
+        _ => may_be_refused(gpu, error),
+    }
+}
+
 /// The strategies that can be forced, and the plans that a GPU, or a device of the default limits, would get.
 pub fn variants(gpu: &Gpu) -> Vec<(String, Gpu, Strategy)> {
     let mut variants = vec![("auto".to_owned(), gpu.clone(), Strategy::default())];

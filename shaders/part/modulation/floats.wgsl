@@ -3,13 +3,6 @@
 @group(0) @binding(25) var<storage, read> modulation_shift: array<f32>;
 override FROM_ONE: bool = true; // a scale is 1 and what is given
 
-// The layer's own, and the sample's.
-alias Parameter = vec2<u32>;
-
-fn parameter(own: u32, row: u32) -> Parameter {
-    return vec2(own, row / params.sample_rows * params.sample_stride + own);
-}
-
 fn scale_at(i: u32) -> f32 {
     return select(0.0, 1.0, FROM_ONE) + modulation_scale[i];
 }

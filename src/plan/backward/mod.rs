@@ -65,9 +65,8 @@ impl Planner<'_> {
             scratch.coefficients = geometry.rows as u64;
         }
         if self.wants_dx() && !steps.iter().any(|step| writes_dx(step.kernel)) {
-            let (rows, run) = self.apply_rows();
-            let period = if self.running() { channels } else { geometry.rows };
-            steps.extend(self.backward_apply(rows, (run, period), self.running())?);
+            let (rows, of) = self.apply_rows();
+            steps.extend(self.backward_apply(rows, of, self.running())?);
         }
         Ok(Plan { why: self.reason(&steps, "rows"), steps, scratch })
     }

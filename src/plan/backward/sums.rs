@@ -5,7 +5,6 @@ use crate::kernel::{Binding, Element, Kernel, PER_ELEMENT, PER_ROW, Parameters, 
 use crate::plan::planner::{Planner, Rows, index};
 use crate::plan::steps::{Gradient, Pass, Step};
 use crate::spec::NormSpec;
-use crate::spec::geometry::Source;
 
 /// Where a combine finds the sums of each set and of each channel: runs of `run` neighbours, `run_stride` apart.
 #[derive(Clone, Copy)]
@@ -71,14 +70,6 @@ impl Planner<'_> {
     /// The same, if it writes these.
     pub(super) fn accumulates(&self, parameters: Parameters) -> Option<(&'static str, u32)> {
         (parameters != Parameters::None).then(|| self.accumulate())
-    }
-
-    pub(super) fn running(&self) -> bool {
-        self.geometry.source == Source::Running
-    }
-
-    pub(super) fn statistics(&self) -> StatisticsFrom {
-        if self.running() { StatisticsFrom::Running } else { StatisticsFrom::Stored }
     }
 
     /// Sums over pieces of `rows`, weighted or not, and how many pieces each has.

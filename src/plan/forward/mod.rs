@@ -1,11 +1,10 @@
 //! The steps of a forward: one kernel for everything where a row fits a team, else moments, combine and apply.
 
 use crate::error::{Error, Result};
-use crate::kernel::{Params, StatisticsFrom, Team};
+use crate::kernel::{Params, Team};
 use crate::plan::planner::{Planner, index};
 use crate::plan::steps::{Plan, Route, Scratch, Strategy};
 use crate::spec::NormSpec;
-use crate::spec::geometry::Source;
 
 /// Bytes of a tensor whose scattered rows a software adapter still reads one by one, in units and in single elements.
 const SCATTERED_BYTES: [u64; 2] = [4 << 20, 256 << 10];
@@ -23,10 +22,10 @@ impl Planner<'_> {
         if let NormSpec::Switchable(norm) = self.spec {
             return self.switchable(norm);
         }
-        if geometry.source == Source::Running {
+        if self.running() {
             let steps = match self.columns() {
-                Some(element) => self.apply_columns(element, StatisticsFrom::Running)?,
-                None => self.forward_apply(self.instances(), (1, geometry.channels), &[], StatisticsFrom::Running)?,
+                Some(element) => self.apply_columns(element)?,
+                None => self.forward_apply(1)?,
             };
             return Ok(Plan { steps, scratch: Scratch::default(), why: "running statistics: nothing to sum".into() });
         }

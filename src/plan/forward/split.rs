@@ -1,7 +1,7 @@
 //! Forwards of three steps: partial moments, combine, apply.
 
 use crate::error::Result;
-use crate::kernel::{Element, Kernel, Params, StatisticsFrom, Team};
+use crate::kernel::{Element, Kernel, Params, Team};
 use crate::plan::planner::{Planner, Rows, index};
 use crate::plan::steps::{Plan, Scratch, Step};
 use crate::spec::NormSpec;
@@ -24,8 +24,7 @@ impl Planner<'_> {
         });
         let moments = (rows.count * segments) as u64;
         let scratch = Scratch { moments, statistics: geometry.rows as u64, ..Scratch::default() };
-        let (rows, run) = self.apply_rows();
-        steps.extend(self.forward_apply(rows, (run, geometry.rows), &[], StatisticsFrom::Stored)?);
+        steps.extend(self.forward_apply(1)?);
         Ok(Plan { steps, scratch, why: format!("{why}: partial moments, combine, apply") })
     }
 
@@ -77,31 +76,30 @@ impl Planner<'_> {
         let kernel = Kernel::ForwardColumns { element, sum: self.beside().sum };
         let (mut steps, chunks) = self.column_steps(kernel, element, &[])?;
         steps.push(self.combine(channel, channel, sample, channel * chunks)?);
-        steps.extend(self.apply_columns(element, StatisticsFrom::Stored)?);
+        steps.extend(self.apply_columns(element)?);
         let scratch =
             Scratch { moments: (sample * chunks) as u64, statistics: geometry.rows as u64, ..Scratch::default() };
         Ok(Plan { steps, scratch, why: format!("{why}: columns' moments, combine, apply") })
     }
 
-    pub(super) fn apply_columns(&self, element: Element, from: StatisticsFrom) -> Result<Vec<Step>> {
+    pub(super) fn apply_columns(&self, element: Element) -> Result<Vec<Step>> {
         // A column is of all samples, which are modulated each.
         if !element.writes() || self.beside().modulated {
-            return self.forward_apply(self.instances(), (1, self.geometry.channels), &[], from);
+            return self.forward_apply(1);
         }
-        let (parameters, beside) = (self.parameters(false), self.beside());
+        let (parameters, from, beside) = (self.parameters(false), self.statistics(), self.beside());
         let kernel = Kernel::ForwardApplyColumns { element, parameters, from, beside };
         Ok(self.column_steps(kernel, element, &self.output_constants())?.0)
     }
 
-    pub(super) fn forward_apply(
-        &self,
-        rows: Rows,
-        of: (usize, usize),
-        extra: &[(&'static str, u32)],
-        from: StatisticsFrom,
-    ) -> Result<Vec<Step>> {
-        let beside = self.beside();
-        let kernel = |team, element, parameters| Kernel::ForwardApply { team, element, parameters, from, beside };
-        self.apply(rows, of, &[extra, &self.output_constants()].concat(), kernel)
+    /// Of switchable norm from `parts` partial moments per instance.
+    pub(super) fn forward_apply(&self, parts: usize) -> Result<Vec<Step>> {
+        self.apply_outputs(parts, |team, element, parameters, from, beside| Kernel::ForwardApply {
+            team,
+            element,
+            parameters,
+            from,
+            beside,
+        })
     }
 }

@@ -1,7 +1,7 @@
 //! Switchable norm's forward.
 
 use crate::error::{Error, Result};
-use crate::kernel::{Kernel, Params, RunningStatistics, StatisticsFrom};
+use crate::kernel::{Kernel, Params, RunningStatistics};
 use crate::plan::fit::merged;
 use crate::plan::planner::{Planner, index};
 use crate::plan::steps::{Plan, Route, Scratch};
@@ -39,12 +39,7 @@ impl Planner<'_> {
         }
         let params = Params { rows: index(axes, "samples and channels")?, ..self.instance_params(parts)? };
         steps.push(self.sized_step(Kernel::ForwardAxes { team, running }, params, constants, 0..0, size)?);
-        let mixed = [("BATCH", u32::from(norm.batch)), one_part];
-        let apply = self.forward_apply(rows, (1, geometry.rows), &mixed, StatisticsFrom::Mixed)?;
-        steps.extend(apply.into_iter().map(|mut step| {
-            step.params.parts = params.parts;
-            step
-        }));
+        steps.extend(self.forward_apply(parts)?);
         let scratch = Scratch {
             moments: (rows.count * parts) as u64,
             axes: (geometry.samples + geometry.channels + 2) as u64,

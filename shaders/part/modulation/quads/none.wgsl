@@ -1,10 +1,4 @@
-// A parameter is the layer's own, for all samples; they are read in fours.
-alias Parameter = u32;
-
-fn parameter(own: u32, row: u32) -> Parameter {
-    return own;
-}
-
+// Nothing modulates what the layer gives, whose parameters are read in fours.
 fn weight_at(i: Parameter) -> f32 {
     return own_weight(i);
 }

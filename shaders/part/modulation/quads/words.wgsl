@@ -4,13 +4,6 @@
 override HALVES: bool = false; // of the activations' 16-bit type, else f32
 override FROM_ONE: bool = true; // a scale is 1 and what is given
 
-// The layer's own, and the sample's.
-alias Parameter = vec2<u32>;
-
-fn parameter(own: u32, row: u32) -> Parameter {
-    return vec2(own, row / params.sample_rows * params.sample_stride + own);
-}
-
 fn scale_quad(i: u32) -> vec4<f32> {
     let one = vec4(select(0.0, 1.0, FROM_ONE));
     if HALVES {
