@@ -337,8 +337,8 @@ impl Planner<'_> {
         combine: impl Fn(&Planner, usize, bool) -> Result<Option<Step>>,
     ) -> Result<(Vec<Step>, usize)> {
         let pass = match self.pass {
-            Pass::Backward { parts, input, modulation, neighbours, .. } => {
-                Pass::Backward { parts, input, parameters: Gradient::Added, modulation, neighbours }
+            Pass::Backward { parts, input, modulation, addend, neighbours, .. } => {
+                Pass::Backward { parts, input, parameters: Gradient::Added, modulation, addend, neighbours }
             }
             forward => forward,
         };
