@@ -8,7 +8,17 @@ use std::path::Path;
 const FLOORS: [&str; 9] = ["dtype", "error", "spec", "reference", "kernel", "plan", "device", "layer", "unstable"];
 
 /// Every crate's folder of modules.
-const CRATES: [&str; 6] = ["src", "tests/suite", "benches", "examples/gallery", "examples/train_digits", "xtask/src"];
+const CRATES: [&str; 9] = [
+    "src",
+    "tests/suite",
+    "benches",
+    "examples/gallery",
+    "examples/kit",
+    "examples/stylize",
+    "examples/train_digits",
+    "examples/transformer_block",
+    "xtask/src",
+];
 
 /// Where a file's module is: its names from the crate's root on.
 type Module = Vec<String>;
