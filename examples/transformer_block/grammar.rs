@@ -103,6 +103,9 @@ pub fn write<E>(
     let mut tokens = Array2::zeros((sentences, LENGTH + 1));
     let mut texts = vec![String::new(); sentences];
     for at in 0..LENGTH {
+        if texts.iter().all(|text| text.ends_with('.')) {
+            break;
+        }
         let places: Vec<usize> = (0..sentences).map(|n| n * LENGTH + at).collect();
         let mut shares = predict(&tokens.slice(s![.., ..LENGTH]).to_owned(), &places)?;
         softmax(shares.view_mut());

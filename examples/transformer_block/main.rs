@@ -22,17 +22,18 @@ use grammar::{LENGTH, TOKENS};
 use model::Model;
 
 const HELP: &str = "\
-usage: transformer_block [--steps N] [--rate R] [--out FILE] [--check]
+usage: transformer_block [--steps N] [--rate R] [--write N] [--out FILE] [--check]
 
 Trains a pre-norm transformer of two blocks on sentences of a tiny grammar. Norms and the residual stream are on the GPU.
 
 --steps N    steps of 32 sentences, 500 by default
 --rate R     the learning rate, 0.008 by default; it falls to 0
+--write N    sentences that it writes at the end, 100 by default
 --out FILE   the SVG of the losses, target/transformer_block.svg by default
 --check      no training: gradients beside differences of losses";
 
 const BATCH: usize = 32;
-const WRITTEN: usize = 100;
+const TESTED: usize = 100;
 
 fn main() -> ExitCode {
     exit("transformer_block", Arguments::new(HELP).map_or(Ok(()), run))
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
 fn run(mut args: Arguments) -> Result<(), Box<dyn Error>> {
     let steps = args.number("--steps", |&steps: &usize| steps > 0)?.unwrap_or(500);
     let rate = args.number("--rate", |rate: &f32| *rate > 0.0 && rate.is_finite())?.unwrap_or(0.008);
+    let count = args.number("--write", |&count: &usize| count > 0)?.unwrap_or(100);
     let out = args.path("--out")?.unwrap_or("target/transformer_block.svg".into());
     let check = args.flag("--check");
     args.end()?;
@@ -75,12 +77,12 @@ fn run(mut args: Arguments) -> Result<(), Box<dyn Error>> {
     }
     bar.finish_and_clear();
 
-    let (tested, floor) = grammar::batch(&mut Random::new(3), 200);
+    let (tested, floor) = grammar::batch(&mut Random::new(3), TESTED);
     let loss = model.loss(&tested)?;
     println!("\nnew sentences: {loss:.3} nats per letter, where who knows the grammar has {floor:.3}");
-    let written = grammar::write(&mut random, WRITTEN, |tokens, places| model.forward(tokens, places))?;
+    let written = grammar::write(&mut random, count, |tokens, places| model.forward(tokens, places))?;
     let right = written.iter().filter(|text| grammar::is_sentence(text)).count();
-    println!("of {WRITTEN} sentences that it wrote, {right} are of the grammar");
+    println!("of {count} sentences that it wrote, {right} are of the grammar");
     let lines = [("transformer", losses), ("who knows the grammar", floors)]
         .map(|(name, values)| Line { name: name.to_owned(), values });
     plot::losses(&out, "A pre-norm transformer learns a tiny English, letter by letter", 3.5, &lines)?;
