@@ -36,10 +36,10 @@ fn backward_columns(builtins: Builtins) {
             }
             own = add_dy_x(own, sum_x);
         }
-        let first = params.partial_first + (block.chunk * params.units + column) * WIDTH;
         let all = own.dy + own.dy_error;
         store_column_sums(
-            first,
+            block.chunk,
+            column,
             all,
             mul_or_zero_each(from_array(rstds), (own.dy_x + own.dy_x_error) - mul(from_array(means), all)),
         );

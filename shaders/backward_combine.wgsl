@@ -11,13 +11,13 @@ override SEVERAL_CHANNELS: bool = false; // a team owns NEIGHBOURS channels, who
 fn sums_of_set(item: Item, row: u32, end: u32) -> Sums {
     var own = Sums();
     var at = walk(row, item.lane);
-    let of_weights = select(1u, 0u, AFFINE == PER_ROW);
-    var weights = Walk(parameter_base(row) + (item.lane / params.sum_parts) * of_weights, item.lane % params.sum_parts);
+    let apart = params.weight_stride;
+    var weights = Walk(parameter_base(row) + (item.lane / params.sum_parts) * apart, item.lane % params.sum_parts);
     for (var i = item.lane; i < end; i += item.stride) {
         let sum = sums[address(at)] * weight_at(weights.run_start);
         own = add(own, sum.x, sum.y);
         at = next_by(at, item.stride);
-        weights = next_of(weights, item.stride, params.sum_parts, of_weights);
+        weights = next_of(weights, item.stride, params.sum_parts, apart);
     }
     return own;
 }

@@ -14,7 +14,7 @@ fn backward_rows(builtins: Builtins) {
         var of_rows: array<Coefficients, UNITS>;
         find_coefficients(&of_rows, block, first);
         for (var column = block.column; column < block.column_end; column++) {
-            let weights = weight_unit(column * WIDTH);
+            let weights = weight_unit(parameter(column * WIDTH, params.first + block.sample));
             var sum_dy = splat(0.0);
             var sum_x = splat(0.0);
             for (var k = 0u; k < UNITS; k++) {
@@ -29,8 +29,7 @@ fn backward_rows(builtins: Builtins) {
                     store(at, mul(mul(gradient, weights) + through, splat(c.rstd)));
                 }
             }
-            let start = params.partial_first + (block.chunk * params.units + column) * WIDTH;
-            store_column_sums(start, sum_dy, sum_x);
+            store_column_sums(block.chunk, column, sum_dy, sum_x);
         }
     }
 }

@@ -13,7 +13,8 @@ fn backward_sums(builtins: Builtins) {
     let end = whole_units(row, own_segment.end);
     let s = statistics_for(params.first + row);
     let start = first_whole_unit(row);
-    let scale = s.rstd * weight_at(parameter_base(params.first + row));
+    let base = parameter_base(params.first + row);
+    let scale = s.rstd * weight_at(base);
 
     var own = Partial();
     if SHARED_UNITS {
@@ -35,7 +36,7 @@ fn backward_sums(builtins: Builtins) {
                 var gradient = unpack(load_dy(start + i));
                 store(start + i, mul(gradient, splat(scale)));
                 if WEIGHTED {
-                    gradient = mul(gradient, weight_unit(i * WIDTH));
+                    gradient = mul(gradient, weight_unit(base + Parameter(i * WIDTH)));
                 }
                 few = add_unit(few, gradient, unpack(load_x(start + i)), s);
             }

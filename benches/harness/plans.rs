@@ -27,9 +27,9 @@ pub fn plans(case: &Case, dtype: DType, caps: &Caps) -> gpunorm::Result<[(&'stat
         let neighbours = Neighbours { add_before: true, keeps_sum, modulation, add_after: true };
         plan_beside(Pass::Forward { saves: false, neighbours })
     };
-    let through = Neighbours { add_after: true, ..Neighbours::NONE };
-    let (input, parts) = (Gradient::Replaced, parts);
-    let backward_beside = plan_beside(Pass::Backward { parts, input, parameters, neighbours: through })?;
+    let neighbours = Neighbours { modulation, add_after: true, ..Neighbours::NONE };
+    let (input, modulation) = (Gradient::Replaced, Gradient::Replaced);
+    let backward_beside = plan_beside(Pass::Backward { parts, input, parameters, modulation, neighbours })?;
     Ok([
         ("forward", plan(Pass::forward(false))?),
         ("forward_saved", saving),

@@ -10,7 +10,8 @@ use super::piece::{Link, Piece, piece};
 /// Every backward kernel that a plan can pick.
 pub(super) fn all() -> Vec<Kernel> {
     let first = [all_outputs(), all_row(), all_rows(), all_sums(), all_columns()].concat();
-    [first, all_combines(), all_axes(), all_mixes(), all_applies(), all_columns_applied()].concat()
+    let second = [all_combines(), all_axes(), all_mixes(), all_modulations(), all_folds()].concat();
+    [first, second, all_applies(), all_columns_applied()].concat()
 }
 
 /// A kernel of a backward: its teams reduce sums.
@@ -37,12 +38,12 @@ pub(super) fn output(
     element: Element,
     parameters: Parameters,
     from: StatisticsFrom,
-    beside: Beside,
+    added: bool,
 ) -> impl Declared {
     let pieces = move |link: &mut Link| {
         link(&[part::PARTIAL_MOMENTS, part::X, part::DY_OUT]);
         part::link_outputs(element, from, link);
-        beside.link_slope(element, parameters, link);
+        part::link_slope(element, parameters, added, link);
     };
     let iterations = move |launch: &Launch| launch.outputs(parameters, from);
     Declaration::new(piece!("backward_output"), team, Some(element), pieces, iterations)
@@ -51,9 +52,9 @@ pub(super) fn output(
 fn all_outputs() -> Vec<Kernel> {
     let mut all = vec![];
     for (element, team) in Element::written().flat_map(|element| Team::APART.map(|team| (element, team))) {
-        for beside in [Beside::NOTHING, Beside { added: true, ..Beside::NOTHING }] {
-            for parameters in Parameters::of_units(element, beside) {
-                let output = |&from| Kernel::BackwardOutput { team, element, parameters, from, beside };
+        for added in [false, true] {
+            for parameters in Parameters::of_units(element, Beside::NOTHING) {
+                let output = |&from| Kernel::BackwardOutput { team, element, parameters, from, added };
                 all.extend(parameters.statistics().iter().map(output));
             }
         }
@@ -307,6 +308,32 @@ fn all_columns_applied() -> Vec<Kernel> {
         [false, true].into_iter().flat_map(of)
     };
     Element::written().flat_map(apply).collect()
+}
+
+pub(super) fn modulation(parameters: Parameters) -> impl Declared {
+    let own = piece!(
+        "backward_modulation",
+        reads: [FoldedWeightGradient, FoldedBiasGradient],
+        writes: [ScaleGradient, ShiftGradient]
+    );
+    declare(own, Team::Invocation, None, move |link: &mut Link| link(&parameters.pieces()), |_| 0)
+}
+
+fn all_modulations() -> Vec<Kernel> {
+    GRADIENTS.map(|parameters| Kernel::BackwardModulation { parameters }).to_vec()
+}
+
+pub(super) fn fold(team: Team, parameters: Parameters) -> impl Declared {
+    let own = piece!("backward_fold", reads: [FoldedScale, FoldedWeightGradient, FoldedBiasGradient]);
+    let pieces = move |link: &mut Link| link(&[parameters.gradients_piece()]);
+    let iterations = |launch: &Launch| launch.per_lane(launch.params.samples) + launch.reduce();
+    declare(own, team, None, pieces, iterations)
+}
+
+fn all_folds() -> Vec<Kernel> {
+    let folded = [Parameters::Weight, Parameters::Both];
+    let fold = |team| folded.map(|parameters| Kernel::BackwardFold { team, parameters });
+    Team::ALL.into_iter().flat_map(fold).collect()
 }
 
 /// What gradients there are.

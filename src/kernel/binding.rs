@@ -34,6 +34,13 @@ pub enum Binding {
     AddAfter = 26,
     OutputGradient = 27,
     AddAfterGradient = 28,
+    FoldedWeight = 29,
+    FoldedBias = 30,
+    FoldedScale = 31,
+    FoldedWeightGradient = 32,
+    FoldedBiasGradient = 33,
+    ScaleGradient = 34,
+    ShiftGradient = 35,
 }
 
 impl Binding {

@@ -10,7 +10,7 @@ use super::piece::{Link, Piece, piece};
 /// Every forward kernel that a plan can pick.
 pub(super) fn all() -> Vec<Kernel> {
     let rows_and_columns = [all_rows(), all_columns(), all_applies(), all_columns_applied()].concat();
-    [rows_and_columns, all_moments(), all_combines(), all_instances(), all_axes()].concat()
+    [rows_and_columns, all_moments(), all_combines(), all_instances(), all_axes(), all_folds()].concat()
 }
 
 /// A kernel of a forward: its teams reduce moments, of a `sum` or of the input alone.
@@ -215,4 +215,19 @@ fn all_columns_applied() -> Vec<Kernel> {
         }
     }
     all
+}
+
+pub(super) fn fold(element: Element, parameters: Parameters) -> impl Declared {
+    let own = piece!("forward_fold", writes: [FoldedWeight, FoldedBias, FoldedScale]);
+    let pieces = move |link: &mut Link| {
+        link(&[part::PARTIAL_MOMENTS]);
+        link(&parameters.modulated_pieces(element, true));
+    };
+    Declaration::new(own, Team::Invocation, Some(element), pieces, |_| 0)
+}
+
+fn all_folds() -> Vec<Kernel> {
+    let single = Element::all().filter(|element| element.width == 1);
+    let fold = |element| Parameters::SCALARS.map(|parameters| Kernel::ForwardFold { element, parameters });
+    single.flat_map(fold).collect()
 }

@@ -34,8 +34,10 @@ pub enum Kernel {
     ForwardApplyColumns { element: Element, parameters: Parameters, from: StatisticsFrom, beside: Beside },
     /// Outputs from known statistics.
     ForwardApply { team: Team, element: Element, parameters: Parameters, from: StatisticsFrom, beside: Beside },
-    /// The gradient of what goes into the activation, `beside` what was added to the layer's output and modulated it.
-    BackwardOutput { team: Team, element: Element, parameters: Parameters, from: StatisticsFrom, beside: Beside },
+    /// `parameters` multiplied out with each sample's scale and shift, which are read as beside such elements.
+    ForwardFold { element: Element, parameters: Parameters },
+    /// The gradient of what goes into the activation, where a tensor was `added` to the layer's output or not.
+    BackwardOutput { team: Team, element: Element, parameters: Parameters, from: StatisticsFrom, added: bool },
     /// Whole rows: read once, summed, their dx written.
     BackwardRow { team: Team, element: Element, units: u32, parameters: Parameters, keep: KeptSums },
     /// Sums over pieces of rows; weighted by `parameters`, which have no bias. From running statistics, which are
@@ -55,6 +57,10 @@ pub enum Kernel {
     BackwardApplyColumns { element: Element, parameters: Parameters, running: bool },
     /// The same of rows whose elements have weights of their own, `units` rows at once, and the sums over their columns.
     BackwardRows { element: Element, units: u32, parameters: Parameters, from: CoefficientsFrom },
+    /// The gradients of a scale and a shift, that these `parameters` were multiplied out with.
+    BackwardModulation { parameters: Parameters },
+    /// The gradients of `parameters` that were multiplied out.
+    BackwardFold { team: Team, parameters: Parameters },
 }
 
 impl Kernel {

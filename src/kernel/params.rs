@@ -46,4 +46,5 @@ pub struct Params {
     pub slope: f32,
     pub sample_rows: u32,
     pub sample_stride: u32,
+    pub weight_stride: u32,
 }

@@ -144,10 +144,10 @@ impl Parameters {
         self.modulated_pieces(element, false)
     }
 
-    fn modulated_pieces(self, element: Element, modulated: bool) -> [&'static Piece; 6] {
-        let floats = piece!("part/modulation/floats", reads: [ModulationScale, ModulationShift]);
+    pub(super) fn modulated_pieces(self, element: Element, modulated: bool) -> [&'static Piece; 6] {
+        let floats = piece!("part/modulation/scaled/floats", reads: [ModulationScale, ModulationShift]);
         let float_quads = piece!("part/modulation/quads/floats", reads: [ModulationScale, ModulationShift]);
-        let words = piece!("part/modulation/words", reads: [ModulationScale, ModulationShift]);
+        let words = piece!("part/modulation/scaled/words", reads: [ModulationScale, ModulationShift]);
         let word_quads = piece!("part/modulation/quads/words", reads: [ModulationScale, ModulationShift]);
         let modulation = match (modulated, self.quads(), element.dtype) {
             (false, false, _) => MODULATION_NONE,
@@ -271,15 +271,14 @@ impl Beside {
         link(&[kept, GELU, ACTIVATION, finish]);
         link(&parameters.modulated_pieces(element, self.modulated));
     }
+}
 
-    /// Of a kernel that takes a gradient back to where an activation began.
-    pub(super) fn link_slope(self, element: Element, parameters: Parameters, link: &mut Link) {
-        let added = piece!("part/finish/slope_of_sum", reads: [AddAfter, OutputGradient]);
-        let alone = piece!("part/finish/slope", reads: [OutputGradient]);
-        let finish = if self.added { added } else { alone };
-        link(&[KEPT_NONE, GELU, ACTIVATION, piece!("part/common/slope"), finish]);
-        link(&parameters.modulated_pieces(element, self.modulated));
-    }
+/// Of a kernel that takes a gradient back to where an activation began, behind a tensor that was `added` or not.
+pub(super) fn link_slope(element: Element, parameters: Parameters, added: bool, link: &mut Link) {
+    let of_sum = piece!("part/finish/slope_of_sum", reads: [AddAfter, OutputGradient]);
+    let alone = piece!("part/finish/slope", reads: [OutputGradient]);
+    link(&[KEPT_NONE, GELU, ACTIVATION, piece!("part/common/slope"), if added { of_sum } else { alone }]);
+    link(&parameters.unit_pieces(element));
 }
 
 /// To store the coefficients of rows, if there are any to find.

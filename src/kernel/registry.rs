@@ -28,8 +28,9 @@ impl Kernel {
             Kernel::ForwardApply { team, element, parameters, from, beside } => {
                 read(&forward::apply(team, element, parameters, from, beside))
             }
-            Kernel::BackwardOutput { team, element, parameters, from, beside } => {
-                read(&backward::output(team, element, parameters, from, beside))
+            Kernel::ForwardFold { element, parameters } => read(&forward::fold(element, parameters)),
+            Kernel::BackwardOutput { team, element, parameters, from, added } => {
+                read(&backward::output(team, element, parameters, from, added))
             }
             Kernel::BackwardRow { team, element, units, parameters, keep } => {
                 read(&backward::row(team, element, units, parameters, keep))
@@ -52,6 +53,8 @@ impl Kernel {
             Kernel::BackwardRows { element, units, parameters, from } => {
                 read(&backward::rows(element, units, parameters, from))
             }
+            Kernel::BackwardModulation { parameters } => read(&backward::modulation(parameters)),
+            Kernel::BackwardFold { team, parameters } => read(&backward::fold(team, parameters)),
         }
     }
 

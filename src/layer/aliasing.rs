@@ -12,7 +12,7 @@ pub(super) fn check(plan: &Plan, tensors: &[(Binding, &Tensor)]) -> Result<()> {
     let writes: Vec<Binding> = plan
         .steps
         .iter()
-        .flat_map(|step| step.kernel.bindings())
+        .flat_map(|step| step.kernel.bindings().into_iter().map(|(binding, writes)| (step.resource(binding), writes)))
         .filter_map(|(binding, writes)| writes.then_some(binding))
         .collect();
     // Behind an activation, what the other steps take as dy is the gradient of what was added after.
@@ -35,6 +35,14 @@ fn is_output(binding: Binding) -> bool {
     use Binding::*;
     matches!(
         binding,
-        Y | KeptSum | Dx | AddAfterGradient | WeightGradient | BiasGradient | MeanWeightGradient | VarWeightGradient
+        Y | KeptSum
+            | Dx
+            | AddAfterGradient
+            | WeightGradient
+            | BiasGradient
+            | MeanWeightGradient
+            | VarWeightGradient
+            | ScaleGradient
+            | ShiftGradient
     )
 }

@@ -23,7 +23,8 @@ pub(crate) struct Resources<'a> {
 pub(crate) fn prepare(gpu: &Gpu, plan: &Plan, resources: &Resources, during: &'static str) -> Result<Vec<Dispatch>> {
     gpu.checked().check_alive(during)?;
     // Once for all steps: another thread may grow it meanwhile.
-    let used = |binding| plan.steps.iter().any(|step| step.kernel.bindings().iter().any(|used| used.0 == binding));
+    let uses = |step: &Step, binding| step.kernel.bindings().iter().any(|used| step.resource(used.0) == binding);
+    let used = |binding| plan.steps.iter().any(|step| uses(step, binding));
     let sliced = |binding| resources.sliced.iter().any(|(sliced, _)| *sliced == binding);
     let given = |binding| sliced(binding) || (resources.whole)(binding).is_some();
     let scratch = Scratch::BINDINGS
@@ -45,7 +46,7 @@ pub(crate) fn prepare(gpu: &Gpu, plan: &Plan, resources: &Resources, during: &'s
             None => tensor_for(step, resources, binding, during),
         };
         let entry = |(binding, _)| {
-            let (buffer, range) = bound(binding)?;
+            let (buffer, range) = bound(step.resource(binding))?;
             let size = wgpu::BufferSize::new(range.end - range.start);
             let resource = BindingResource::Buffer(BufferBinding { buffer, offset: range.start, size });
             Ok(BindGroupEntry { binding: binding as u32, resource })

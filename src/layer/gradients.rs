@@ -8,7 +8,8 @@ use crate::plan::Gradient;
 /// What errors say is done.
 const ZEROING: &str = "zeroing gradients";
 
-/// The gradients of a loss, each in the shape of what it is of: the input's in the input's element type, the others f32.
+/// The gradients of a loss, each in the shape of what it is of: the input's, and that of what was added after, in the input's
+/// element type, the others f32.
 /// `None` where the layer has no such parameter, and where nobody wants it: a backward computes no more than what has a
 /// tensor here. Each has a buffer of its own: wgpu cannot bind one buffer for writing twice.
 #[derive(Debug, Clone, Default)]
@@ -27,6 +28,10 @@ pub struct Gradients {
     /// Of what was [added after](crate::Call::add_after) the layer, in the input's shape and element type: always replaced. What
     /// was added before has the input's gradient.
     pub add_after: Option<Tensor>,
+    /// Of the scale that [modulated](crate::Call::modulate) the layer, in its shape: always replaced.
+    pub scale: Option<Tensor>,
+    /// Of the shift, likewise.
+    pub shift: Option<Tensor>,
     pub(super) accumulate: bool,
     pub(super) accumulate_input: bool,
 }
@@ -39,7 +44,7 @@ pub enum Wanted {
     /// Those of the input and of all parameters.
     #[default]
     All,
-    /// The input's: the layer is frozen, others below it are not.
+    /// The input's, and those of what stands beside the layer: it is frozen, others below it are not.
     Input,
     /// Those of the parameters: there is nothing below that learns.
     Parameters,
@@ -73,15 +78,20 @@ impl Gradients {
         self
     }
 
-    /// What a backward does with the input's, and with those of parameters.
-    pub(super) fn stored(&self) -> [Gradient; 2] {
+    /// What a backward does with the input's, with those of parameters, and with those of a modulation.
+    pub(super) fn stored(&self) -> [Gradient; 3] {
         let stored = |wanted, adds| match (wanted, adds) {
             (false, _) => Gradient::Unwanted,
             (true, false) => Gradient::Replaced,
             (true, true) => Gradient::Added,
         };
         let parameters = self.parameters().next().is_some();
-        [stored(self.input.is_some(), self.accumulate_input), stored(parameters, self.accumulate)]
+        let modulation = self.modulation().next().is_some();
+        [
+            stored(self.input.is_some(), self.accumulate_input),
+            stored(parameters, self.accumulate),
+            stored(modulation, false),
+        ]
     }
 
     /// Sets all of them to 0, after the work that was submitted before.
@@ -114,7 +124,7 @@ impl Gradients {
     }
 
     /// All of them, by what they are of.
-    pub fn named(&self) -> [(&'static str, Option<&Tensor>); 6] {
+    pub fn named(&self) -> [(&'static str, Option<&Tensor>); 8] {
         [
             ("input", self.input.as_ref()),
             ("weight", self.weight.as_ref()),
@@ -122,7 +132,18 @@ impl Gradients {
             ("mean_weight", self.mean_weight.as_ref()),
             ("var_weight", self.var_weight.as_ref()),
             ("add_after", self.add_after.as_ref()),
+            ("scale", self.scale.as_ref()),
+            ("shift", self.shift.as_ref()),
         ]
+    }
+
+    /// Those of the scale and the shift, by these and what they bind to.
+    pub(super) fn modulation(&self) -> impl Iterator<Item = (Binding, Binding, &Tensor)> {
+        let given = [
+            (Binding::ModulationScale, Binding::ScaleGradient, &self.scale),
+            (Binding::ModulationShift, Binding::ShiftGradient, &self.shift),
+        ];
+        given.into_iter().filter_map(|(given, gradient, tensor)| Some((given, gradient, tensor.as_ref()?)))
     }
 
     /// All but the input's, by the parameter and what it binds to.

@@ -25,6 +25,8 @@ pub(super) fn name(binding: Binding) -> &'static str {
         Binding::ModulationScale => "scale",
         Binding::ModulationShift => "shift",
         Binding::AddAfter => "tensor added after",
+        Binding::ScaleGradient => "scale's gradient",
+        Binding::ShiftGradient => "shift's gradient",
         Binding::AddAfterGradient => "gradient of what was added after",
         Binding::Moments
         | Binding::Statistics
@@ -32,6 +34,11 @@ pub(super) fn name(binding: Binding) -> &'static str {
         | Binding::Sums
         | Binding::Coefficients
         | Binding::AxisGradients
+        | Binding::FoldedWeight
+        | Binding::FoldedBias
+        | Binding::FoldedScale
+        | Binding::FoldedWeightGradient
+        | Binding::FoldedBiasGradient
         | Binding::Params => "saved forward",
     }
 }

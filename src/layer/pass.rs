@@ -59,6 +59,10 @@ impl GpuNorm {
         let mut discarded = self.state.gradients();
         // A kernel that adds before has room for the sum, wanted or not.
         discarded.push((Binding::KeptSum, 16));
+        discarded.extend(pass.modulation().into_iter().flat_map(|modulation| {
+            let values = self.spec.parameter_shape().iter().product::<usize>() * modulation.samples;
+            [Binding::ScaleGradient, Binding::ShiftGradient].map(|binding| (binding, 4 * values as u64))
+        }));
         let (mut dispatches, plan) = plan()?;
         let during = match pass {
             Pass::Forward { .. } => RUNNING_FORWARD,

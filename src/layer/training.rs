@@ -30,11 +30,14 @@ pub struct Saved {
     /// Partial moments per row.
     parts: usize,
     x: Tensor,
-    /// Of the input's shape, that went along.
+    /// What went along.
     beside: Vec<(Binding, Tensor)>,
     /// What the forward's kernels leave, and copies of the layer's arrays.
     kept: Vec<(Binding, Tensor)>,
 }
+
+/// What a modulated forward leaves of its parameters.
+const FOLDED: [Binding; 3] = [Binding::FoldedWeight, Binding::FoldedBias, Binding::FoldedScale];
 
 fn borrowed(tensors: &[(Binding, Tensor)]) -> impl Iterator<Item = (Binding, &Tensor)> {
     tensors.iter().map(|(binding, tensor)| (*binding, tensor))
@@ -47,6 +50,12 @@ impl Saved {
 
     fn beside(&self, binding: Binding) -> Option<&Tensor> {
         borrowed(&self.beside).find(|(beside, _)| *beside == binding).map(|(_, tensor)| tensor)
+    }
+
+    /// What went along that is bound whole, or in slices as the input is.
+    fn along(&self, whole: bool) -> impl Iterator<Item = (Binding, &Tensor)> {
+        let is_whole = |binding| matches!(binding, Binding::ModulationScale | Binding::ModulationShift);
+        borrowed(&self.beside).filter(move |&(binding, _)| is_whole(binding) == whole)
     }
 
     /// What the layer normalized.
@@ -100,9 +109,6 @@ impl Call<'_> {
         self.norm.check_gpu(x, "the input")?;
         self.geometry(x.shape(), x.dtype())?;
         let neighbours = self.beside.neighbours(x.shape());
-        if neighbours.modulation.is_some() {
-            return Err(Error::Neighbour { reason: "gradients through a modulation are not built yet" });
-        }
         // A backward takes the sum, wanted by others or not.
         let mut beside: Vec<_> = self.beside.tensors().map(|(binding, tensor)| (binding, tensor.clone())).collect();
         if neighbours.add_before && !neighbours.keeps_sum {
@@ -115,9 +121,11 @@ impl Call<'_> {
             let floats = usize::try_from(plan.scratch.bytes(binding) / 4).unwrap_or(usize::MAX);
             Ok((binding, Tensor::uninitialized(&self.norm.gpu, &[floats], DType::F32)?))
         };
-        let scratch = self.norm.saved_scratch(&geometry).iter().map(scratch);
+        let modulated = neighbours.modulation.is_some();
+        let folded: &[Binding] = if modulated { &FOLDED } else { &[] };
+        let scratch = self.norm.saved_scratch(&geometry).iter().chain(folded).map(scratch);
         let mut used = vec![Binding::Weight];
-        if self.norm.spec.activation() != Activation::Identity {
+        if modulated || self.norm.spec.activation() != Activation::Identity {
             used.push(Binding::Bias);
         }
         if geometry.source == Source::Running && !matches!(self.norm.spec, NormSpec::Switchable(_)) {
@@ -184,9 +192,8 @@ impl GpuNorm {
         saved: &Saved,
         plan: impl FnOnce() -> Result<Plan>,
     ) -> Result<()> {
-        let sliced: Vec<_> =
-            [(Binding::X, &saved.x), (Binding::Y, y)].into_iter().chain(borrowed(&saved.beside)).collect();
-        let kept: Vec<_> = saved.kept().collect();
+        let sliced: Vec<_> = [(Binding::X, &saved.x), (Binding::Y, y)].into_iter().chain(saved.along(false)).collect();
+        let kept: Vec<_> = saved.kept().chain(saved.along(true)).collect();
         let bound = BoundPass { mode: saved.mode, pass: saved.pass(), sliced: &sliced, kept: &kept };
         let plan = || {
             let plan = plan()?;
@@ -222,7 +229,7 @@ impl GpuNorm {
     /// As [`backward`](Self::backward).
     pub fn backward_of(&self, dy: &Tensor, saved: &Saved, wanted: Wanted) -> Result<Gradients> {
         self.check_saved(saved)?;
-        let new = |tensor: &Tensor| Tensor::uninitialized(&self.gpu, tensor.shape(), tensor.dtype());
+        let new = |tensor: &Tensor, dtype| Tensor::uninitialized(&self.gpu, tensor.shape(), dtype);
         let gradients = self.gradients_by(saved, wanted, new)?;
         let dispatches = self.prepare_backward(dy, saved, &gradients)?;
         let mut encoder = self.gpu.checked().encoder(RUNNING_BACKWARD)?;
@@ -275,32 +282,31 @@ impl GpuNorm {
     /// [`Error::OtherLayer`], [`Error::OutOfMemory`], [`Error::DeviceLost`].
     pub fn zero_gradients(&self, saved: &Saved) -> Result<Gradients> {
         self.check_saved(saved)?;
-        let zeros = |tensor: &Tensor| Tensor::zeros(&self.gpu, tensor.shape(), tensor.dtype());
+        let zeros = |tensor: &Tensor, dtype| Tensor::zeros(&self.gpu, tensor.shape(), dtype);
         self.gradients_by(saved, Wanted::All, zeros)
     }
 
-    /// Each gradient that is wanted, as `like` makes it from what it is of.
+    /// Each gradient that is wanted, as `like` makes it from what it is of and its element type.
     fn gradients_by(
         &self,
         saved: &Saved,
         wanted: Wanted,
-        like: impl Fn(&Tensor) -> Result<Tensor>,
+        like: impl Fn(&Tensor, DType) -> Result<Tensor>,
     ) -> Result<Gradients> {
         let of = |binding| match wanted {
             Wanted::Input => Ok(None),
-            _ => self.state.tensor(binding).map(&like).transpose(),
+            _ => self.state.tensor(binding).map(|parameter| like(parameter, DType::F32)).transpose(),
         };
+        let beside = |binding| saved.beside(binding).filter(|_| wanted != Wanted::Parameters);
         Ok(Gradients {
-            input: (wanted != Wanted::Parameters).then(|| like(&saved.x)).transpose()?,
+            input: (wanted != Wanted::Parameters).then(|| like(&saved.x, saved.x.dtype())).transpose()?,
             weight: of(Binding::Weight)?,
             bias: of(Binding::Bias)?,
             mean_weight: of(Binding::MeanWeight)?,
             var_weight: of(Binding::VarWeight)?,
-            add_after: saved
-                .beside(Binding::AddAfter)
-                .filter(|_| wanted != Wanted::Parameters)
-                .map(&like)
-                .transpose()?,
+            add_after: beside(Binding::AddAfter).map(|c| like(c, c.dtype())).transpose()?,
+            scale: beside(Binding::ModulationScale).map(|scale| like(scale, DType::F32)).transpose()?,
+            shift: beside(Binding::ModulationShift).map(|shift| like(shift, DType::F32)).transpose()?,
             ..Gradients::default()
         })
     }
@@ -314,9 +320,9 @@ impl GpuNorm {
         if let Some((unknown, ..)) = parameters.find(|(parameter, ..)| self.state.tensor(*parameter).is_none()) {
             return Err(Error::NoParameter { name: name(unknown) });
         }
-        let [input, stored] = gradients.stored();
+        let [input, stored, modulation] = gradients.stored();
         let (parts, neighbours) = (saved.parts, saved.neighbours);
-        let pass = Pass::Backward { parts, input, parameters: stored, neighbours };
+        let pass = Pass::Backward { parts, input, parameters: stored, modulation, neighbours };
         let through_activation = self.spec.activation() != Activation::Identity;
         let mut sliced = vec![(Binding::X, saved.normalized())];
         sliced.push((if through_activation { Binding::OutputGradient } else { Binding::Dy }, dy));
@@ -327,15 +333,17 @@ impl GpuNorm {
         if through_activation {
             sliced.extend(saved.beside(Binding::AddAfter).map(|c| (Binding::AddAfter, c)));
         }
-        let given = gradients.parameters().map(|(_, gradient, tensor)| (gradient, tensor));
+        let given = gradients.parameters().chain(gradients.modulation());
+        let given = given.map(|(_, gradient, tensor)| (gradient, tensor));
         let kept: Vec<_> = saved.kept().chain(given).collect();
         let bound = BoundPass { mode: saved.mode, pass, sliced: &sliced, kept: &kept };
         self.prepare_pass(bound, || {
             self.check_backward(dy, saved, gradients)?;
             // No step writes the sums of nothing.
             let sums_of_nothing = saved.x.is_empty() && stored == Gradient::Replaced;
-            let empty = gradients.parameters().filter(|_| sums_of_nothing).map(|(.., tensor)| tensor);
-            let mut first = zeros(empty, RUNNING_BACKWARD)?;
+            let parameters = gradients.parameters().filter(|_| sums_of_nothing);
+            let modulation = gradients.modulation().filter(|_| saved.x.is_empty());
+            let mut first = zeros(parameters.chain(modulation).map(|(.., tensor)| tensor), RUNNING_BACKWARD)?;
             let same = gradients.add_after.as_ref().filter(|_| !through_activation).map(|dc| (dy, dc));
             first.extend(copies(same, RUNNING_BACKWARD)?);
             Ok((first, self.plan_pass(&saved.geometry, saved.x.dtype(), pass)?))
@@ -352,6 +360,10 @@ impl GpuNorm {
             }
             dc.check(&self.gpu, "the gradient of what was added after", shape, dtype)?;
         }
+        for (given, gradient, tensor) in gradients.modulation() {
+            let given = saved.beside(given).ok_or(Error::NoParameter { name: name(given) })?;
+            tensor.check(&self.gpu, name(gradient), given.shape(), DType::F32)?;
+        }
         for (parameter, gradient, tensor) in gradients.parameters() {
             if let Some(parameter) = self.state.tensor(parameter) {
                 tensor.check(&self.gpu, name(gradient), parameter.shape(), DType::F32)?;
@@ -366,9 +378,9 @@ impl GpuNorm {
     /// [`Error::OtherLayer`], [`Error::TooLarge`], [`Error::Strategy`].
     pub fn plan_backward(&self, saved: &Saved) -> Result<Plan> {
         self.check_saved(saved)?;
-        let (input, parameters) = (Gradient::Replaced, Gradient::Replaced);
+        let (input, parameters, modulation) = (Gradient::Replaced, Gradient::Replaced, Gradient::Replaced);
         let (parts, neighbours) = (saved.parts, saved.neighbours);
-        let pass = Pass::Backward { parts, input, parameters, neighbours };
+        let pass = Pass::Backward { parts, input, parameters, modulation, neighbours };
         self.plan_pass(&saved.geometry, saved.x.dtype(), pass)
     }
 }

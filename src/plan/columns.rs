@@ -25,6 +25,8 @@ impl Planner<'_> {
         let geometry = self.geometry;
         let suits = matches!(self.spec, NormSpec::Batch(_))
             && geometry.spatial < COLUMN_SPATIAL
+            // A column is of all samples.
+            && self.folded.is_none()
             && matches!(self.strategy.team, None | Some(Team::Invocation));
         let single = Element { dtype: self.dtype, width: 1 };
         suits.then(|| self.column_element(geometry.channels * geometry.spatial, 4).unwrap_or(single))
@@ -57,8 +59,8 @@ impl Planner<'_> {
         Ok((steps, chunks))
     }
 
-    /// A step whose teams own a block of columns in a chunk of these samples, of `least` of them where there are as many.
-    /// What it keeps comes after `kept` others.
+    /// A step whose teams own a block of columns in a chunk of these samples, of `least` of them where there are as many; of
+    /// rows that are whole, of just as many. What it keeps comes after `kept` others.
     pub(super) fn column_step(
         &self,
         kernel: Kernel,
@@ -86,9 +88,9 @@ impl Planner<'_> {
         };
         let iterations = MAX_ITERATIONS as usize / 4;
         let (block, chunk) = match kernel {
-            // As many rows as it holds the coefficients of; all of their columns, if it finds these itself.
-            Kernel::BackwardRows { units: held, from, .. } => {
-                (if from == CoefficientsFrom::Computed { units } else { block }, held as usize)
+            // At most as many rows as it holds the coefficients of; all of their columns, if it finds these itself.
+            Kernel::BackwardRows { from, .. } => {
+                (if from == CoefficientsFrom::Computed { units } else { block }, least)
             }
             _ => {
                 let chunk = chunk / held * held;
@@ -112,7 +114,8 @@ impl Planner<'_> {
             statistics_period: index(geometry.channels, "channels")?,
             ..self.params()
         };
-        let full = samples.is_multiple_of(chunk) && units.is_multiple_of(block);
+        let held_whole = chunk.is_multiple_of(kernel.units_at_once() as usize);
+        let full = held_whole && samples.is_multiple_of(chunk) && units.is_multiple_of(block);
         constants.push(("FULL", u32::from(full)));
         self.step(kernel, params, constants, self.bytes(&slice, geometry.channels * geometry.spatial))
     }

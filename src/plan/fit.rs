@@ -256,7 +256,7 @@ impl Planner<'_> {
         for full in constants.iter_mut().filter(|(name, _)| *name == "FULL") {
             full.1 &= u32::from(teams == launched);
         }
-        Ok(Step { kernel, constants, params, workgroups, bytes })
+        Ok(Step { kernel, constants, params, workgroups, bytes, folded: self.folded.is_some() })
     }
 
     /// Workgroups folded over two dimensions; the last ones may be idle.

@@ -57,7 +57,7 @@ impl Plan {
         if strategy.team == Some(Team::Subgroup) && caps.subgroup.is_none() {
             return Err(Error::Strategy { reason: "this device has no subgroups on".into() });
         }
-        let planner = Planner { spec, geometry, dtype, caps, strategy, pass };
+        let planner = Planner { spec, geometry, dtype, caps, strategy, pass, folded: None };
         let plan = match pass {
             Pass::Forward { .. } => planner.forward()?,
             Pass::Backward { parts, neighbours, .. } => planner.backward_beside(parts, neighbours)?,

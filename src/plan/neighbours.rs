@@ -24,18 +24,32 @@ impl Planner<'_> {
         Beside { sum: add_before, modulated: modulation.is_some(), added: add_after }
     }
 
+    /// How many samples have parameters of their own, if each has.
+    pub(super) fn modulated_samples(&self) -> Option<usize> {
+        self.neighbours().modulation.map(|modulation| modulation.samples).or(self.folded)
+    }
+
+    /// The override of a kernel whose parameters are multiplied out with a modulation.
+    pub(super) fn by_sample(&self) -> Option<(&'static str, u32)> {
+        self.folded.map(|_| ("BY_SAMPLE", 1))
+    }
+
     /// The overrides of a kernel that stores outputs.
     pub(super) fn output_constants(&self) -> Vec<(&'static str, u32)> {
-        let Neighbours { add_before, keeps_sum, modulation, .. } = self.neighbours();
+        let Neighbours { add_before, keeps_sum, .. } = self.neighbours();
         let mut constants = vec![("ACTIVATION", code(self.spec.activation()))];
         constants.extend(add_before.then_some(("KEEP", u32::from(keeps_sum))));
-        if let Some(modulation) = modulation {
-            constants.push(("FROM_ONE", u32::from(modulation.from_one)));
-            // Beside f32 activations it is f32 always.
-            let halves = ("HALVES", u32::from(modulation.dtype != DType::F32));
-            constants.extend((self.dtype != DType::F32).then_some(halves));
-        }
+        constants.extend(self.modulation_constants());
         constants
+    }
+
+    /// The overrides of a kernel that reads a scale and a shift, if this pass has any.
+    fn modulation_constants(&self) -> Vec<(&'static str, u32)> {
+        let Some(modulation) = self.neighbours().modulation else { return vec![] };
+        // Beside f32 activations it is f32 always.
+        let halves = ("HALVES", u32::from(modulation.dtype != DType::F32));
+        let halves = (self.dtype != DType::F32).then_some(halves);
+        [("FROM_ONE", u32::from(modulation.from_one))].into_iter().chain(halves).collect()
     }
 
     /// An apply that finds the layer's outputs; of switchable norm from `parts` partial moments per instance.
@@ -60,10 +74,37 @@ impl Planner<'_> {
 
     /// These uniforms, and those of what goes along with `rows` rows of so many parameters each sample.
     pub(super) fn with_samples(&self, rows: usize, params: Params) -> Result<Params> {
-        let Some(modulation) = self.neighbours().modulation else { return Ok(params) };
-        let values = self.spec.parameter_shape().iter().product();
-        let sample_rows = index((rows / modulation.samples.max(1)).max(1), "rows")?;
-        Ok(Params { sample_rows, sample_stride: index(values, "parameters")?, ..params })
+        let Some(samples) = self.modulated_samples() else { return Ok(params) };
+        let sample_rows = index((rows / samples.max(1)).max(1), "rows")?;
+        Ok(Params { sample_rows, sample_stride: index(self.parameter_count(), "parameters")?, ..params })
+    }
+
+    /// Values of a weight.
+    pub(super) fn parameter_count(&self) -> usize {
+        self.spec.parameter_shape().iter().product()
+    }
+
+    /// The same of all samples.
+    pub(super) fn folded_count(&self) -> usize {
+        self.parameter_count() * self.modulated_samples().unwrap_or(1)
+    }
+
+    /// The uniforms of a step with `rows` parameters, that each sample has.
+    pub(super) fn parameter_params(&self, rows: usize) -> Result<Params> {
+        Ok(Params {
+            rows: index(rows, "parameters")?,
+            samples: index(self.modulated_samples().unwrap_or(1), "samples")?,
+            ..self.with_samples(self.folded_count(), self.params())?
+        })
+    }
+
+    /// Multiplies the parameters out with the scale and the shift, for a backward.
+    pub(super) fn fold(&self) -> Result<Step> {
+        let kernel = Kernel::ForwardFold {
+            element: Element { dtype: self.dtype, width: 1 },
+            parameters: self.parameters(false),
+        };
+        self.step(kernel, self.parameter_params(self.folded_count())?, self.modulation_constants(), 0..0)
     }
 
     /// Fails where `element` shares words with what is not its row's: a sum cannot be kept so.

@@ -76,9 +76,14 @@ impl Planner<'_> {
         element.width >= 4 && self.affine(rows, element) == PER_ELEMENT
     }
 
+    /// Whether outputs are multiplied by a parameter.
+    pub(super) fn has_weight(&self) -> bool {
+        self.spec.has_weight() || self.folded.is_some()
+    }
+
     /// Which parameters there are, and whether they are read in fours.
     pub(super) fn parameters(&self, quads: bool) -> Parameters {
-        match (self.spec.has_weight(), self.spec.has_bias(), quads) {
+        match (self.has_weight(), self.spec.has_bias() || self.folded.is_some(), quads) {
             (false, _, true) => Parameters::NoneQuads,
             (false, _, false) => Parameters::None,
             (true, false, false) => Parameters::Weight,
@@ -90,13 +95,14 @@ impl Planner<'_> {
 
     /// The overrides of shaders/part/common/parameter.wgsl.
     pub(super) fn affine_constants(&self, rows: Rows, element: Element) -> Vec<(&'static str, u32)> {
-        vec![("AFFINE", self.affine(rows, element)), ("SAME_PARAMETERS", u32::from(rows.parameter.period == 1))]
+        let same = ("SAME_PARAMETERS", u32::from(rows.parameter.period == 1));
+        [("AFFINE", self.affine(rows, element)), same].into_iter().chain(self.by_sample()).collect()
     }
 
     /// The value of AFFINE.
     pub(super) fn affine(&self, rows: Rows, element: Element) -> u32 {
         let inner = rows.parameter.inner;
-        let varies = self.spec.has_weight() || self.beside().modulated;
+        let varies = self.has_weight() || self.beside().modulated;
         match () {
             _ if !varies || inner >= rows.len => PER_ROW,
             _ if inner.is_multiple_of(element.width as usize) => PER_UNIT,

@@ -25,6 +25,8 @@ pub(super) struct Planner<'a> {
     pub caps: &'a Caps,
     pub strategy: Strategy,
     pub pass: Pass,
+    /// Its parameters are multiplied out with a modulation of so many samples, which each have their own: a backward's.
+    pub folded: Option<usize>,
 }
 
 /// Rows that lie one after the other, as a step sees them.

@@ -87,6 +87,8 @@ pub enum Pass {
         input: Gradient,
         /// What becomes of the parameters'.
         parameters: Gradient,
+        /// What becomes of those of a scale and a shift; they are never added.
+        modulation: Gradient,
         /// What went along with the forward.
         neighbours: Neighbours,
     },
@@ -95,14 +97,16 @@ pub enum Pass {
 impl Neighbours {
     /// None.
     pub const NONE: Neighbours = Neighbours { add_before: false, keeps_sum: false, modulation: None, add_after: false };
-
-    /// What follows the layer.
-    pub(super) fn after(self) -> Neighbours {
-        Neighbours { add_before: false, keeps_sum: false, ..self }
-    }
 }
 
 impl Pass {
+    /// A scale and a shift that go along.
+    pub(crate) fn modulation(self) -> Option<Modulation> {
+        match self {
+            Pass::Forward { neighbours, .. } | Pass::Backward { neighbours, .. } => neighbours.modulation,
+        }
+    }
+
     /// A forward of the layer alone.
     pub const fn forward(saves: bool) -> Pass {
         Pass::Forward { saves, neighbours: Neighbours::NONE }
@@ -110,7 +114,7 @@ impl Pass {
 
     /// A backward of one.
     pub const fn backward(parts: usize, input: Gradient, parameters: Gradient) -> Pass {
-        Pass::Backward { parts, input, parameters, neighbours: Neighbours::NONE }
+        Pass::Backward { parts, input, parameters, modulation: Gradient::Unwanted, neighbours: Neighbours::NONE }
     }
 }
 
@@ -144,6 +148,10 @@ pub struct Scratch {
     pub axis_gradients: u64,
     /// The gradient of what goes into an activation, bytes of a whole tensor.
     pub dy: u64,
+    /// Parameters that are multiplied out with a modulation, 4 bytes each.
+    pub folded: u64,
+    /// Their gradients, likewise.
+    pub folded_gradients: u64,
 }
 
 impl Scratch {
@@ -156,13 +164,15 @@ impl Scratch {
             Binding::Coefficients => (self.coefficients, 20),
             Binding::AxisGradients => (self.axis_gradients, 16),
             Binding::Dy => (self.dy, 1),
+            Binding::FoldedWeight | Binding::FoldedBias | Binding::FoldedScale => (self.folded, 4),
+            Binding::FoldedWeightGradient | Binding::FoldedBiasGradient => (self.folded_gradients, 4),
             _ => (self.moments, MOMENTS_BYTES),
         };
         entries.max(1).saturating_mul(size)
     }
 
     /// The bindings that are scratch.
-    pub const BINDINGS: [Binding; 7] = [
+    pub const BINDINGS: [Binding; 12] = [
         Binding::Moments,
         Binding::Statistics,
         Binding::Axes,
@@ -170,6 +180,11 @@ impl Scratch {
         Binding::Coefficients,
         Binding::AxisGradients,
         Binding::Dy,
+        Binding::FoldedWeight,
+        Binding::FoldedBias,
+        Binding::FoldedScale,
+        Binding::FoldedWeightGradient,
+        Binding::FoldedBiasGradient,
     ];
 }
 
@@ -186,6 +201,8 @@ pub struct Step {
     pub workgroups: [u32; 2],
     /// The bytes of x and y that it binds, relative to the tensors.
     pub bytes: Range<u64>,
+    /// Its parameters are those that are multiplied out with a modulation, and so are their gradients.
+    pub folded: bool,
 }
 
 impl Plan {
@@ -202,6 +219,17 @@ impl Plan {
 }
 
 impl Step {
+    /// The buffer behind a binding.
+    pub fn resource(&self, binding: Binding) -> Binding {
+        match binding {
+            Binding::Weight if self.folded => Binding::FoldedWeight,
+            Binding::Bias if self.folded => Binding::FoldedBias,
+            Binding::WeightGradient if self.folded => Binding::FoldedWeightGradient,
+            Binding::BiasGradient if self.folded => Binding::FoldedBiasGradient,
+            binding => binding,
+        }
+    }
+
     /// The value of an override.
     pub fn constant(&self, name: &str) -> Option<u32> {
         self.constants.iter().find(|(key, _)| *key == name).map(|&(_, value)| value)

@@ -17,5 +17,5 @@ mod tests;
 
 pub use backward::{Gradient, Gradients, backward};
 pub use forward::{Forward, tolerance};
-pub use neighbours::{Neighbours, backward_beside, forward, forward_beside};
+pub use neighbours::{NeighbourGradients, Neighbours, backward_beside, forward, forward_beside};
 pub use state::State;

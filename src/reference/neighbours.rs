@@ -2,11 +2,12 @@
 
 use std::f64::consts::{FRAC_1_SQRT_2, PI};
 
-use ndarray::ArrayD;
+use ndarray::{ArrayD, Zip};
 
 use super::backward::{Gradient, Gradients, backward, of};
 use super::forward::{Forward, layer};
 use super::instances::view;
+use super::moments::sum;
 use super::state::State;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
@@ -25,15 +26,14 @@ pub struct Neighbours {
 }
 
 impl Neighbours {
-    /// The scale and the shift of each element, in order.
-    fn modulation(&self, spec: &NormSpec, x: &ArrayD<f64>) -> Result<Option<Vec<(f64, f64)>>> {
+    /// The scale and the shift, and which of their values each element has, in order.
+    fn modulation(&self, spec: &NormSpec, x: &ArrayD<f64>) -> Result<Option<Modulation>> {
         let (Some(scale), Some(shift)) = (&self.scale, &self.shift) else { return Ok(None) };
         let trailing = matches!(spec, NormSpec::Layer(_) | NormSpec::Rms(_));
         let expected = [&x.shape()[..1], &spec.parameter_shape()].concat();
         for (what, array) in [("scale", scale), ("shift", shift)] {
             check(what, array, &expected)?;
         }
-        let (scale, shift): (Vec<f64>, Vec<f64>) = (scale.iter().copied().collect(), shift.iter().copied().collect());
         let (rows, channels, spatial) = view(spec, x).dim();
         let (rows_of_sample, of_sample) = (rows / expected[0].max(1), scale.len() / expected[0].max(1));
         let place = |element: usize| {
@@ -41,7 +41,25 @@ impl Neighbours {
                 (element / (channels * spatial), element / spatial % channels, element % spatial);
             row / rows_of_sample * of_sample + if trailing { position } else { channel }
         };
-        Ok(Some((0..x.len()).map(|element| (scale[place(element)], shift[place(element)])).collect()))
+        let (scale, shift) = (scale.iter().copied().collect(), shift.iter().copied().collect());
+        Ok(Some(Modulation { shape: expected, scale, shift, places: (0..x.len()).map(place).collect() }))
+    }
+}
+
+struct Modulation {
+    shape: Vec<usize>,
+    scale: Vec<f64>,
+    shift: Vec<f64>,
+    places: Vec<usize>,
+}
+
+impl Modulation {
+    /// The sums of `terms` over the elements that share a value.
+    fn sums(&self, terms: &ArrayD<f64>) -> ArrayD<f64> {
+        let mut values = vec![vec![]; self.scale.len()];
+        self.places.iter().zip(terms).for_each(|(&place, &term)| values[place].push(term));
+        let sums = values.iter().map(|values| sum(values)).collect();
+        ArrayD::from_shape_vec(self.shape.clone(), sums).expect("one sum for each value")
     }
 }
 
@@ -83,8 +101,9 @@ pub fn forward_beside(
     }
     if let Some(modulation) = neighbours.modulation(spec, x)? {
         forward.roundings += 3;
-        let both = forward.output.iter_mut().zip(&mut forward.magnitude).zip(modulation);
-        both.for_each(|((output, magnitude), (scale, shift))| {
+        let both = forward.output.iter_mut().zip(&mut forward.magnitude).zip(modulation.places);
+        both.for_each(|((output, magnitude), place)| {
+            let (scale, shift) = (modulation.scale[place], modulation.shift[place]);
             *output = *output * scale + shift;
             *magnitude = *magnitude * scale.abs() + shift.abs();
         });
@@ -103,16 +122,42 @@ pub fn forward_beside(
     Ok(forward)
 }
 
-/// As [`backward`], through neighbours: the gradients of the layer, and that of what was added after it, which is `dr = dy·f'(r)`
-/// with the activation f and what goes into it. What is added before has the input's gradient.
+/// The gradients of a layer with neighbours. What is added before it has the input's.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct NeighbourGradients {
+    /// Of the layer alone.
+    pub layer: Gradients,
+    /// Of the scale, in its shape.
+    pub scale: Option<Gradient>,
+    /// Of the shift, likewise.
+    pub shift: Option<Gradient>,
+    /// Of what is added after, whether or not anything is.
+    pub add_after: Gradient,
+}
+
+impl NeighbourGradients {
+    /// Those of whatever is there, by what they are of; `added` says whether something was added after.
+    pub fn named(&self, added: bool) -> [(&'static str, Option<&Gradient>); 8] {
+        let [input, weight, bias, mean_weight, var_weight] = self.layer.named();
+        let add_after = ("add_after", Some(&self.add_after).filter(|_| added));
+        let modulation = [("scale", self.scale.as_ref()), ("shift", self.shift.as_ref())];
+        [input, weight, bias, mean_weight, var_weight, add_after, modulation[0], modulation[1]]
+    }
+}
+
+/// As [`backward`], through neighbours: with the activation f, what goes into it, `dr = dy·f'(r)`, is the gradient of what is added
+/// after; `Σ dr·z` and `Σ dr` over what shares them are those of the scale and the shift, with the layer's own output z, whose
+/// gradients are those for `dz = dr·scale`.
 ///
-/// The magnitudes are those of a layer whose `dy` is dr, and for what rounding takes from r and from f' as many more as
-/// `(2·tol(r) + 16·u) / 32·u` times those of one whose `dy` is |dy|: f'' is at most 2, an f' is at most 16 roundings off, and 32·u
+/// The magnitudes are those of a layer whose `dy` is dz, of the scale `Σ |dr|·(m + |z|)` with the magnitude m of z, of the shift
+/// `Σ |dr|`; and for what rounding takes from r and from f' as many more as
+/// `(2·tol(r) + 16·u) / 32·u` times those of a pass whose `dr` is |dy|: f'' is at most 2, an f' is at most 16 roundings off, and 32·u
 /// is the least factor of a magnitude in [`Gradient::tolerance`]. Where |r| is below tol(r), relu and leaky relu may have taken the
 /// other side.
 ///
 /// # Errors
-/// As [`backward`] and [`forward_beside`]. A modulation has no gradients yet.
+/// As [`backward`] and [`forward_beside`].
 pub fn backward_beside(
     spec: &NormSpec,
     mode: Mode,
@@ -120,29 +165,36 @@ pub fn backward_beside(
     x: &ArrayD<f64>,
     neighbours: &Neighbours,
     dy: &ArrayD<f64>,
-) -> Result<(Gradients, Gradient)> {
-    if neighbours.scale.is_some() {
-        return Err(Error::Neighbour { reason: "gradients through a modulation are not built yet" });
-    }
+) -> Result<NeighbourGradients> {
     check("dy", dy, x.shape())?;
     let activation = spec.activation();
     let plain = spec.clone().with_activation(Activation::Identity);
     let before = forward_beside(&plain, mode, &mut state.clone(), x, neighbours)?;
-    let dr = ndarray::Zip::from(dy).and(&before.output).map_collect(|dy, &r| dy * slope(activation, r));
-    let mut gradients = backward(spec, mode, state, x, &dr)?;
+    let dr = Zip::from(dy).and(&before.output).map_collect(|dy, &r| dy * slope(activation, r));
     let u = 2f64.powi(-24);
     let off = match activation {
         Activation::Identity => 0.0,
         _ => (2.0 * before.tolerance(DType::F32).iter().fold(0.0, |most: f64, &t| most.max(t)) + 16.0 * u) / (32.0 * u),
     };
-    let rough = backward(spec, mode, state, x, &dy.mapv(f64::abs))?;
+    let sizes = dr.mapv(f64::abs) + dy.mapv(|dy| dy.abs() * off);
+    let (mut scale, mut shift, mut scales) = (None, None, ArrayD::ones(x.shape()));
+    if let Some(modulation) = neighbours.modulation(spec, x)?.filter(|_| !x.is_empty()) {
+        let z = layer(spec, mode, &mut state.clone(), x)?;
+        let terms = x.len() / modulation.scale.len();
+        let around = &z.magnitude + &z.output.mapv(f64::abs);
+        let sums = |terms: ArrayD<f64>| modulation.sums(&terms);
+        scale = Some(of(sums(&dr * &z.output), sums(&sizes * &around), terms.max(z.row_len)));
+        shift = Some(of(sums(dr.clone()), sums(sizes.clone()), terms));
+        scales.iter_mut().zip(&modulation.places).for_each(|(scale, &place)| *scale = modulation.scale[place]);
+    }
+    let mut gradients = backward(spec, mode, state, x, &(&dr * &scales))?;
+    let rough = backward(spec, mode, state, x, &(dy.mapv(f64::abs) * scales.mapv(f64::abs)))?;
     for (gradient, (_, rough)) in gradients.all_mut().into_iter().zip(rough.named()) {
         if let (Some(gradient), Some(rough)) = (gradient, rough) {
             gradient.magnitude += &(&rough.magnitude * off);
         }
     }
-    let added = of(dr.clone(), dr.mapv(f64::abs) + dy.mapv(|dy| dy.abs() * off), 1);
-    Ok((gradients, added))
+    Ok(NeighbourGradients { layer: gradients, scale, shift, add_after: of(dr, sizes, 1) })
 }
 
 /// The derivatives of [`activate`]; at 0 torch's.

@@ -294,7 +294,8 @@ fn webgpu_binds_each_neighbour() {
                     parts: 1,
                     input: Gradient::Replaced,
                     parameters: Gradient::Replaced,
-                    neighbours: Neighbours { modulation: None, ..neighbours },
+                    modulation: Gradient::Replaced,
+                    neighbours,
                 };
                 for pass in [Pass::Forward { saves: true, neighbours }, backward] {
                     let plan = Plan::new(&spec, &geometry, DType::F32, &Caps::WEBGPU, Strategy::default(), pass);

@@ -23,7 +23,7 @@ thread_local! {
 fn bound(plan: &Plan, step: &Step, spec: &NormSpec, beside: Neighbours, binding: Binding) -> u64 {
     let state = data::state(spec);
     let floats = |array: &Option<ndarray::ArrayD<f64>>| 4 * array.as_ref().map_or(0, |array| array.len()) as u64;
-    match binding {
+    match step.resource(binding) {
         Binding::X | Binding::Y | Binding::Dy | Binding::Dx => step.bytes.end - step.bytes.start,
         Binding::Params => size_of::<Params>() as u64,
         Binding::Weight | Binding::WeightGradient => floats(&state.weight),
@@ -39,6 +39,17 @@ fn bound(plan: &Plan, step: &Step, spec: &NormSpec, beside: Neighbours, binding:
             let Modulation { samples, dtype, .. } = beside.modulation.expect("there is one");
             let values = samples * spec.parameter_shape().iter().product::<usize>();
             ((values * dtype.size()) as u64).next_multiple_of(4)
+        }
+        // Of a backward, whose forward has left what it takes.
+        Binding::FoldedWeight
+        | Binding::FoldedBias
+        | Binding::FoldedScale
+        | Binding::FoldedWeightGradient
+        | Binding::FoldedBiasGradient
+        | Binding::ScaleGradient
+        | Binding::ShiftGradient => {
+            let Modulation { samples, .. } = beside.modulation.expect("there is one");
+            (4 * samples * spec.parameter_shape().iter().product::<usize>()) as u64
         }
         scratch => plan.scratch.bytes(scratch),
     }
@@ -127,20 +138,31 @@ fn plans(
     let mut plans: Vec<_> = beside.into_iter().collect();
     let alone = |plan| (plan, Neighbours::NONE);
     plans.extend([&forward, &saved].into_iter().flatten().cloned().map(alone));
-    // Of a backward through an activation, what it has besides.
-    let through = saved.as_ref().and_then(|_| {
+    // Of a backward through an activation, what it has besides; and one through a modulation, and its saved forward.
+    let activated = spec.clone().with_activation(Activation::LeakyRelu { negative_slope: 0.2 });
+    let through = |neighbours| {
         let (input, parameters) = WANTED[0];
-        let pass =
-            Pass::Backward { parts, input, parameters, neighbours: Neighbours { add_after: true, ..Neighbours::NONE } };
-        let activated = spec.clone().with_activation(Activation::LeakyRelu { negative_slope: 0.2 });
-        let mut plan = Plan::new(&activated, geometry, dtype, caps, strategy, pass).ok()?;
+        let pass = Pass::Backward { parts, input, parameters, modulation: Gradient::Replaced, neighbours };
+        Plan::new(&activated, geometry, dtype, caps, strategy, pass).ok()
+    };
+    let added = saved.as_ref().and_then(|_| {
+        let mut plan = through(Neighbours { add_after: true, ..Neighbours::NONE })?;
         plan.steps.retain(|step| matches!(step.kernel, Kernel::BackwardOutput { .. }));
         Some(plan)
     });
-    for mut plan in WANTED.into_iter().filter_map(backward).chain(through) {
+    let modulation = Neighbours { modulation: neighbours.modulation, ..Neighbours::NONE };
+    let modulates = modulation.modulation.filter(|modulation| modulation.samples > 0).and(saved.as_ref());
+    plans.extend(modulates.and_then(|_| {
+        let mut plan = plan(Pass::Forward { saves: true, neighbours: modulation })?;
+        plan.steps.retain(|step| matches!(step.kernel, Kernel::ForwardFold { .. }));
+        Some((plan, modulation))
+    }));
+    let modulated = modulates.and_then(|_| through(modulation));
+    let backwards = WANTED.into_iter().filter_map(backward).chain(added).map(alone);
+    for (mut plan, beside) in backwards.chain(modulated.map(|plan| (plan, modulation))) {
         let Scratch { moments, statistics, axes, .. } = scratch.unwrap_or_default();
         plan.scratch = Scratch { moments, statistics, axes, ..plan.scratch };
-        plans.push(alone(plan));
+        plans.push((plan, beside));
     }
     plans
 }

@@ -14,7 +14,8 @@ fn find_coefficients(found: ptr<function, array<Coefficients, UNITS>>, block: Bl
             var few = LaneSums();
             for (var j = 0u; j < UNITS; j++) {
                 if WHOLE_TILES || i + j < end {
-                    let gradient = mul(unpack(load_dy(start + i + j)), weight_unit((i + j) * WIDTH));
+                    let weights = weight_unit(parameter((i + j) * WIDTH, params.first + block.sample));
+                    let gradient = mul(unpack(load_dy(start + i + j)), weights);
                     few = add_unit(few, gradient, unpack(load_x(start + i + j)), s);
                 }
             }

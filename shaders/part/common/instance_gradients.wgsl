@@ -1,7 +1,7 @@
 // How a switchable norm's loss changes with the mixed mean and variance of instance `row`, each by its rstd:
 // dL/dmean = -.x and dL/dvar = -.y / 2.
 fn instance_gradients(row: u32, s: Statistics) -> vec2<f32> {
-    let sum = compensated(instance_sums(row)) * (s.rstd * weight_at(row % params.channels));
+    let sum = compensated(instance_sums(row)) * (s.rstd * weight_at(parameter(row % params.channels, row)));
     return vec2(sum.x, sum.y * s.rstd);
 }
 

@@ -20,7 +20,7 @@ impl Planner<'_> {
         if self.geometry.is_empty() {
             return nothing("an empty input");
         }
-        if !self.wants_dx() && !self.wants_parameters() {
+        if !self.wants_dx() && self.gradients() == Parameters::None && !self.wants_parameters() {
             return nothing("no gradient is wanted");
         }
         if let Some(held) = self.held_rows() {
@@ -28,7 +28,7 @@ impl Planner<'_> {
         }
         match self.spec {
             NormSpec::Switchable(norm) => self.backward_switchable(norm, parts),
-            NormSpec::Layer(_) | NormSpec::Rms(_) if self.spec.has_weight() => self.backward_weighted_rows(),
+            NormSpec::Layer(_) | NormSpec::Rms(_) if self.has_weight() => self.backward_weighted_rows(),
             _ => match self.columns() {
                 Some(element) => self.backward_columns(element),
                 None => self.backward_planes(),
@@ -59,8 +59,12 @@ impl Planner<'_> {
                 NormSpec::Batch(_) => of_channel,
                 _ => Walk::contiguous(run * segments),
             };
+            let of_parameters = match self.folded {
+                Some(_) => (Walk::contiguous(segments), samples * channels),
+                None => (of_channel, channels),
+            };
             let sets = (!self.running() && self.wants_dx()).then_some(weights);
-            steps.push(self.combine_sums(sets, parameters, of_set, (of_channel, channels), segments)?);
+            steps.push(self.combine_sums(sets, parameters, of_set, of_parameters, segments)?);
             scratch.sums = (rows.count * segments) as u64;
             scratch.coefficients = geometry.rows as u64;
         }

@@ -42,7 +42,7 @@ impl Planner<'_> {
     pub(super) fn held_rows(&self) -> Option<Held> {
         let geometry = self.geometry;
         let sums_rows = !self.running() && !matches!(self.spec, NormSpec::Switchable(_));
-        let bound = geometry.runs == 1 || self.tensor_bytes() <= self.binding_limit();
+        let bound = geometry.runs == 1 || self.tensor_bytes() <= self.binding_limit() && self.folded.is_none();
         if !sums_rows || !bound || !self.wants_dx() || self.strategy.route == Some(Route::Split) {
             return None;
         }
@@ -54,7 +54,7 @@ impl Planner<'_> {
         let row_units = geometry.row_len / element.width as usize;
         let team = self.row_team(row_units);
         // On their own, a software adapter's invocations are faster at blocks of columns, and of rows that are not tiny.
-        let weights = geometry.parameter.inner == 1 && self.spec.has_weight();
+        let weights = geometry.parameter.inner == 1 && self.has_weight();
         let blocks = geometry.runs > 1 || weights && row_units > TINY_ROW;
         if team == Team::Invocation && self.caps.software && blocks {
             return None;
@@ -106,9 +106,13 @@ impl Planner<'_> {
         // Several rows per team, while that leaves enough lanes: each team leaves 8 bytes for each of its columns.
         let enough = self.busy_lanes(kernel.bytes_at_once()).max(self.busy_teams() * size.lanes as usize);
         let busy = rows.count.saturating_mul(size.lanes as usize) / enough;
-        let together = if keep == KeptSums::Columns { busy.clamp(1, ROWS_OF_A_TEAM) } else { 1 };
+        let together = match keep {
+            KeptSums::Columns => self.within_sample(busy.clamp(1, ROWS_OF_A_TEAM)),
+            _ => 1,
+        };
         let mut constants = self.affine_constants(rows, element);
         constants.extend([self.centered(), self.accumulate_dx(), ("CONTIGUOUS", u32::from(geometry.runs == 1))]);
+        constants.extend(self.parts_of_samples().filter(|_| keep == KeptSums::Columns));
         let parts = channels.map_or(1, |held| held.lanes / held.summed);
         if let Some(held) = channels {
             let count = |value| index(value, "lanes");
@@ -145,12 +149,12 @@ impl Planner<'_> {
             let constants = [&constants[..], &[("FULL", u32::from(full))]].concat();
             Ok((self.sized_step(kernel, params, constants, bytes, size)?, sums))
         };
-        let channels = geometry.channels;
+        let channels = geometry.channels * self.folded.unwrap_or(1);
         let (steps, kept) = self.in_rounds(rounds, sum, |planner, kept, _| {
             let (walk, count) = match keep {
                 KeptSums::Nothing => return Ok(None),
                 KeptSums::Rows | KeptSums::Channels => (Walk::planes(channels, parts, kept / channels), channels),
-                KeptSums::Columns => (Walk::columns(0, rows.len, kept / rows.len), rows.len),
+                KeptSums::Columns => planner.of_columns(rows, 0, kept),
             };
             planner.combine_sums(None, parameters, Walk::NOWHERE, (walk, count), 1).map(Some)
         })?;
@@ -255,7 +259,7 @@ impl Planner<'_> {
         let mut constants = vec![];
         let mut chunk = 1;
         if let Kernel::BackwardRows { from, units, .. } = kernel {
-            chunk = units as usize;
+            chunk = self.within_sample(units as usize);
             constants.extend((from != CoefficientsFrom::Statistics).then(|| self.accumulate_dx()));
             if from == CoefficientsFrom::Computed {
                 let whole = rows.len.is_multiple_of((units * element.width) as usize);
@@ -263,7 +267,9 @@ impl Planner<'_> {
             }
         }
         let sum = |slice: Range<usize>, kept: usize| {
-            let mut step = self.column_step(kernel, element, slice, (1, first + kept), constants.clone())?;
+            let own = constants.iter().copied().chain(self.by_sample()).chain(self.parts_of_samples()).collect();
+            let mut step = self.column_step(kernel, element, slice, (chunk, first + kept), own)?;
+            step.params = self.with_samples(rows.count, step.params)?;
             step.params.statistics_period = index(rows.count, "rows")?;
             step.params.row_len = index(rows.len, "a row")?;
             let sums = step.params.segments as usize * rows.len;
@@ -271,9 +277,28 @@ impl Planner<'_> {
         };
         self.in_rounds(self.rounds(rows, chunk, first)?, sum, |planner, kept, last| {
             let (sets, of_set, sum_parts) = if last { (sets, of_set, sum_parts) } else { (None, Walk::NOWHERE, 1) };
-            let of_column = (Walk::columns(first, rows.len, kept / rows.len), rows.len);
+            let of_column = planner.of_columns(rows, first, kept);
             planner.combine_sums(sets, planner.gradients(), of_set, of_column, sum_parts).map(Some)
         })
+    }
+
+    /// Where the sums of each column are, `kept` in all after `first` others, and how many columns there are: of each sample,
+    /// where it has parameters of its own.
+    fn of_columns(&self, rows: Rows, first: usize, kept: usize) -> (Walk, usize) {
+        let columns = rows.len * self.folded.unwrap_or(1);
+        (Walk::columns(first, columns, kept / columns), columns)
+    }
+
+    /// The override of a kernel that keeps sums of columns.
+    fn parts_of_samples(&self) -> Option<(&'static str, u32)> {
+        self.folded.map(|_| ("PARTS_OF_SAMPLES", 1))
+    }
+
+    /// At most so many rows that are summed as one: of one sample, where each has parameters of its own.
+    fn within_sample(&self, most: usize) -> usize {
+        let Some(samples) = self.folded else { return most };
+        let rows = self.geometry.rows / samples;
+        (1..=most.min(rows)).rev().find(|&chunk| rows.is_multiple_of(chunk)).unwrap_or(1)
     }
 
     /// Slices of rows whose sums of columns, one for each `chunk` of rows, fit a binding at once after `first` others.
@@ -285,6 +310,10 @@ impl Planner<'_> {
         }
         let mut rounds: Vec<Vec<Range<usize>>> = vec![];
         let mut left = 0;
+        if self.folded.is_some() && (self.tensor_bytes() > self.binding_limit() || rows.count.div_ceil(chunk) > most) {
+            let (needed, limit) = (self.tensor_bytes(), self.binding_limit());
+            return Err(Error::TooLarge { what: "a modulated tensor in one binding", needed, unit: "bytes", limit });
+        }
         for slice in self.slices_of(rows, most.saturating_mul(chunk))? {
             let chunks = slice.len().div_ceil(chunk);
             match rounds.last_mut() {
@@ -308,8 +337,8 @@ impl Planner<'_> {
         combine: impl Fn(&Planner, usize, bool) -> Result<Option<Step>>,
     ) -> Result<(Vec<Step>, usize)> {
         let pass = match self.pass {
-            Pass::Backward { parts, input, neighbours, .. } => {
-                Pass::Backward { parts, input, parameters: Gradient::Added, neighbours }
+            Pass::Backward { parts, input, modulation, neighbours, .. } => {
+                Pass::Backward { parts, input, parameters: Gradient::Added, modulation, neighbours }
             }
             forward => forward,
         };

@@ -1,7 +1,7 @@
 //! What all backwards are made of: sums, the combine of them, the apply.
 
 use crate::error::Result;
-use crate::kernel::{Binding, Element, Kernel, PER_ELEMENT, PER_ROW, Parameters, Params, StatisticsFrom};
+use crate::kernel::{Binding, Element, Kernel, Parameters, Params, StatisticsFrom};
 use crate::plan::planner::{Planner, Rows, index};
 use crate::plan::steps::{Gradient, Pass, Step};
 use crate::spec::NormSpec;
@@ -52,9 +52,16 @@ impl Planner<'_> {
         wanted && (self.spec.has_weight() || matches!(self.spec, NormSpec::Switchable(_)))
     }
 
-    /// The parameters whose gradients somebody wants.
+    /// Whether anybody wants the gradients of what modulates the outputs.
+    pub(super) fn wants_modulation(&self) -> bool {
+        !matches!(self.pass, Pass::Backward { modulation: Gradient::Unwanted, .. })
+    }
+
+    /// The parameters whose gradients somebody wants: where they are multiplied out, these.
     pub(super) fn gradients(&self) -> Parameters {
-        if self.wants_parameters() { self.parameters(false) } else { Parameters::None }
+        let wanted = self.wants_parameters() && self.spec.has_weight();
+        let wanted = wanted || self.folded.is_some() && self.wants_modulation();
+        if wanted { self.parameters(false) } else { Parameters::None }
     }
 
     /// The override of a kernel that writes dx.
@@ -67,9 +74,10 @@ impl Planner<'_> {
         ("ACCUMULATE", u32::from(matches!(self.pass, Pass::Backward { parameters: Gradient::Added, .. })))
     }
 
-    /// The same, if it writes these.
+    /// The same, if it writes these; of parameters that are multiplied out, they are scratch.
     pub(super) fn accumulates(&self, parameters: Parameters) -> Option<(&'static str, u32)> {
-        (parameters != Parameters::None).then(|| self.accumulate())
+        let own = || if self.folded.is_some() { ("ACCUMULATE", 0) } else { self.accumulate() };
+        (parameters != Parameters::None).then(own)
     }
 
     /// Sums over pieces of `rows`, weighted or not, and how many pieces each has.
@@ -81,7 +89,8 @@ impl Planner<'_> {
         (run, period): (usize, usize),
         extra: &[(&'static str, u32)],
     ) -> Result<(Vec<Step>, usize)> {
-        let constants = [extra, &[("WEIGHTED", u32::from(weighted))]].concat();
+        let own = self.by_sample().into_iter().chain([("WEIGHTED", u32::from(weighted))]);
+        let constants: Vec<_> = extra.iter().copied().chain(own).collect();
         // A unit of two rows has not one row's weights, and is nobody's to write.
         let writes = from == StatisticsFrom::Running && self.wants_dx();
         let share = !weighted && !writes;
@@ -116,6 +125,17 @@ impl Planner<'_> {
         let rows = if sets.is_some() { geometry.rows } else { 0 };
         let (of_channel, channels) = if parameters == Parameters::None { (Walk::NOWHERE, 0) } else { of_channels };
         let parameter = geometry.parameter;
+        // Of a set's planes, those of a group have neighbouring weights; a modulated batch norm's have each sample's.
+        let weight_stride = match self.spec {
+            NormSpec::Group(_) => 1,
+            NormSpec::Batch(_) if self.folded.is_some() => geometry.channels,
+            _ => 0,
+        };
+        // A batch norm's sets are of all samples.
+        let sets_of_sample = match self.spec {
+            NormSpec::Batch(_) => geometry.rows,
+            _ => geometry.rows / self.folded.unwrap_or(1).max(1),
+        };
         let params = Params {
             rows: index(rows, "rows")?,
             row_len: index(geometry.row_len, "a row")?,
@@ -134,23 +154,20 @@ impl Planner<'_> {
             statistics_period: index(geometry.rows, "rows")?,
             period: index(parameter.period, "parameters")?,
             step: index(parameter.step, "parameters")?,
-            inner: 1,
+            weight_stride: index(weight_stride, "parameters")?,
+            sample_rows: index(sets_of_sample.max(1), "rows")?,
+            sample_stride: index(self.parameter_count(), "parameters")?,
             ..self.params()
         };
         let of_a_team = if of_channel.run == 1 { Kernel::NEIGHBOURS as usize } else { 1 };
         let kinds = [(rows, of_set.units), (channels.div_ceil(of_a_team), of_channel.units)];
         let (team, size, alone) = self.items_team(kinds, 1);
-        // Of a set's planes, those of a group have neighbouring weights.
-        let affine = match self.spec {
-            NormSpec::Group(_) if sets == Some(Parameters::Weight) => PER_ELEMENT,
-            _ => PER_ROW,
-        };
         let mut constants = vec![
             ("SEVERAL_CHANNELS", u32::from(of_channel.run == 1)),
-            ("AFFINE", affine),
             ("CONTIGUOUS", u32::from(of_set.run == of_set.units)),
         ];
         constants.extend(alone);
+        constants.extend(self.by_sample());
         if sets.is_some() {
             constants.push(self.centered());
         }

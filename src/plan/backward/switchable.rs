@@ -1,7 +1,8 @@
 //! Switchable norm's backward.
 
+use super::sums::Walk;
 use crate::error::Result;
-use crate::kernel::{Kernel, Params, StatisticsFrom};
+use crate::kernel::{Kernel, Parameters, Params, StatisticsFrom};
 use crate::plan::fit::merged;
 use crate::plan::planner::{Planner, index};
 use crate::plan::steps::{Plan, Scratch};
@@ -26,7 +27,7 @@ impl Planner<'_> {
         let shared = Params {
             sum_parts: index(sum_parts, "partial sums")?,
             row_len: index(geometry.spatial, "a row")?,
-            ..self.instance_params(parts)?
+            ..self.with_samples(rows.count, self.instance_params(parts)?)?
         };
 
         let axes = Params { rows: index(geometry.samples + geometry.channels, "samples and channels")?, ..shared };
@@ -35,11 +36,17 @@ impl Planner<'_> {
         let softmax = ("SOFTMAX", u32::from(norm.weighting == Weighting::Softmax));
         let mut constants = [&[batch, one_part, one_sum, softmax], &alone[..]].concat();
         constants.extend(self.accumulates(parameters));
+        constants.extend(self.by_sample());
         steps.push(self.sized_step(Kernel::BackwardAxes { team, parameters }, axes, constants, 0..0, size)?);
+        // Where each sample has parameters, their gradients lie where those of channels have been.
+        if self.folded.is_some() && self.gradients() != Parameters::None {
+            let of_instances = (Walk::contiguous(sum_parts), geometry.rows);
+            steps.push(self.combine_sums(None, parameters, Walk::NOWHERE, of_instances, sum_parts)?);
+        }
 
         let mix = Params { rows: index(geometry.rows, "instances")?, ..shared };
         let (team, size, _) = self.items_team([(geometry.rows, 1), (1, geometry.samples)], 0);
-        let constants = vec![
+        let mut constants = vec![
             batch,
             one_part,
             one_sum,
@@ -50,6 +57,7 @@ impl Planner<'_> {
             // Each instance is a lane's.
             ("FIRST_PER_LANE", 1),
         ];
+        constants.extend(self.by_sample());
         let parameters = parameters.without_bias();
         steps.push(self.sized_step(Kernel::BackwardMix { team, parameters }, mix, constants, 0..0, size)?);
 

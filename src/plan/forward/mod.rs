@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::kernel::{Params, Team};
 use crate::plan::planner::{Planner, index};
-use crate::plan::steps::{Plan, Route, Scratch, Strategy};
+use crate::plan::steps::{Pass, Plan, Route, Scratch, Strategy};
 use crate::spec::NormSpec;
 
 /// Bytes of a tensor whose scattered rows a software adapter still reads one by one, in units and in single elements.
@@ -15,6 +15,17 @@ mod switchable;
 
 impl Planner<'_> {
     pub fn forward(&self) -> Result<Plan> {
+        let mut plan = self.outputs()?;
+        let modulated = matches!(self.pass, Pass::Forward { saves: true, .. }) && self.beside().modulated;
+        if modulated && !self.geometry.is_empty() {
+            plan.steps.push(self.fold()?);
+            plan.scratch.folded = self.folded_count() as u64;
+        }
+        Ok(plan)
+    }
+
+    /// The steps that find the outputs.
+    fn outputs(&self) -> Result<Plan> {
         let geometry = self.geometry;
         if geometry.is_empty() {
             return self.empty();
