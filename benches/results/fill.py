@@ -140,12 +140,32 @@ def peers(name):
     return markdown(["case", "shape", "copy", "gpunorm on llvmpipe", "gpunorm's CPU baseline", *titles], lines)
 
 
+def peers_beside():
+    report = json.loads((HERE / f"peers-llvmpipe-beside-{sys.argv[1]}.json").read_text())
+    own = {row["id"]: row for row in report["gpunorm"]["rows"]}
+    columns = {}
+    for peer in report["peers"]:
+        for row in peer["rows"]:
+            columns.setdefault(f"{peer['peer']} {row['variant']}", {})[row["id"]] = row["milliseconds"]
+    lines = []
+    for made in report["cases"]:
+        row = own.get(made["id"])
+        cells = [made["name"], "×".join(map(str, made["shape"]))]
+        cells += [f"{row[key]:.2f}" if row else "–" for key in ("copy_ms", "wall_ms", "apart_ms")]
+        for times in columns.values():
+            time = times.get(made["id"])
+            factor = f" ({time / row['wall_ms']:.2f})" if time and row else ""
+            cells.append(f"{time:.2f}{factor}" if time else "–")
+        lines.append(cells)
+    return markdown(["case", "shape", "copy", "gpunorm on llvmpipe", "its kernels apart", *columns], lines)
+
+
 def main():
     if len(sys.argv) != 2:
         sys.exit(__doc__)
     text = DOCUMENT.read_text()
     tables = {"kernels": kernels(), "types": types(), "host": host(), "backward": backward()}
-    tables["beside"] = beside()
+    tables |= {"beside": beside(), "peers-beside": peers_beside()}
     tables |= {"peers": peers("peers-llvmpipe"), "peers-backward": peers("peers-llvmpipe-backward")}
     tables |= {name: trees(name) for name in ("swiftshader", "gl")}
     for name, table in tables.items():
