@@ -2,8 +2,11 @@
 
 use example_kit::landscape::{self, Colour, mix};
 
+/// The colour at `x` from the left and `y` from the top, both from 0 to 1.
+type Scene = fn(f32, f32) -> Colour;
+
 /// The content, then styles.
-pub const ALL: [(&str, fn(f32, f32) -> Colour); 5] =
+pub const ALL: [(&str, Scene); 5] =
     [("content", landscape::colour), ("sunset", sunset), ("aurora", aurora), ("autumn", autumn), ("glacier", glacier)];
 
 /// A low sun over the sea.

@@ -44,7 +44,8 @@ pub fn check(model: &mut Model, batch: &Batch) -> Result<(), Box<dyn Error>> {
         let rounding = f64::from(f32::EPSILON * loss / STEP);
         let (error, allowed) = ((gradient - near).abs(), (far - near).abs() + rounding);
         println!("{name:<14} {gradient:>12.6} {near:>12.6} {error:>10.1e} {allowed:>10.1e}");
-        if !(error <= allowed) {
+        let is_allowed = error <= allowed;
+        if !is_allowed {
             wrong.push(name);
         }
     }

@@ -79,6 +79,7 @@ pub fn batch(random: &mut Random, sentences: usize) -> (Batch, f32) {
     let mut surprise = 0.0;
     for (n, mut tokens) in batch.tokens.outer_iter_mut().enumerate() {
         let (text, of_text) = sentence(random);
+        debug_assert!(is_sentence(&text), "{text}");
         surprise += of_text;
         for (at, letter) in text.bytes().enumerate() {
             let token = LETTERS.iter().position(|&other| other == letter).expect("a letter");

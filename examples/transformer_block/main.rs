@@ -57,35 +57,37 @@ fn run(mut args: Arguments) -> Result<(), Box<dyn Error>> {
     }
 
     println!("{}, {steps} steps of {BATCH} sentences\n", gpu.adapter_info().name);
-    println!("{:>5} {:>6}  what it writes", "step", "loss");
-    let bar = ProgressBar::new(steps as u64);
-    bar.set_style(ProgressStyle::with_template("loss {msg} {wide_bar} {pos}/{len} steps, {eta} left")?);
-    let (mut losses, mut floors) = (vec![], vec![]);
-    for step in 0..steps {
-        let (batch, floor) = grammar::batch(&mut random, BATCH);
-        let loss = model.learn(&batch)?;
-        let rate = rate * (1.0 - step as f32 / steps as f32);
-        model.parameters().into_iter().for_each(|(_, parameter)| parameter.step(rate, step as i32 + 1));
-        losses.push(loss);
-        floors.push(floor);
-        bar.set_message(format!("{loss:.3}"));
-        bar.inc(1);
-        if (step + 1) % steps.div_ceil(8) == 0 || step + 1 == steps {
-            let text = grammar::write(&mut random, 1, |tokens, places| model.forward(tokens, places))?.remove(0);
-            bar.suspend(|| println!("{:>5} {loss:>6.3}  {text}", step + 1));
-        }
-    }
-    bar.finish_and_clear();
-
+    let lines = train(&mut model, &mut random, steps, rate)?;
     let (tested, floor) = grammar::batch(&mut Random::new(3), TESTED);
     let loss = model.loss(&tested)?;
     println!("\nnew sentences: {loss:.3} nats per letter, where who knows the grammar has {floor:.3}");
     let written = grammar::write(&mut random, count, |tokens, places| model.forward(tokens, places))?;
     let right = written.iter().filter(|text| grammar::is_sentence(text)).count();
     println!("of {count} sentences that it wrote, {right} are of the grammar");
-    let lines = [("transformer", losses), ("who knows the grammar", floors)]
-        .map(|(name, values)| Line { name: name.to_owned(), values });
     plot::losses(&out, "A pre-norm transformer learns a tiny English, letter by letter", 3.5, &lines)?;
     println!("wrote {}", out.display());
     Ok(())
+}
+
+/// The losses of each step, the model's and those of who knows the grammar.
+fn train(model: &mut Model, random: &mut Random, steps: usize, rate: f32) -> Result<[Line; 2], Box<dyn Error>> {
+    println!("{:>5} {:>6}  what it writes", "step", "loss");
+    let bar = ProgressBar::new(steps as u64);
+    bar.set_style(ProgressStyle::with_template("loss {msg} {wide_bar} {pos}/{len} steps, {eta} left")?);
+    let mut lines = ["transformer", "who knows the grammar"].map(|name| Line { name: name.to_owned(), values: vec![] });
+    for step in 0..steps {
+        let (batch, floor) = grammar::batch(random, BATCH);
+        let loss = model.learn(&batch)?;
+        let rate = rate * (1.0 - step as f32 / steps as f32);
+        model.parameters().into_iter().for_each(|(_, parameter)| parameter.step(rate, step as i32 + 1));
+        lines.iter_mut().zip([loss, floor]).for_each(|(line, value)| line.values.push(value));
+        bar.set_message(format!("{loss:.3}"));
+        bar.inc(1);
+        if (step + 1) % steps.div_ceil(8) == 0 || step + 1 == steps {
+            let text = grammar::write(random, 1, |tokens, places| model.forward(tokens, places))?.remove(0);
+            bar.suspend(|| println!("{:>5} {loss:>6.3}  {text}", step + 1));
+        }
+    }
+    bar.finish_and_clear();
+    Ok(lines)
 }
