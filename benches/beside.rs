@@ -11,6 +11,7 @@ use gpunorm::{
 use serde_json::{Value, json};
 use wgpu::CommandEncoder;
 
+use crate::harness::cases;
 use crate::harness::clock::Clock;
 use crate::harness::copy::Copies;
 use crate::harness::elementwise::Elementwise;
@@ -76,6 +77,52 @@ fn cases() -> Vec<Case> {
             ..case("BatchNorm + add + relu, evaluation", relu, &[32, 256, 56, 56], Beside::Added, 1.5)
         },
     ]
+}
+
+impl Case {
+    /// Norm, shape, mode and what goes along in one word.
+    fn id(&self) -> String {
+        let beside = match self.beside {
+            Beside::SumKept => "-sum",
+            Beside::Modulated { from_one: true } => "-modulated",
+            Beside::Modulated { from_one: false } => "-scaled",
+            Beside::Added => "-added",
+            Beside::Nothing => "",
+        };
+        let activation = self.activation().map(|name| format!("-{name}")).unwrap_or_default();
+        format!("{}{beside}{activation}", self.alone().id())
+    }
+
+    /// The norm without what goes along.
+    fn alone(&self) -> cases::Case {
+        let (spec, shape) = (self.spec.clone(), self.shape.clone());
+        cases::Case { name: self.name, spec, shape, mode: self.mode, dtype: DType::F32 }
+    }
+
+    /// As torch calls it.
+    fn activation(&self) -> Option<&'static str> {
+        match self.spec.activation() {
+            Activation::Relu => Some("relu"),
+            Activation::Silu => Some("silu"),
+            _ => None,
+        }
+    }
+
+    /// What benches/peers reads.
+    fn to_json(&self) -> Value {
+        let mut json = self.alone().to_json();
+        json["id"] = self.id().into();
+        json["add_before"] = (self.beside == Beside::SumKept).then_some("input").into();
+        json["keep_sum"] = (self.beside == Beside::SumKept).into();
+        json["add_after"] = (self.beside == Beside::Added).into();
+        json["modulation"] = match self.beside {
+            Beside::Modulated { from_one: true } => "from one".into(),
+            Beside::Modulated { from_one: false } => "plain".into(),
+            _ => Value::Null,
+        };
+        json["activation"] = self.activation().into();
+        json
+    }
 }
 
 /// What one turn runs on.
@@ -215,7 +262,7 @@ impl<'a> Bench<'a> {
         let clock = Clock::new(self.gpu);
         let pairs: Vec<_> = self.turns.iter().map(|turn| (turn.x.clone(), turn.y.clone())).collect();
         let fastest = copies.fastest(&clock, &pairs)?;
-        let mut times = [const { vec![] }; 4];
+        let mut times = [const { vec![] }; 5];
         for run in 0..runs + 2 {
             let each = |work: &dyn Fn(&mut CommandEncoder, &Tensors) -> gpunorm::Result<()>| {
                 clock.gpu(&|encoder| self.turns.iter().try_for_each(|turn| work(encoder, turn)))
@@ -228,13 +275,19 @@ impl<'a> Bench<'a> {
                 each(&|encoder, turn| self.plain.encode_forward(encoder, &turn.x, &turn.y))?,
                 each(&|encoder, turn| self.call(turn).encode_forward(encoder, &turn.x, &turn.y))?,
                 each(&|encoder, turn| self.apart(encoder, turn))?,
+                // One after the other, each waited for.
+                self.turns.iter().try_fold(Duration::ZERO, |sum, turn| {
+                    Ok::<_, Box<dyn Error>>(
+                        sum + clock.wall(&|encoder| self.call(turn).encode_forward(encoder, &turn.x, &turn.y))?,
+                    )
+                })?,
             ];
             // The first two warm up.
             if run >= 2 {
                 times.iter_mut().zip(round).for_each(|(times, time)| times.push(time / self.turns.len() as u32));
             }
         }
-        let [copy, plain, together, apart] = times.map(median);
+        let [copy, plain, together, apart, wall] = times.map(median);
         let (shape, floor) = (&self.case.shape, self.case.floor);
         let dispatches = self.call(&self.turns[0]).plan(shape, DType::F32)?.dispatches();
         let ratio = |floor: f64, time: Duration| floor * copy.as_secs_f64() / time.as_secs_f64();
@@ -251,11 +304,22 @@ impl<'a> Bench<'a> {
             together.as_secs_f64() / apart.as_secs_f64(),
         );
         Ok(json!({
-            "case": self.case.name, "shape": shape, "dispatches": dispatches, "floor": floor,
+            "id": self.case.id(), "case": self.case.name, "shape": shape, "dispatches": dispatches, "floor": floor,
             "copy_ms": milliseconds(copy), "plain_ms": milliseconds(plain), "together_ms": milliseconds(together),
-            "apart_ms": milliseconds(apart), "kernels_apart": self.separate.len() + 1,
+            "apart_ms": milliseconds(apart), "wall_ms": milliseconds(wall), "kernels_apart": self.separate.len() + 1,
         }))
     }
+}
+
+/// Those that one of `words` is part of; all of them without words.
+fn chosen(words: &[String]) -> impl Iterator<Item = Case> {
+    let called = |case: &Case, word: &String| case.name.to_lowercase().contains(word) || case.id().contains(word);
+    cases().into_iter().filter(move |case| words.is_empty() || words.iter().any(|word| called(case, word)))
+}
+
+/// The list, for benches/peers.
+pub fn list(words: &[String]) -> Vec<Value> {
+    chosen(words).map(|case| case.to_json()).collect()
 }
 
 /// All of them, as a table and as JSON.
@@ -266,11 +330,9 @@ pub fn run(gpu: &Gpu, runs: usize, words: &[String]) -> Result<Value, Box<dyn Er
     );
     let copies = Copies::new(gpu);
     let mut rows = vec![];
-    for case in cases() {
-        if words.is_empty() || words.iter().any(|word| case.name.to_lowercase().contains(word)) {
-            rows.push(Bench::new(gpu, &case)?.measure(&copies, runs)?);
-            gpu.empty_cache();
-        }
+    for case in chosen(words) {
+        rows.push(Bench::new(gpu, &case)?.measure(&copies, runs)?);
+        gpu.empty_cache();
     }
     Ok(report::of_run(gpu, "forward", runs, rows))
 }

@@ -140,6 +140,9 @@ fn bench() -> Result<(), Box<dyn Error>> {
     if let Some(package) = std::env::var_os("CARGO_MANIFEST_DIR") {
         std::env::set_current_dir(Path::new(&package).join(".."))?;
     }
+    if let Some(path) = options.cases.as_ref().filter(|_| options.beside) {
+        return write_cases(path, beside::list(&options.words));
+    }
     if options.beside {
         let gpu = Gpu::new()?;
         let report = beside::run(&gpu, options.runs, &options.words)?;
@@ -149,8 +152,7 @@ fn bench() -> Result<(), Box<dyn Error>> {
     let all: Vec<Case> = all.iter().flat_map(|case| options.dtypes.iter().map(|&dtype| case.of(dtype))).collect();
     let chosen = chosen(&all, &options.words)?;
     if let Some(path) = &options.cases {
-        let list: Vec<_> = chosen.iter().map(|case| case.to_json()).collect();
-        return Ok(std::fs::write(path, format!("{:#}\n", serde_json::Value::from(list)))?);
+        return write_cases(path, chosen.iter().map(|case| case.to_json()).collect());
     }
     let gpu = Gpu::new()?;
     let info = gpu.adapter_info();
@@ -185,6 +187,10 @@ fn bench() -> Result<(), Box<dyn Error>> {
     chart::draw(&options.svg, &gpu, options.pass(), &rows)?;
     println!("wrote {}", options.svg.display());
     Ok(())
+}
+
+fn write_cases(path: &Path, list: Vec<serde_json::Value>) -> Result<(), Box<dyn Error>> {
+    Ok(std::fs::write(path, format!("{:#}\n", serde_json::Value::from(list)))?)
 }
 
 fn write(path: &Path, report: &serde_json::Value) -> Result<(), Box<dyn Error>> {

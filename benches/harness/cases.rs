@@ -15,22 +15,17 @@ pub struct Case {
     pub shape: Vec<usize>,
     pub mode: Mode,
     pub dtype: DType,
-    /// Of group norm.
-    groups: Option<usize>,
 }
 
 /// All of them, those of the goals first, in f32.
 pub fn all() -> Vec<Case> {
     let case = |name, spec: NormSpec, shape: &[usize]| {
-        let (shape, mode, dtype, groups) = (shape.to_vec(), Mode::Training, DType::F32, None);
-        Case { name, spec, shape, mode, dtype, groups }
+        let (shape, mode, dtype) = (shape.to_vec(), Mode::Training, DType::F32);
+        Case { name, spec, shape, mode, dtype }
     };
     let layer = |name, shape: &[usize]| case(name, LayerNorm::new(&shape[shape.len() - 1..]).into(), shape);
     let rms = |name, shape: &[usize]| case(name, RmsNorm::new(&shape[shape.len() - 1..]).into(), shape);
-    let groups_of = |name, groups, shape: &[usize]| Case {
-        groups: Some(groups),
-        ..case(name, GroupNorm::new(groups, shape[1]).into(), shape)
-    };
+    let groups_of = |name, groups, shape: &[usize]| case(name, GroupNorm::new(groups, shape[1]).into(), shape);
     let group = |name, shape: &[usize]| groups_of(name, 32, shape);
     let bare = |name, shape: &[usize]| case(name, LayerNorm::new(&shape[1..]).affine(false).into(), shape);
     let instance = |name, shape: &[usize]| case(name, InstanceNorm::new(shape[1]).affine(true).into(), shape);
@@ -106,7 +101,7 @@ impl Case {
         let trailing = matches!(self.spec, NormSpec::Layer(_) | NormSpec::Rms(_));
         json!({
             "id": self.id(), "name": self.name, "norm": self.norm(), "shape": self.shape,
-            "groups": self.groups,
+            "groups": self.spec.num_groups(), "affine": self.spec.has_weight(),
             "normalized": trailing.then(|| &self.shape[self.shape.len() - 1..]),
             "training": self.mode == Mode::Training,
         })

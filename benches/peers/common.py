@@ -30,6 +30,27 @@ def values(shape, seed=1):
     return np.random.default_rng(seed).normal(3.0, 2.0, shape).astype(np.float32)
 
 
+def inputs(case):
+    """x, and what stands beside the norm: `a` is added before, `scale` and `shift` come after the norm, then `c` is added."""
+    shape = case["shape"]
+    by_sample = shape[:1] + (case["normalized"] or shape[1:2])
+    shapes = {"x": shape}
+    if case.get("add_before"):
+        shapes["a"] = shape if case["add_before"] == "input" else by_sample
+    if case.get("modulation"):
+        shapes |= {"scale": by_sample, "shift": by_sample}
+    if case.get("add_after"):
+        shapes["c"] = shape
+    return {name: values(shape, seed) for seed, (name, shape) in enumerate(shapes.items(), 1)}
+
+
+def spread(case, tensor):
+    """What a sample's channels, or positions, share, so that it broadcasts to the input."""
+    if list(tensor.shape) == case["shape"]:
+        return tensor
+    return tensor[:, None] if case["normalized"] else tensor[(...,) + (None,) * (len(case["shape"]) - 2)]
+
+
 def view(case):
     """The input as [N, C, S]; of layer and RMS norm as [rows, 1, normalized]."""
     shape = case["shape"]
@@ -67,15 +88,27 @@ def close(found, expected, what):
     assert error < 1e-3, f"{what} is off by {error}"
 
 
-def check(case, x, y):
-    """Fails if `y` is not the output of `case`."""
-    x, y = (array.reshape(view(case)).astype(np.float64) for array in (x, y))
-    mean, var = statistics(case, x)
-    close(y, (x - mean) / np.sqrt(var + EPS), case["id"])
+def check(case, arrays, y, kept=None):
+    """Fails if `y` is not the output of `case` for these inputs, or `kept` not the sum that it normalizes."""
+    beside = {name: spread(case, array.astype(np.float64)) for name, array in arrays.items()}
+    x = beside["x"] + beside.get("a", 0)
+    flat = x.reshape(view(case))
+    mean, var = statistics(case, flat)
+    expected = ((flat - mean) / np.sqrt(var + EPS)).reshape(x.shape)
+    if case.get("modulation"):
+        expected = expected * (beside["scale"] + (case["modulation"] == "from one")) + beside["shift"]
+    expected = expected + beside.get("c", 0)
+    if case.get("activation") == "relu":
+        expected = np.maximum(expected, 0)
+    elif case.get("activation") == "silu":
+        expected = expected / (1 + np.exp(-expected))
+    close(y, expected, case["id"])
+    if kept is not None:
+        close(kept, x, f"{case['id']}: the sum")
 
 
 def check_gradients(case, x, dy, dx, dweight, dbias):
-    """Fails if the gradients are not those of `case`; RMS norm has none by a bias."""
+    """Fails if the gradients are not those of `case`; RMS norm has none by a bias, other layers may have none by a weight either."""
     x, dy, dx = (array.reshape(view(case)).astype(np.float64) for array in (x, dy, dx))
     mean, var = statistics(case, x)
     r = 1 / np.sqrt(var + EPS)
@@ -89,7 +122,8 @@ def check_gradients(case, x, dy, dx, dweight, dbias):
             expected += share * (average(-dy * r) + 2 * by_var * (x - average(x)))
     close(dx, expected, f"{case['id']}: the input's gradient")
     axes = 0 if case["normalized"] else (0, 2)
-    close(dweight.ravel(), (dy * normalized).sum(axes).ravel(), f"{case['id']}: the weight's gradient")
+    if dweight is not None:
+        close(dweight.ravel(), (dy * normalized).sum(axes).ravel(), f"{case['id']}: the weight's gradient")
     if dbias is not None:
         close(dbias.ravel(), dy.sum(axes).ravel(), f"{case['id']}: the bias's gradient")
 

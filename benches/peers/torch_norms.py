@@ -10,7 +10,7 @@ import time
 import torch
 from torch._functorch import config as functorch_config
 
-from common import EPS, check, check_gradients, options, report, say, values
+from common import EPS, check, check_gradients, inputs, options, report, say, spread, values
 
 # More than four times the L2 cache of an H200; tensors of less than 8 MiB stay in it, as they do in gpunorm's bench.
 ROTATION_BYTES = 256 << 20
@@ -24,19 +24,38 @@ PAUSE_CYCLES = 20_000_000
 def layer(case, device):
     shape, norm = case["shape"], case["norm"]
     if norm == "layer":
-        made = torch.nn.LayerNorm(case["normalized"], eps=EPS)
+        made = torch.nn.LayerNorm(case["normalized"], eps=EPS, elementwise_affine=case["affine"])
     elif norm == "rms":
         made = torch.nn.RMSNorm(case["normalized"], eps=EPS)
     elif norm == "group":
         made = torch.nn.GroupNorm(case["groups"], shape[1], eps=EPS)
     elif norm == "instance":
-        made = {3: torch.nn.InstanceNorm1d, 4: torch.nn.InstanceNorm2d}[len(shape)](shape[1], eps=EPS, affine=True)
+        kinds = {3: torch.nn.InstanceNorm1d, 4: torch.nn.InstanceNorm2d}
+        made = kinds[len(shape)](shape[1], eps=EPS, affine=case["affine"])
     elif norm == "batch":
         kinds = {2: torch.nn.BatchNorm1d, 3: torch.nn.BatchNorm1d, 4: torch.nn.BatchNorm2d}
         made = kinds[len(shape)](shape[1], eps=EPS)
     else:
         made = SwitchableNorm(shape[1])
     return made.to(device).train(case["training"])
+
+
+def sequence(case, norm):
+    """The layer with what stands beside it, in the order of `common.inputs`; alone, the layer itself."""
+    if "activation" not in case:
+        return norm
+    activation = getattr(torch.nn.functional, case["activation"]) if case["activation"] else lambda y: y
+
+    def run(x, a=None, scale=None, shift=None, c=None):
+        h = x if a is None else x + spread(case, a)
+        y = norm(h)
+        if scale is not None:
+            scale = spread(case, scale)
+            y = y * (1 + scale if case["modulation"] == "from one" else scale) + spread(case, shift)
+        y = activation(y if c is None else y + c)
+        return (y, h) if case["keep_sum"] else y
+
+    return run
 
 
 class SwitchableNorm(torch.nn.Module):
@@ -68,12 +87,12 @@ class SwitchableNorm(torch.nn.Module):
         return ((flat - mean) * torch.rsqrt(var + EPS) * self.weight + self.bias).view_as(x)
 
 
-def on_device(*arrays):
-    """Copies of these arrays, as many as gpunorm's bench takes for `len(arrays) + 1` tensors a turn."""
+def on_device(arrays):
+    """Copies of these arrays, by name, as many as gpunorm's bench takes for `len(arrays) + 1` tensors a turn."""
     if not torch.cuda.is_available():
-        return [[torch.from_numpy(array) for array in arrays]]
-    turns = min(MOST_TURNS, -(-ROTATION_BYTES // ((len(arrays) + 1) * arrays[0].nbytes)))
-    return [[torch.from_numpy(array).cuda() for array in arrays] for _ in range(turns)]
+        return [{name: torch.from_numpy(array) for name, array in arrays.items()}]
+    turns = min(MOST_TURNS, -(-ROTATION_BYTES // ((len(arrays) + 1) * next(iter(arrays.values())).nbytes)))
+    return [{name: torch.from_numpy(array).cuda() for name, array in arrays.items()} for _ in range(turns)]
 
 
 def milliseconds(calls, runs):
@@ -107,25 +126,30 @@ def milliseconds(calls, runs):
 
 def forwards(case, run):
     """A forward for each turn, the first of which has been checked."""
-    x = values(case["shape"])
-    calls = [lambda tensor=tensor: run(tensor) for (tensor,) in on_device(x)]
+    arrays = inputs(case)
+    calls = []
+    for turn in on_device(arrays):
+        x = turn.pop("x")
+        calls.append(lambda x=x, beside=turn: run(x, **beside))
     with torch.no_grad():
-        check(case, x, calls[0]().cpu().numpy())
+        outputs = calls[0]()
+        outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+        check(case, arrays, *(output.cpu().numpy() for output in outputs))
     return calls
 
 
 def backwards(case, run, module):
     """A backward for each turn, the first of which has been checked."""
-    arrays = values(case["shape"]), values(case["shape"], 2)
+    arrays = {"x": values(case["shape"]), "dy": values(case["shape"], 2)}
     parameters = list(module.parameters())
     calls = []
-    for x, dy in on_device(*arrays):
-        y = run(x.requires_grad_())
-        inputs = [x, *parameters]
-        calls.append(lambda y=y, dy=dy, inputs=inputs: torch.autograd.grad(y, inputs, dy, retain_graph=True))
+    for turn in on_device(arrays):
+        y = run(turn["x"].requires_grad_())
+        wanted = [turn["x"], *parameters]
+        calls.append(lambda y=y, dy=turn["dy"], wanted=wanted: torch.autograd.grad(y, wanted, dy, retain_graph=True))
     names = ["input"] + [name for name, _ in module.named_parameters()]
     found = {name: gradient.cpu().numpy() for name, gradient in zip(names, calls[0]())}
-    check_gradients(case, *arrays, found["input"], found["weight"], found.get("bias"))
+    check_gradients(case, *arrays.values(), found["input"], found.get("weight"), found.get("bias"))
     return calls
 
 
@@ -142,11 +166,12 @@ def main():
         for variant in ["eager", "compiled"] + ["copy"] * cuda:
             try:
                 torch.compiler.reset()
-                run = module = layer(case, device)
+                module = layer(case, device)
+                run = sequence(case, module)
                 if variant == "compiled":
                     run = torch.compile(run, mode=mode)
                 if variant == "copy":
-                    calls = [lambda x=x: x.clone() for (x,) in on_device(values(case["shape"]))]
+                    calls = [lambda x=turn["x"]: x.clone() for turn in on_device({"x": values(case["shape"])})]
                 else:
                     calls = backwards(case, run, module) if given.backward else forwards(case, run)
                 with torch.no_grad():

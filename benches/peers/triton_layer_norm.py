@@ -79,7 +79,7 @@ def interpreted():
         for shape in ([3, 5], [2, 1024], [2, 3, 7], [2, LONGEST_HELD + 7]):
             case = {"id": norm, "norm": norm, "shape": shape, "normalized": shape[1:]}
             x = values(shape)
-            check(case, x, forward(case, torch.from_numpy(x), *parameters(case, "cpu")).numpy())
+            check(case, {"x": x}, forward(case, torch.from_numpy(x), *parameters(case, "cpu")).numpy())
     say("the kernels agree with float64")
 
 

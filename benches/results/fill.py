@@ -1,8 +1,8 @@
 """Fills the tables of BENCHMARKS.md from the reports in this folder, so that no figure is typed by hand.
 
-    python3 benches/results/fill.py DATE
+    python3 benches/results/fill.py
 
-DATE names the reports: llvmpipe-DATE.json and so on. A table stands between `<!-- name -->` and `<!-- /name -->`.
+A report is called NAME-DATE.json, and the latest of its name counts. A table stands between `<!-- name -->` and `<!-- /name -->`.
 """
 
 import json
@@ -36,9 +36,12 @@ def backward_goal(name):
     return (0.40 if name.startswith(("batch", "switchable")) else 0.45) if name in GOALS else None
 
 
+def report(name):
+    return json.loads(max(HERE.glob(f"{name}-[0-9]*.json")).read_text())
+
+
 def rows(name):
-    report = json.loads((HERE / f"{name}-{sys.argv[1]}.json").read_text())
-    return {row["id"]: row for row in report["rows"]}
+    return {row["id"]: row for row in report(name)["rows"]}
 
 
 def markdown(heads, lines):
@@ -103,7 +106,7 @@ def beside():
     heads = ["case", "shape", "dispatches", "floor", "copy ms", "norm alone ms", "its ratio", "with it ms", "ratio"]
     heads += ["apart ms", "kernels apart", "with it ÷ apart"]
     lines = []
-    for row in json.loads((HERE / f"llvmpipe-beside-{sys.argv[1]}.json").read_text())["rows"]:
+    for row in report("llvmpipe-beside")["rows"]:
         copy, plain, together, apart = (row[f"{key}_ms"] for key in ("copy", "plain", "together", "apart"))
         cells = [str(row["dispatches"]), str(row["floor"]), f"{copy:.2f}", f"{plain:.2f}", f"{copy / plain:.2f}"]
         cells += [f"{together:.2f}", f"{row['floor'] * copy / together:.2f}", f"{apart:.2f}", str(row["kernels_apart"])]
@@ -122,15 +125,15 @@ def trees(name):
 
 
 def peers(name):
-    report = json.loads((HERE / f"{name}-{sys.argv[1]}.json").read_text())
+    made = report(name)
     columns = []
-    for peer in report["peers"]:
+    for peer in made["peers"]:
         for variant in dict.fromkeys(row["variant"] for row in peer["rows"]):
             times = {row["id"]: row["milliseconds"] for row in peer["rows"] if row["variant"] == variant}
             key = "cpu_ms" if peer["peer"] == "ONNX Runtime" else "wall_ms"
             columns.append((f"{peer['peer']} {variant}", key, times))
     lines = []
-    for row in report["gpunorm"]["rows"]:
+    for row in made["gpunorm"]["rows"]:
         cells = case(row) + [f"{row[key]:.2f}" for key in ("copy_ms", "wall_ms", "cpu_ms")]
         for _, key, times in columns:
             time = times.get(row["id"])
@@ -140,12 +143,30 @@ def peers(name):
     return markdown(["case", "shape", "copy", "gpunorm on llvmpipe", "gpunorm's CPU baseline", *titles], lines)
 
 
+def peers_beside():
+    made = report("peers-llvmpipe-beside")
+    own = {row["id"]: row for row in made["gpunorm"]["rows"]}
+    columns = {}
+    for peer in made["peers"]:
+        for row in peer["rows"]:
+            columns.setdefault(f"{peer['peer']} {row['variant']}", {})[row["id"]] = row["milliseconds"]
+    lines = []
+    for measured in made["cases"]:
+        row = own.get(measured["id"])
+        cells = [measured["name"], "×".join(map(str, measured["shape"]))]
+        cells += [f"{row[key]:.2f}" if row else "–" for key in ("copy_ms", "wall_ms", "apart_ms")]
+        for times in columns.values():
+            time = times.get(measured["id"])
+            factor = f" ({time / row['wall_ms']:.2f})" if time and row else ""
+            cells.append(f"{time:.2f}{factor}" if time else "–")
+        lines.append(cells)
+    return markdown(["case", "shape", "copy", "gpunorm on llvmpipe", "its kernels apart", *columns], lines)
+
+
 def main():
-    if len(sys.argv) != 2:
-        sys.exit(__doc__)
     text = DOCUMENT.read_text()
     tables = {"kernels": kernels(), "types": types(), "host": host(), "backward": backward()}
-    tables["beside"] = beside()
+    tables |= {"beside": beside(), "peers-beside": peers_beside()}
     tables |= {"peers": peers("peers-llvmpipe"), "peers-backward": peers("peers-llvmpipe-backward")}
     tables |= {name: trees(name) for name in ("swiftshader", "gl")}
     for name, table in tables.items():

@@ -2,16 +2,15 @@
 //!
 //! Without pictures it takes one landscape under four lights. See `HELP`.
 
-mod canvas;
 mod picture;
 mod scene;
 
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use example_kit::arguments::{Arguments, exit};
+use example_kit::photo::{load, save, stem};
 use gpunorm::{BatchNorm, Gpu, GpuNorm, GroupNorm, InstanceNorm, LayerNorm, NormSpec, SwitchableNorm};
-use image::codecs::png::{CompressionType, FilterType, PngEncoder};
-use image::{DynamicImage, ImageDecoder, ImageReader, Rgb32FImage, RgbImage, imageops};
+use image::Rgb32FImage;
 use ndarray::{Array4, Axis, s};
 
 use picture::Column;
@@ -31,34 +30,16 @@ const CHANNELS: usize = 4;
 const GROUPS: usize = 2;
 
 fn main() -> ExitCode {
-    match run(std::env::args_os().skip(1).map(PathBuf::from).collect()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
-            eprintln!("gallery: {message}");
-            ExitCode::FAILURE
-        }
-    }
+    exit("gallery", Arguments::new(HELP).map_or(Ok(()), run))
 }
 
-fn run(args: Vec<PathBuf>) -> Result<(), String> {
-    let mut photos = vec![];
-    let mut out = PathBuf::from("target/gallery.png");
-    let mut args = args.into_iter();
-    while let Some(arg) = args.next() {
-        match arg.to_str() {
-            Some("--help" | "-h") => {
-                println!("{HELP}");
-                return Ok(());
-            }
-            Some("--out") => out = args.next().ok_or(format!("--out needs a file\n\n{HELP}"))?,
-            Some(flag) if flag.starts_with('-') => return Err(format!("no such option: {flag}\n\n{HELP}")),
-            _ => photos.push(arg),
-        }
-    }
+fn run(mut args: Arguments) -> Result<(), String> {
+    let out = args.path("--out")?.unwrap_or("target/gallery.png".into());
+    let photos = args.paths()?;
     let rows: Vec<(String, Rgb32FImage)> = if photos.is_empty() {
         scene::lights(SIZE)
     } else {
-        photos.iter().map(|path| Ok((stem(path), load(path)?))).collect::<Result<_, String>>()?
+        photos.iter().map(|path| Ok((stem(path), load(path, SIZE)?))).collect::<Result<_, String>>()?
     };
 
     let gpu = Gpu::new().map_err(|error| error.to_string())?;
@@ -114,33 +95,4 @@ fn batch(rows: &[(String, Rgb32FImage)]) -> Array4<f32> {
         }
     }
     batch
-}
-
-/// A photo as its camera was held, its centre, in the batch's size.
-fn load(path: &Path) -> Result<Rgb32FImage, String> {
-    let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format);
-    let reader = reader.map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-    let decoded = reader.into_decoder().and_then(|mut decoder| {
-        let orientation = decoder.orientation()?;
-        Ok((DynamicImage::from_decoder(decoder)?, orientation))
-    });
-    let (mut photo, orientation) =
-        decoded.map_err(|error| format!("{} is no PNG or JPEG that can be read: {error}", path.display()))?;
-    photo.apply_orientation(orientation);
-    Ok(photo.resize_to_fill(SIZE, SIZE, imageops::FilterType::CatmullRom).to_rgb32f())
-}
-
-fn stem(path: &Path) -> String {
-    path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
-}
-
-fn save(image: &RgbImage, path: &Path) -> Result<(), String> {
-    let failed = |error: &dyn std::fmt::Display| format!("cannot write {}: {error}", path.display());
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        std::fs::create_dir_all(folder).map_err(|error| failed(&error))?;
-    }
-    let mut bytes = vec![];
-    let encoder = PngEncoder::new_with_quality(&mut bytes, CompressionType::Best, FilterType::Adaptive);
-    image.write_with_encoder(encoder).map_err(|error| failed(&error))?;
-    std::fs::write(path, bytes).map_err(|error| failed(&error))
 }

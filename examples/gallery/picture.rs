@@ -1,17 +1,14 @@
 //! The grid: a row per picture, a column per norm, and under each panel what is in it.
 
+use example_kit::canvas::{INK, PAPER, QUIET, SMALL, TITLE, rectangle, text, upwards};
 use image::{Rgb, RgbImage};
 use ndarray::{Array4, ArrayView2, ArrayView3, Axis};
-
-use crate::canvas::{INK, SMALL, TITLE, rectangle, text, upwards};
 
 /// Normalized values from -RANGE to RANGE are shown as black to white.
 const RANGE: f32 = 2.5;
 const BINS: usize = 64;
 /// R, G, B and luminance in the histograms.
 const CHANNELS: [Rgb<u8>; 4] = [Rgb([214, 40, 40]), Rgb([34, 150, 60]), Rgb([40, 90, 220]), Rgb([110, 110, 116])];
-const PAPER: Rgb<u8> = Rgb([250, 250, 248]);
-const QUIET: Rgb<u8> = Rgb([104, 107, 115]);
 
 const LEFT: u32 = 44;
 const TOP: u32 = 72;

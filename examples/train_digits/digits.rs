@@ -1,6 +1,7 @@
 //! A generated set of ten classes: printed digits of two weights and two sizes, anywhere in the picture, on uneven ground
 //! and in uneven light, in raw bytes.
 
+use example_kit::random::Random;
 use ndarray::Array3;
 use noto_sans_mono_bitmap::{FontWeight, RasterHeight, get_raster};
 
@@ -12,28 +13,6 @@ pub const CLASSES: usize = 10;
 pub struct Batch {
     pub pictures: Array3<f32>,
     pub labels: Vec<usize>,
-}
-
-/// A small generator, the same everywhere (Steele, Lea & Flood 2014, SplitMix64).
-pub struct Random(u64);
-
-impl Random {
-    pub fn new(seed: u64) -> Random {
-        Random(seed)
-    }
-
-    /// Uniform in [0, 1).
-    pub fn uniform(&mut self) -> f32 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) >> 40) as f32 / (1u64 << 24) as f32
-    }
-
-    fn below(&mut self, n: usize) -> usize {
-        (self.uniform() * n as f32) as usize
-    }
 }
 
 /// The next `count` pictures.

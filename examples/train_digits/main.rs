@@ -4,18 +4,17 @@
 
 mod digits;
 mod network;
-mod plot;
 
 use std::error::Error;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
+use example_kit::arguments::{Arguments, exit};
+use example_kit::plot::{self, Chart, Line};
+use example_kit::random::Random;
 use gpunorm::{BatchNorm, Gpu, GroupNorm, InstanceNorm, LayerNorm, NormSpec, RmsNorm, SwitchableNorm};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use digits::Random;
 use network::{CHANNELS, Network, PLACES};
-use plot::Line;
 
 const HELP: &str = "\
 usage: train_digits [--steps N] [--rate R] [--out FOLDER]
@@ -30,63 +29,18 @@ norm on the bytes divided by 255. The norms run on the GPU, forward and backward
 const BATCH: usize = 64;
 const TESTED: usize = 1000;
 
-struct Options {
-    steps: usize,
-    rate: f32,
-    out: PathBuf,
-}
-
-fn options() -> Result<Option<Options>, String> {
-    let mut options = Options { steps: 200, rate: 0.03, out: "target/train_digits".into() };
-    let mut args = std::env::args().skip(1);
-    while let Some(arg) = args.next() {
-        let mut value = || args.next().ok_or(format!("{arg} needs a value\n\n{HELP}"));
-        let wrong = |value: &str| format!("{arg}: {value} will not do\n\n{HELP}");
-        match arg.as_str() {
-            "--steps" => {
-                let value = value()?;
-                options.steps = value.parse().ok().filter(|&steps| steps > 0).ok_or_else(|| wrong(&value))?;
-            }
-            "--rate" => {
-                let value = value()?;
-                options.rate = value
-                    .parse()
-                    .ok()
-                    .filter(|&rate| rate > 0.0 && rate < f32::INFINITY)
-                    .ok_or_else(|| wrong(&value))?;
-            }
-            "--out" => options.out = value()?.into(),
-            "--help" | "-h" => {
-                println!("{HELP}");
-                return Ok(None);
-            }
-            unknown => return Err(format!("no such option: {unknown}\n\n{HELP}")),
-        }
-    }
-    Ok(Some(options))
-}
-
 fn main() -> ExitCode {
-    let done = options().map_err(Into::into).and_then(|options| options.map_or(Ok(()), |options| run(&options)));
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("train_digits: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    exit("train_digits", Arguments::new(HELP).map_or(Ok(()), run))
 }
 
-fn run(options: &Options) -> Result<(), Box<dyn Error>> {
-    let out = &options.out;
-    std::fs::create_dir_all(out).map_err(|error| format!("{}: {error}", out.display()))?;
+fn run(mut args: Arguments) -> Result<(), Box<dyn Error>> {
+    let steps = args.number("--steps", |&steps| steps > 0)?.unwrap_or(200);
+    let rate = args.number("--rate", |rate: &f32| *rate > 0.0 && rate.is_finite())?.unwrap_or(0.03);
+    let out = args.path("--out")?.unwrap_or("target/train_digits".into());
+    args.end()?;
+    std::fs::create_dir_all(&out).map_err(|error| format!("{}: {error}", out.display()))?;
     let gpu = Gpu::new()?;
-    println!(
-        "{}, {} steps of {BATCH} pictures, learning rate {}",
-        gpu.adapter_info().name,
-        options.steps,
-        options.rate
-    );
+    println!("{}, {steps} steps of {BATCH} pictures, learning rate {rate}", gpu.adapter_info().name);
     println!("\n{:<16} {:>10} {:>10} {:>10}", "norm", "first loss", "last loss", "accuracy");
     let runs: [(&str, f32, Option<NormSpec>); 8] = [
         ("none", 1.0, None),
@@ -98,7 +52,7 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
         ("SwitchableNorm", 1.0, Some(SwitchableNorm::new(CHANNELS).into())),
         ("RmsNorm", 1.0, Some(RmsNorm::new([CHANNELS, PLACES]).into())),
     ];
-    let bar = ProgressBar::new((runs.len() * options.steps) as u64);
+    let bar = ProgressBar::new((runs.len() * steps) as u64);
     bar.set_style(ProgressStyle::with_template("{msg:<16} {wide_bar} {pos}/{len} steps, {eta} left")?);
 
     let tested = digits::batch(&mut Random::new(2), TESTED);
@@ -111,11 +65,11 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
         let mut network = Network::new(&gpu, scale, norm.as_ref())?;
         let mut random = Random::new(3);
         let mut losses = vec![];
-        for _ in 0..options.steps {
+        for _ in 0..steps {
             if let Some(now) = network.norm().map(|norm| norm.shares()).transpose()?.flatten() {
                 shares.iter_mut().zip(now).for_each(|(line, share)| line.values.push(share));
             }
-            losses.push(network.train(&digits::batch(&mut random, BATCH), options.rate)?);
+            losses.push(network.train(&digits::batch(&mut random, BATCH), rate)?);
             bar.inc(1);
         }
         network.evaluate();
@@ -128,8 +82,10 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     bar.finish_and_clear();
 
     let (loss, mixed) = (out.join("loss.svg"), out.join("switchable_norm.svg"));
-    plot::losses(&loss, &format!("Training on printed digits at a learning rate of {}", options.rate), 4.0, &curves)?;
-    plot::shares(&mixed, &shares)?;
+    plot::losses(&loss, &format!("Training on printed digits at a learning rate of {rate}"), 4.0, &curves)?;
+    let (means, variances) = shares.split_at(3);
+    let chart = |title, lines| Chart { title, what: "share", most: 1.0, lines };
+    plot::save(&mixed, &[chart("SwitchableNorm, first layer: means", means), chart("variances", variances)])?;
     println!("\nlosses are means, the last ones over 10 steps; accuracy is on {TESTED} pictures that it has not seen");
     println!("wrote {} and {}", loss.display(), mixed.display());
     Ok(())

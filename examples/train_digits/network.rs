@@ -3,10 +3,12 @@
 //! A picture is cut into patches; a linear layer makes channels of each patch's pixels, a second one channels of channels,
 //! and a last one classes of everything. After each of the first two there is a norm over `[N, C, P]` and a ReLU.
 
+use example_kit::loss::cross_entropy;
+use example_kit::random::Random;
 use gpunorm::{Gpu, GpuNorm, NormSpec, Saved, Tensor};
 use ndarray::{Array1, Array2, Array3, ArrayD, Axis, Zip};
 
-use crate::digits::{Batch, CLASSES, Random, SIZE};
+use crate::digits::{Batch, CLASSES, SIZE};
 
 /// Channels of the hidden layers.
 pub const CHANNELS: usize = 32;
@@ -29,7 +31,7 @@ impl Linear {
     /// He's initial values (arXiv:1502.01852).
     fn new(random: &mut Random, inputs: usize, outputs: usize) -> Linear {
         let bound = (6.0 / inputs as f32).sqrt();
-        let weight = Array2::from_shape_simple_fn((inputs, outputs), || bound * (2.0 * random.uniform() - 1.0));
+        let weight = Array2::from_shape_simple_fn((inputs, outputs), || bound * random.signed());
         let speeds = (Array2::zeros((inputs, outputs)), Array1::zeros(outputs));
         Linear { weight, bias: Array1::zeros(outputs), speeds }
     }
@@ -201,19 +203,13 @@ impl Network {
         let first = self.hidden[0].forward(patches(&batch.pictures, self.scale))?;
         let second = self.hidden[1].forward(channels_last(&first.output))?;
         let features = flat(&second.output);
-        let mut gradient = softmax(&self.classes.forward(&features));
-        let mut loss = 0.0;
-        for (mut row, &label) in gradient.outer_iter_mut().zip(&batch.labels) {
-            loss -= row[label].max(f32::MIN_POSITIVE).ln();
-            row[label] -= 1.0;
-        }
-        let count = batch.labels.len() as f32;
-        gradient /= count;
+        let mut gradient = self.classes.forward(&features);
+        let loss = cross_entropy(gradient.view_mut(), &batch.labels);
         let gradient = self.classes.backward(&features, &gradient, rate);
         let gradient = gradient.into_shape_with_order(second.output.dim()).expect("the same elements");
         let gradient = self.hidden[1].backward(&second, gradient, rate)?;
         self.hidden[0].backward(&first, channels_first(&gradient), rate)?;
-        Ok(loss / count)
+        Ok(loss)
     }
 
     /// From now on the norms use their running statistics.
@@ -233,15 +229,4 @@ impl Network {
         let right = scores.outer_iter().zip(&batch.labels).filter(|(row, label)| named(row.view()) == **label).count();
         Ok(right as f32 / batch.labels.len() as f32)
     }
-}
-
-fn softmax(scores: &Array2<f32>) -> Array2<f32> {
-    let mut shares = scores.clone();
-    for mut row in shares.outer_iter_mut() {
-        let most = row.fold(f32::NEG_INFINITY, |most, &value| most.max(value));
-        row.mapv_inplace(|value| (value - most).exp());
-        let total = row.sum();
-        row /= total;
-    }
-    shares
 }

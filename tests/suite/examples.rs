@@ -188,3 +188,89 @@ fn digits_are_learnt_with_a_norm_and_not_without() {
     assert!(fail("train_digits", ["--nonsense"]).contains("no such option: --nonsense"));
     assert!(succeed("train_digits", ["--help"]).starts_with("usage: train_digits"));
 }
+
+/// Each gradient is what the loss does, also through norms that add to the stream and keep the sum; and it learns.
+#[test]
+fn transformer_block_learns_to_write() {
+    let checked = succeed("transformer_block", ["--check"]);
+    for name in ["tokens", "positions", "attention in", "mlp down", "norm", "last norm", "head"] {
+        assert!(checked.lines().any(|line| line.starts_with(name)), "no {name} in\n{checked}");
+    }
+    let out = folder("transformer_block").join("new/loss.svg");
+    let words = ["--steps", "40", "--write", "5", "--out"];
+    let text = succeed("transformer_block", words.map(Path::new).into_iter().chain([&*out]));
+    let line = text.lines().find_map(|line| line.strip_prefix("new sentences: ")).unwrap_or_else(|| panic!("{text}"));
+    let numbers: Vec<f64> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    let [loss, floor] = numbers[..] else { panic!("{text}") };
+    // Who sees the letter before and no others has 1.45 at best: it has to attend.
+    assert!(floor < loss && loss < 1.45, "{text}");
+    let picture = std::fs::read_to_string(&out).unwrap();
+    assert!(picture.starts_with("<svg") && picture.matches("<polyline").count() >= 2, "{picture}");
+    for wrong in [["--steps", "0"], ["--write", "none"], ["--rate", "-1"]] {
+        assert!(fail("transformer_block", wrong).contains(wrong[1]), "{wrong:?}");
+    }
+    assert!(fail("transformer_block", ["sentences"]).contains("no such option: sentences"));
+    assert!(succeed("transformer_block", ["--help"]).starts_with("usage: transformer_block"));
+}
+
+/// The table's layout: the corner of the content, the size of a panel, and the steps to the next column and row.
+const TABLE: (u32, u32) = (44, 326);
+const PICTURE: u32 = 224;
+const TABLE_STEP: (u32, u32) = (240, 276);
+
+/// The table's panel so many columns and rows from the content.
+fn table_panel(table: &RgbImage, column: u32, row: i32) -> RgbImage {
+    let y = TABLE.1.checked_add_signed(row * TABLE_STEP.1 as i32).unwrap();
+    imageops::crop_imm(table, TABLE.0 + column * TABLE_STEP.0, y, PICTURE, PICTURE).to_image()
+}
+
+/// Mean and standard deviation of R, G and B.
+fn statistics(panel: &RgbImage) -> [[f64; 2]; 3] {
+    [0, 1, 2].map(|channel| {
+        let values: Vec<f64> = panel.pixels().map(|pixel| f64::from(pixel.0[channel])).collect();
+        let mean = values.iter().sum::<f64>() / values.len() as f64;
+        let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / values.len() as f64;
+        [mean, variance.sqrt()]
+    })
+}
+
+/// Roundings to bytes move a mean by half a step at most, and a deviation too. Nothing here is beyond black or white.
+#[test]
+fn stylize_gives_the_content_each_styles_statistics() {
+    let folder = folder("stylize");
+    let ramp = |of: fn(u32, u32) -> [u32; 3]| {
+        RgbImage::from_fn(PICTURE, PICTURE, |x, y| Rgb(of(x, y).map(|value| u8::try_from(value).unwrap())))
+    };
+    let content = ramp(|x, y| [20 + x, 250 - y, (x + y) / 2]);
+    let styles =
+        [ramp(|x, y| [100 + x / 8, 60 + y / 4, 200 - x / 6]), ramp(|x, y| [90, 120 + (x * y) % 32, 80 + y / 5])];
+    let names = ["content", "warm", "flat"].map(|name| folder.join(format!("{name}.png")));
+    for (picture, name) in [&content].into_iter().chain(&styles).zip(&names) {
+        picture.save(name).unwrap();
+    }
+    let out = folder.join("new/table.png");
+    let text = succeed("stylize", names.iter().cloned().chain(["--out".into(), out.clone()]));
+    assert!(text.contains(&format!("wrote {}", out.display())), "{text}");
+    let table = image::open(&out).unwrap().to_rgb8();
+    assert_eq!(table_panel(&table, 0, 0), content);
+    for (style, column) in styles.iter().zip(1..) {
+        assert_eq!(&table_panel(&table, column, -1), style);
+        let coloured = table_panel(&table, column, 0);
+        for (found, expected) in statistics(&coloured).into_iter().zip(statistics(style)) {
+            for (found, expected) in found.into_iter().zip(expected) {
+                assert!((found - expected).abs() <= 0.5, "column {column}: {found} instead of {expected}");
+            }
+        }
+        // Ink only darkens.
+        let drawn = table_panel(&table, column, 1);
+        assert!(drawn.as_raw().iter().zip(coloured.as_raw()).all(|(drawn, coloured)| drawn <= coloured));
+    }
+    // Ramps have no edges to draw; the house that stands in the generated content has.
+    let generated = folder.join("generated.png");
+    succeed("stylize", ["--out".into(), generated.clone()]);
+    let drawing = table_panel(&image::open(&generated).unwrap().to_rgb8(), 0, 1);
+    let dark = drawing.pixels().filter(|pixel| pixel.0[0] < 60).count() as f64 / f64::from(PICTURE * PICTURE);
+    assert!((0.01..0.2).contains(&dark), "{dark} of the drawing is ink");
+    assert!(fail("stylize", &names[..1]).contains("needs a style"));
+    assert!(fail("stylize", [&names[0], &folder.join("missing.png")]).contains("missing.png"));
+}

@@ -1,4 +1,4 @@
-//! The two pictures: losses over the steps, and what switchable norm mixes.
+//! Lines over steps, as SVG.
 
 use std::error::Error;
 use std::path::Path;
@@ -26,26 +26,35 @@ const COLORS: [RGBColor; 8] = [
     RGBColor(86, 180, 233),
 ];
 
-/// Losses, smoothed over the last few steps; what lies above `most`, or is no number, is drawn at its height.
-pub fn losses(path: &Path, title: &str, most: f32, lines: &[Line]) -> Result<(), Box<dyn Error>> {
-    let root = SVGBackend::new(path, SIZE).into_drawing_area();
-    root.fill(&WHITE)?;
-    let smoothed: Vec<Line> =
-        lines.iter().map(|line| Line { name: line.name.clone(), values: smooth(&line.values, most) }).collect();
-    draw(&root, title, &format!("cross-entropy, drawn up to {most}"), most, &smoothed)?;
-    root.present()?;
-    Ok(())
+/// Lines from 0 to `most`.
+pub struct Chart<'a> {
+    pub title: &'a str,
+    /// What the lines are of.
+    pub what: &'a str,
+    pub most: f32,
+    pub lines: &'a [Line],
 }
 
-/// Six shares: three of the means and three of the variances, side by side.
-pub fn shares(path: &Path, lines: &[Line]) -> Result<(), Box<dyn Error>> {
+/// Losses, smoothed over the last few steps; what lies above `most`, or is no number, is drawn at its height.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn losses(path: &Path, title: &str, most: f32, lines: &[Line]) -> Result<(), Box<dyn Error>> {
+    let smoothed: Vec<Line> =
+        lines.iter().map(|line| Line { name: line.name.clone(), values: smooth(&line.values, most) }).collect();
+    let what = &format!("cross-entropy, drawn up to {most}");
+    save(path, &[Chart { title, what, most, lines: &smoothed }])
+}
+
+/// Charts side by side.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn save(path: &Path, charts: &[Chart]) -> Result<(), Box<dyn Error>> {
     let root = SVGBackend::new(path, SIZE).into_drawing_area();
     root.fill(&WHITE)?;
-    let (means, variances) = lines.split_at(lines.len() / 2);
-    for (area, (title, lines)) in
-        root.split_evenly((1, 2)).iter().zip([("SwitchableNorm, first layer: means", means), ("variances", variances)])
-    {
-        draw(area, title, "share", 1.0, lines)?;
+    for (area, chart) in root.split_evenly((1, charts.len())).iter().zip(charts) {
+        draw(area, chart)?;
     }
     root.present()?;
     Ok(())
@@ -62,13 +71,8 @@ fn smooth(values: &[f32], most: f32) -> Vec<f32> {
         .collect()
 }
 
-fn draw(
-    area: &DrawingArea<SVGBackend, Shift>,
-    title: &str,
-    what: &str,
-    most: f32,
-    lines: &[Line],
-) -> Result<(), Box<dyn Error>> {
+fn draw(area: &DrawingArea<SVGBackend, Shift>, chart: &Chart) -> Result<(), Box<dyn Error>> {
+    let &Chart { title, what, most, lines } = chart;
     let steps = lines.iter().map(|line| line.values.len()).max().unwrap_or(1);
     let mut chart = ChartBuilder::on(area)
         .caption(title, ("sans-serif", 17))

@@ -4,6 +4,9 @@ use image::{Rgb, RgbImage};
 use noto_sans_mono_bitmap::{FontWeight, RasterHeight, get_raster, get_raster_width};
 
 pub const INK: Rgb<u8> = Rgb([32, 34, 40]);
+pub const PAPER: Rgb<u8> = Rgb([250, 250, 248]);
+/// Of what is said by the way.
+pub const QUIET: Rgb<u8> = Rgb([104, 107, 115]);
 
 /// Size and weight of a text.
 #[derive(Clone, Copy)]
@@ -22,6 +25,7 @@ impl Font {
         (width / self.advance()) as usize
     }
 
+    /// In pixels.
     pub fn width(self, text: &str) -> u32 {
         self.advance() * text.chars().count() as u32
     }
