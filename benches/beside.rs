@@ -84,6 +84,7 @@ impl Case {
     fn id(&self) -> String {
         let beside = match self.beside {
             Beside::SumKept => "-sum",
+            Beside::SumByChannel => "-channels",
             Beside::Modulated { from_one: true } => "-modulated",
             Beside::Modulated { from_one: false } => "-scaled",
             Beside::Added => "-added",
@@ -112,7 +113,11 @@ impl Case {
     fn to_json(&self) -> Value {
         let mut json = self.alone().to_json();
         json["id"] = self.id().into();
-        json["add_before"] = (self.beside == Beside::SumKept).then_some("input").into();
+        json["add_before"] = match self.beside {
+            Beside::SumKept => "input".into(),
+            Beside::SumByChannel => "channels".into(),
+            _ => Value::Null,
+        };
         json["keep_sum"] = (self.beside == Beside::SumKept).into();
         json["add_after"] = (self.beside == Beside::Added).into();
         json["modulation"] = match self.beside {
