@@ -69,12 +69,13 @@ fn all_rows() -> Vec<Kernel> {
     }
     for (element, team) in Element::written().flat_map(|element| Team::ALL.map(|team| (element, team))) {
         let (units, track) = (team.units_beside(element), false);
+        // With neighbours, an override says whether it saves.
         for beside in Beside::any() {
-            for parameters in Parameters::of_units(element, beside) {
-                for save in [nothing, statistics] {
-                    all.push(Kernel::ForwardRow { team, element, units, parameters, save, track, beside });
-                }
-            }
+            let row = |parameters| {
+                let save = statistics;
+                Kernel::ForwardRow { team, element, units, parameters, save, track, beside }
+            };
+            all.extend(Parameters::of_units(element, beside).map(row));
         }
     }
     all

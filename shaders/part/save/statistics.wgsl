@@ -1,4 +1,8 @@
 // A row's statistics are kept, for a backward.
+override SAVES: bool = true; // there is one
+
 fn save(row: u32, segment: u32, m: Moments) {
-    statistics[params.first + row] = statistics_of(m);
+    if SAVES {
+        statistics[params.first + row] = statistics_of(m);
+    }
 }

@@ -88,7 +88,10 @@ impl Planner<'_> {
     fn row_kernel(&self, (team, units, element): (Team, u32, Element)) -> Kernel {
         let (save, track) = self.row_saves();
         let parameters = self.parameters(self.quads(self.rows(), element));
-        Kernel::ForwardRow { team, element, units, parameters, save, track, beside: self.beside() }
+        let beside = self.beside();
+        // With neighbours, an override says whether it saves.
+        let save = if beside == Beside::NOTHING { save } else { Save::Statistics };
+        Kernel::ForwardRow { team, element, units, parameters, save, track, beside }
     }
 
     pub(super) fn fused(&self, (team, held, element): (Team, u32, Element)) -> Result<Plan> {
@@ -101,6 +104,9 @@ impl Planner<'_> {
         let run = units / geometry.runs;
         let mut constants = [self.affine_constants(rows, element), self.output_constants()].concat();
         constants.push(self.centered());
+        if self.beside() != Beside::NOTHING {
+            constants.push(("SAVES", u32::from(save == Save::Statistics)));
+        }
         constants.push(("CONTIGUOUS", u32::from(geometry.runs == 1)));
         if track {
             constants.extend(self.cumulative());
