@@ -96,6 +96,12 @@ pub enum Error {
     /// A tensor's elements cannot be seen in this shape: it has more of them, or fewer.
     #[error("a tensor of shape {from:?} cannot be viewed as {to:?}")]
     View { from: Vec<usize>, to: Vec<usize> },
+    /// Entries of a dimension that a tensor does not have.
+    #[error("{len} entries from {start} on of dimension {dim} are not in a tensor of shape {shape:?}")]
+    Narrow { dim: usize, start: usize, len: usize, shape: Vec<usize> },
+    /// Strides that a view cannot have, or that what it is given to cannot walk.
+    #[error("{what} of shape {shape:?} and strides {strides:?}: {reason}")]
+    Strides { what: &'static str, shape: Vec<usize>, strides: Vec<usize>, reason: &'static str },
     /// A tensor's element type is not the one that the call needs.
     #[error("{what}: expected {expected} elements, got {found}")]
     ElementType { what: &'static str, expected: DType, found: DType },
@@ -106,6 +112,9 @@ pub enum Error {
          them another buffer"
     )]
     Aliasing { what: &'static str, with: &'static str },
+    /// A forward that saves what its backward needs, its input, would overwrite it.
+    #[error("the output is the input, which the backward of a saved forward needs: give the output a buffer of its own")]
+    SavedInPlace,
     /// A parameter or its gradient that the layer does not have.
     #[error("this layer has no {name}")]
     NoParameter { name: &'static str },

@@ -12,7 +12,7 @@ use crate::device::{Dispatch, PROFILING, Recorder, Tensor, copies, record, zeros
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::kernel::Binding;
-use crate::plan::{Gradient, Neighbours, Pass, Plan, Scratch};
+use crate::plan::{Gradient, Layout, Neighbours, Pass, Plan, Scratch};
 use crate::spec::geometry::{Geometry, Source};
 use crate::spec::{Activation, Mode, NormSpec};
 
@@ -165,8 +165,9 @@ impl GpuNorm {
     pub fn encode_forward_again(&self, to: &mut impl Recorder, y: &Tensor, saved: &Saved) -> Result<()> {
         self.check_saved(saved)?;
         self.record_forward(to, y, saved, || {
-            y.check(&self.gpu, "the output", saved.x.shape(), saved.x.dtype())?;
-            let plan = self.plan_pass(&saved.geometry, saved.x.dtype(), saved.pass())?;
+            y.check_strided(&self.gpu, "the output", saved.x.shape(), saved.x.dtype())?;
+            let layout = self.layout(&[(Binding::X, &saved.x), (Binding::Y, y)])?;
+            let plan = self.plan_pass(&saved.geometry, saved.x.dtype(), saved.pass(), layout)?;
             if saved.matches_plan(&plan, &self.spec) {
                 Ok(plan)
             } else {
@@ -338,14 +339,15 @@ impl GpuNorm {
             let mut first = zeros(empty, RUNNING_BACKWARD)?;
             let same = gradients.add_after.as_ref().filter(|_| !through_activation).map(|dc| (dy, dc));
             first.extend(copies(same, RUNNING_BACKWARD)?);
-            Ok((first, self.plan_pass(&saved.geometry, saved.x.dtype(), pass)?))
+            let layout = self.layout(&sliced)?;
+            Ok((first, self.plan_pass(&saved.geometry, saved.x.dtype(), pass, layout)?))
         })
     }
 
     fn check_backward(&self, dy: &Tensor, saved: &Saved, gradients: &Gradients) -> Result<()> {
         let (shape, dtype) = (saved.x.shape(), saved.x.dtype());
-        dy.check(&self.gpu, "dy", shape, dtype)?;
-        gradients.input.iter().try_for_each(|dx| dx.check(&self.gpu, "the input's gradient", shape, dtype))?;
+        dy.check_strided(&self.gpu, "dy", shape, dtype)?;
+        gradients.input.iter().try_for_each(|dx| dx.check_strided(&self.gpu, "the input's gradient", shape, dtype))?;
         if let Some(dc) = &gradients.add_after {
             if saved.beside(Binding::AddAfter).is_none() {
                 return Err(Error::NoParameter { name: "tensor added after" });
@@ -369,6 +371,6 @@ impl GpuNorm {
         let (input, parameters) = (Gradient::Replaced, Gradient::Replaced);
         let (parts, neighbours) = (saved.parts, saved.neighbours);
         let pass = Pass::Backward { parts, input, parameters, neighbours };
-        self.plan_pass(&saved.geometry, saved.x.dtype(), pass)
+        self.plan_pass(&saved.geometry, saved.x.dtype(), pass, Layout::default())
     }
 }

@@ -126,7 +126,8 @@ impl Planner<'_> {
     fn shared_element(&self, rows: Rows) -> Option<Element> {
         let element = Element { dtype: self.dtype, width: Element::widths(self.dtype)[0] };
         let width = element.width as usize;
-        let whole = self.geometry.len().is_multiple_of(width) && self.tensor_bytes() <= self.binding_limit();
+        let apart = self.layout.pitched.is_some();
+        let whole = !apart && self.geometry.len().is_multiple_of(width) && self.tensor_bytes() <= self.binding_limit();
         (whole && rows.len > width && !rows.len.is_multiple_of(width)).then_some(element)
     }
 
@@ -134,7 +135,8 @@ impl Planner<'_> {
     /// elements: its invocations own stretches anyway. Where each row has one parameter.
     fn element_of_rows(&self, rows: Rows) -> Option<Element> {
         let team = self.strategy.team.unwrap_or(Team::Invocation);
-        if !self.caps.software || team != Team::Invocation || self.tensor_bytes() > self.binding_limit() {
+        let apart = self.layout.pitched.is_some();
+        if apart || !self.caps.software || team != Team::Invocation || self.tensor_bytes() > self.binding_limit() {
             return None;
         }
         let element = Element { dtype: self.dtype, width: Element::widths(self.dtype)[0] };

@@ -7,6 +7,7 @@ use super::planner::{BUSY_GPU, BUSY_SOFTWARE, Planner, Rows};
 use super::steps::{MAX_ITERATIONS, Step, Strategy};
 use crate::error::{Error, Result};
 use crate::kernel::{Element, Kernel, Params, Registers, Team};
+use crate::spec::strides::in_ranges;
 
 /// A tensor is bound in at most this many slices; with real bindings, of 128 MiB and more, no buffer has as many.
 const MAX_SLICES: usize = 1024;
@@ -52,7 +53,7 @@ impl Planner<'_> {
 
     fn element_of(&self, len: usize, most: u32) -> Option<Element> {
         let elements = Element::widths(self.dtype).iter().map(|&width| Element { dtype: self.dtype, width });
-        let fits = |element: &Element| len.is_multiple_of(element.width as usize) && element.width <= most;
+        let fits = |element: &Element| self.in_units(len, element.width as usize) && element.width <= most;
         elements.filter(fits).find(|element| element.writes())
     }
 
@@ -85,6 +86,11 @@ impl Planner<'_> {
     /// The same of at most so many rows each.
     pub(super) fn slices_of(&self, rows: Rows, most: usize) -> Result<Vec<Range<usize>>> {
         let (limit, total) = (self.binding_limit(), self.tensor_bytes());
+        if self.layout.pitched.is_some() {
+            let ranges = in_ranges(rows.count, most, MAX_SLICES, |range| self.rows_fit(rows, range, limit));
+            let too_large = Error::TooLarge { what: "rows that lie apart", needed: total, unit: "bytes", limit };
+            return ranges.ok_or(too_large);
+        }
         let most = if total <= limit && rows.count <= most { rows.count } else { self.rows_per_slice(rows, most)? };
         if rows.count.div_ceil(most) > MAX_SLICES {
             let limit = limit.saturating_mul(MAX_SLICES as u64);
@@ -219,7 +225,9 @@ impl Planner<'_> {
         // A binding begins where it may, and what it is for a little later.
         let begin = bytes.start - bytes.start % self.caps.alignment;
         params.start = ((bytes.start - begin) / self.dtype.size() as u64) as u32;
+        let pitched = self.pitches(kernel, &bytes, &mut params)?;
         let bytes = begin..bytes.end;
+        constants.extend(self.layout_constants(kernel));
         constants.extend(kernel.element().map(|_| ("SLICED", u32::from(params.start > 0))));
         let on = |name| constants.contains(&(name, 1));
         let items = |[firsts, seconds]: [u32; 2]| {
@@ -256,7 +264,7 @@ impl Planner<'_> {
         for full in constants.iter_mut().filter(|(name, _)| *name == "FULL") {
             full.1 &= u32::from(teams == launched);
         }
-        Ok(Step { kernel, constants, params, workgroups, bytes })
+        Ok(Step { kernel, constants, params, workgroups, bytes, pitched })
     }
 
     /// Workgroups folded over two dimensions; the last ones may be idle.

@@ -1,7 +1,7 @@
 //! What planning looks at: the layer, the input and the device, and the rows that norms see in an input.
 
 use super::caps::Caps;
-use super::steps::{Pass, Strategy};
+use super::steps::{Layout, Pass, Strategy};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::kernel::StatisticsFrom;
@@ -25,6 +25,7 @@ pub(super) struct Planner<'a> {
     pub caps: &'a Caps,
     pub strategy: Strategy,
     pub pass: Pass,
+    pub layout: Layout,
 }
 
 /// Rows that lie one after the other, as a step sees them.

@@ -39,5 +39,15 @@ struct Params {
     slope: f32,             // of a leaky relu
     sample_rows: u32,       // rows of a sample, and values that modulate it
     sample_stride: u32,
+    pitch_period: u32,      // common/pitch.wgsl: row r begins start + (r / this) * group + (r % this) * row units into a binding
+    input_start: u32,
+    input_row: u32,
+    input_group: u32,
+    output_start: u32,
+    output_row: u32,
+    output_group: u32,
+    gradient_start: u32,
+    gradient_row: u32,
+    gradient_group: u32,
 }
 @group(0) @binding(2) var<uniform> params: Params;
