@@ -113,7 +113,9 @@ pub enum Error {
     )]
     Aliasing { what: &'static str, with: &'static str },
     /// A forward that saves what its backward needs, its input, would overwrite it.
-    #[error("the output is the input, which the backward of a saved forward needs: give the output a buffer of its own")]
+    #[error(
+        "the output is the input, which the backward of a saved forward needs: give the output a buffer of its own"
+    )]
     SavedInPlace,
     /// A parameter or its gradient that the layer does not have.
     #[error("this layer has no {name}")]

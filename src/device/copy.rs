@@ -9,7 +9,7 @@ use super::buffers::Purpose;
 use super::dispatch::Dispatch;
 use super::gpu::Gpu;
 use super::tensor::Tensor;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::spec::strides::{Pitch, Rows, in_ranges, longest_rows};
 
 /// A buffer and a byte in it.
@@ -114,8 +114,29 @@ fn copy(gpu: &Gpu, from: Place, to: Place, stride: u32, bytes: u64, during: &'st
     dispatch(gpu, [bind(from, read, alignment), bind(to, bytes, alignment)], job, during)
 }
 
-/// Copies rows of whole words from `source` to where they lie in `to`.
+/// Copies rows of whole words from `source` to where they lie in `to`, in pieces where a binding holds no whole one.
 fn copy_rows(
+    to: &Tensor,
+    source: &wgpu::Buffer,
+    rows: Rows<2>,
+    stride: u32,
+    during: &'static str,
+) -> Result<Vec<Dispatch>> {
+    let (caps, word) = (to.gpu().caps(), 4 / to.dtype().size());
+    let most = (caps.max_binding.saturating_sub(caps.alignment) / 4).max(1) as usize * word;
+    let mut dispatches = vec![];
+    for start in (0..rows.len).step_by(most) {
+        let [mut from, mut own] = rows.pitches;
+        from.first += start * stride as usize;
+        own.first += start;
+        let piece = Rows { len: most.min(rows.len - start), pitches: [from, own], ..rows };
+        dispatches.extend(copy_whole_rows(to, source, piece, stride, during)?);
+    }
+    Ok(dispatches)
+}
+
+/// The same of rows that fit a binding each.
+fn copy_whole_rows(
     to: &Tensor,
     source: &wgpu::Buffer,
     rows: Rows<2>,
@@ -135,13 +156,9 @@ fn copy_rows(
         };
         [of(pitches[0], read), of(pitches[1], len)]
     };
-    let fits = |range: &Range<usize>| bytes(range).iter().all(|bytes| bytes.end - bytes.start <= limit);
-    let Some(ranges) = in_ranges(count, count, usize::MAX, fits) else {
-        let needed = (len * size) as u64;
-        return Err(Error::TooLarge { what: "a row of a tensor in one binding", needed, unit: "bytes", limit });
-    };
+    let fits = |range: &Range<usize>| range.len() == 1 || bytes(range).iter().all(|b| b.end - b.start <= limit);
     let words = |elements: usize| (elements * size / 4) as u32;
-    let dispatches = ranges.into_iter().map(|range| {
+    let dispatches = in_ranges(count, count, usize::MAX, fits).into_iter().flatten().map(|range| {
         let bindings = bytes(&range);
         // Of row 0, which may lie before the binding.
         let start = |tensor: usize| words(pitches[tensor].first).wrapping_sub((bindings[tensor].start / 4) as u32);
@@ -168,7 +185,12 @@ fn copy_rows(
     dispatches.collect()
 }
 
-fn dispatch(gpu: &Gpu, [source, destination]: [BindingResource; 2], job: Job, during: &'static str) -> Result<Dispatch> {
+fn dispatch(
+    gpu: &Gpu,
+    [source, destination]: [BindingResource; 2],
+    job: Job,
+    during: &'static str,
+) -> Result<Dispatch> {
     let pipeline = gpu.pipelines().copy()?;
     let uniform = gpu.buffers().buffer(Purpose::UNIFORM, size_of::<Job>() as u64, Some(bytemuck::bytes_of(&job)))?;
     let entries = [source, destination, uniform.as_entire_binding()];

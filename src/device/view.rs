@@ -80,9 +80,8 @@ impl Tensor {
     /// [`Error::Strides`], [`Error::TooLarge`].
     pub fn as_strided(&self, shape: &[usize], strides: &[usize], offset: usize) -> Result<Tensor> {
         bytes_of(self.gpu(), shape, self.dtype())?;
-        let refused = |reason| {
-            Err(Error::Strides { what: "the view", shape: shape.to_vec(), strides: strides.to_vec(), reason })
-        };
+        let refused =
+            |reason| Err(Error::Strides { what: "the view", shape: shape.to_vec(), strides: strides.to_vec(), reason });
         if shape.len() != strides.len() {
             return refused("each dimension has one stride");
         }

@@ -53,15 +53,11 @@ pub(super) const SUMS_IN: &Piece = piece!("part/sums_buffer/read", reads: [Sums]
 pub(super) const SUMS_OUT: &Piece = piece!("part/sums_buffer/write", writes: [Sums]);
 
 /// y, and x that may be in its place.
-pub(super) const Y_AND_X: [&Piece; 2] = [
-    piece!("part/output/buffer/y", writes: [Y]),
-    piece!("part/source/x_or_output", reads: [X]),
-];
+pub(super) const Y_AND_X: [&Piece; 2] =
+    [piece!("part/output/buffer/y", writes: [Y]), piece!("part/source/x_or_output", reads: [X])];
 /// dx, and dy that may be in its place.
-pub(super) const DX_AND_DY: [&Piece; 2] = [
-    piece!("part/output/buffer/dx", writes: [Dx]),
-    piece!("part/gradient/dy_or_output", reads: [Dy]),
-];
+pub(super) const DX_AND_DY: [&Piece; 2] =
+    [piece!("part/output/buffer/dx", writes: [Dx]), piece!("part/gradient/dy_or_output", reads: [Dy])];
 pub(super) const DY_OUT: &Piece = piece!("part/output/buffer/dy", writes: [Dy]);
 
 /// dx, where it is written, and dy.

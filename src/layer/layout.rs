@@ -45,7 +45,9 @@ impl GpuNorm {
         };
         let refused = |reason| Err(apart.strides_error(name(what), reason));
         if !matches!(self.spec, NormSpec::Layer(_) | NormSpec::Rms(_)) {
-            return refused("only layer and RMS norm take what lies apart or begins where no binding may: contiguous() copies it");
+            return refused(
+                "only layer and RMS norm take what lies apart or begins where no binding may: contiguous() copies it",
+            );
         }
         if apart.is_empty() {
             return Ok(None);

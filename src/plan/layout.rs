@@ -24,12 +24,20 @@ impl Planner<'_> {
     pub(super) fn rows_fit(&self, rows: Rows, range: &Range<usize>, limit: u64) -> bool {
         let Some(Pitched { period, input, output, gradient }) = self.layout.pitched else { return true };
         let bytes = |pitch: Pitch| self.aligned(pitch.span(rows.len, period, range));
-        [input, output, gradient, contiguous(rows.len, period)].into_iter().map(bytes).all(|bytes| bytes.end - bytes.start <= limit)
+        [input, output, gradient, contiguous(rows.len, period)]
+            .into_iter()
+            .map(bytes)
+            .all(|bytes| bytes.end - bytes.start <= limit)
     }
 
     /// Has the uniform say where the rows of each tensor are that `kernel` binds for these `bytes` of a contiguous tensor; and the
     /// bytes of each.
-    pub(super) fn pitches(&self, kernel: Kernel, bytes: &Range<u64>, params: &mut Params) -> Result<Option<[Range<u64>; 3]>> {
+    pub(super) fn pitches(
+        &self,
+        kernel: Kernel,
+        bytes: &Range<u64>,
+        params: &mut Params,
+    ) -> Result<Option<[Range<u64>; 3]>> {
         let (Some(pitched), Some(element)) = (self.layout.pitched, kernel.element()) else { return Ok(None) };
         let (size, width) = (self.dtype.size() as u64, element.width as usize);
         let len = self.geometry.row_len;
