@@ -106,7 +106,7 @@ pub enum Error {
     #[error("{what}: expected {expected} elements, got {found}")]
     ElementType { what: &'static str, expected: DType, found: DType },
     /// A tensor that the call writes is in the buffer of another of its tensors: wgpu cannot bind one buffer for
-    /// writing and for anything else, whatever the offsets.
+    /// writing and for anything else, whatever the offsets. An output in the exact place of its input is none such: that is in place.
     #[error(
         "the {what}, which is written, shares a buffer with the {with}, which wgpu cannot bind beside it; give one of \
          them another buffer"

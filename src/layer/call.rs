@@ -81,7 +81,8 @@ impl GpuNorm {
         self.call().forward_tensor(x)
     }
 
-    /// The normalized values in the place of the tensor's own. One submission, no wait.
+    /// The normalized values in the place of the tensor's own: every norm, in every mode. One submission, no wait. A
+    /// [saved](Self::forward_saved) forward has to leave its input, and has an output of its own.
     ///
     /// # Errors
     /// Those of [`encode_forward`](Self::encode_forward).

@@ -149,7 +149,7 @@ impl GpuNorm {
     /// recorded into the same encoder or pass. `x` must not be written before the backward has run.
     ///
     /// # Errors
-    /// As [`encode_forward`](Self::encode_forward).
+    /// As [`encode_forward`](Self::encode_forward), and [`Error::SavedInPlace`] where `y` is `x`.
     pub fn encode_forward_saved(&self, to: &mut impl Recorder, x: &Tensor, y: &Tensor) -> Result<Saved> {
         self.call().encode_forward_saved(to, x, y)
     }
@@ -233,11 +233,12 @@ impl GpuNorm {
     }
 
     /// Records a backward into tensors of yours and nothing else. `dy` has the shape and element type of the forward's
-    /// input; `gradients` has a tensor for whatever is wanted, and for nothing that the layer has not.
+    /// input; `gradients` has a tensor for whatever is wanted, and for nothing that the layer has not. The input's may be `dy`
+    /// itself, unless it is added to what is there; of layer and RMS norm both may be [strided](Tensor::as_strided).
     ///
     /// # Errors
     /// [`Error::OtherLayer`], [`Error::OtherDevice`], [`Error::Shape`], [`Error::ElementType`],
-    /// [`Error::NoParameter`], [`Error::Aliasing`], [`Error::BufferUnusable`]. The device: [`Error::TooLarge`],
+    /// [`Error::NoParameter`], [`Error::Strides`], [`Error::Aliasing`], [`Error::BufferUnusable`]. The device: [`Error::TooLarge`],
     /// [`Error::OutOfMemory`], [`Error::DeviceLost`]. On an error nothing is recorded.
     pub fn encode_backward(
         &self,

@@ -75,7 +75,7 @@ fn faults(planned: &Planned, step: &Step, spec: &NormSpec, form: Subgroups) -> V
             let mut beyond = None;
             let mut visit = |access: Access| {
                 let bytes = bounds.iter().find(|(binding, _)| *binding == access.binding).expect("it is bound").1;
-                if access.first + access.bytes > bytes || rows.is_some_and(|rows| rows.lie_beside(step, access)) {
+                if access.first + access.bytes > bytes || rows.is_some_and(|rows| rows.lie_beside(plan, step, access)) {
                     beyond = Some((access, bytes));
                 }
             };
@@ -133,7 +133,9 @@ impl Apart {
     }
 
     /// Whether a tensor whose rows lie apart is addressed beside them.
-    fn lie_beside(self, step: &Step, access: Access) -> bool {
+    fn lie_beside(self, plan: &Plan, step: &Step, access: Access) -> bool {
+        // What goes into an activation is contiguous.
+        let behind = plan.steps.iter().any(|step| matches!(step.kernel, Kernel::BackwardOutput { .. }));
         let pitches = [
             (Binding::X, self.pitched.input),
             (Binding::Y, self.pitched.output),
@@ -141,7 +143,8 @@ impl Apart {
             (Binding::Dy, self.pitched.gradient),
             (Binding::OutputGradient, self.pitched.gradient),
         ];
-        let Some((binding, pitch)) = pitches.into_iter().find(|(binding, _)| *binding as u32 == access.binding) else {
+        let mut pitches = pitches.into_iter().filter(|(binding, _)| !(behind && *binding == Binding::Dy));
+        let Some((binding, pitch)) = pitches.find(|(binding, _)| *binding as u32 == access.binding) else {
             return false;
         };
         let Some(bytes) = step.pitched_bytes(binding) else { return false };

@@ -24,12 +24,12 @@ struct Case {
 type Outcome = Result<Option<()>, String>;
 
 impl Case {
-    fn norm(&self, gpu: &Gpu, strategy: Strategy) -> GpuNorm {
-        let mut norm = GpuNorm::new(gpu, self.spec.clone()).unwrap();
+    fn norm(&self, gpu: &Gpu, strategy: Strategy) -> Result<Option<GpuNorm>, String> {
+        let Some(mut norm) = self.run(gpu, GpuNorm::new(gpu, self.spec.clone()))? else { return Ok(None) };
         norm.load_state_dict(&compare::state_dict(&data::state(&self.spec)), "").unwrap();
         norm.set_strategy(strategy);
         norm.set_mode(self.mode);
-        norm
+        Ok(Some(norm))
     }
 
     fn run<T>(&self, gpu: &Gpu, result: gpunorm::Result<T>) -> Result<Option<T>, String> {
@@ -43,7 +43,8 @@ impl Case {
     fn check_forward(&self, gpu: &Gpu, strategy: Strategy) -> Outcome {
         let tensor = |array: &ArrayD<f32>| Tensor::from_array_as(gpu, array, self.dtype).unwrap();
         let (x, c) = (tensor(&self.x), self.c.as_ref().map(tensor));
-        let [elsewhere, in_place] = [(); 2].map(|()| self.norm(gpu, strategy));
+        let Some(elsewhere) = self.norm(gpu, strategy)? else { return Ok(None) };
+        let in_place = elsewhere.try_clone().unwrap();
         let Some(once) = self.run(gpu, with(elsewhere.call(), &c).forward_tensor(&x))? else { return Ok(None) };
         let twice = with(elsewhere.call(), &c).forward_tensor(&once).map_err(|error| error.to_string())?;
         let own = Guarded::new(gpu, x.shape(), self.dtype);
@@ -61,7 +62,7 @@ impl Case {
     fn check_backward(&self, gpu: &Gpu, strategy: Strategy) -> Outcome {
         let tensor = |array: &ArrayD<f32>| Tensor::from_array_as(gpu, array, self.dtype).unwrap();
         let (x, c) = (tensor(&self.x), self.c.as_ref().map(tensor));
-        let norm = self.norm(gpu, strategy);
+        let Some(norm) = self.norm(gpu, strategy)? else { return Ok(None) };
         let Some((_, saved)) = self.run(gpu, with(norm.call(), &c).forward_saved(&x))? else { return Ok(None) };
         let dy = tensor(&data::values("uniform", x.shape(), 1));
         let Some(elsewhere) = self.run(gpu, norm.backward(&dy, &saved))? else { return Ok(None) };
@@ -97,8 +98,9 @@ fn same(what: &str, found: &Tensor, expected: &Tensor) -> Result<(), String> {
 fn in_every_variant(shapes: &[&[usize]], specs: impl Fn(&[usize]) -> Vec<NormSpec>, least: usize) {
     let (mut ran, mut turn) = (0, 0);
     for (number, (variant, gpu, strategy)) in variants::everywhere().enumerate() {
-        for (&shape, place) in shapes.iter().zip(number..) {
-            for (index, spec) in specs(shape).into_iter().enumerate().skip(place % 5).step_by(5) {
+        // So that each variant meets some, and each layer many variants.
+        for &shape in shapes.iter().skip(number % 3).step_by(3) {
+            for (index, spec) in specs(shape).into_iter().enumerate().skip(number / 3 % 5).step_by(5) {
                 turn += 1;
                 let (dtype, mode) = (variants::turn(index + turn, shape).0, MODES[turn % 2]);
                 let activation = [Activation::Identity, Activation::Identity, Activation::Relu][turn % 3];
@@ -110,8 +112,11 @@ fn in_every_variant(shapes: &[&[usize]], specs: impl Fn(&[usize]) -> Vec<NormSpe
                 let added = case.c.is_some();
                 let place = || format!("{variant}, {:?}, {mode:?}, {shape:?}, {dtype}, added: {added}", case.spec);
                 let fails = |reason| panic!("{}: {reason}", place());
-                ran += usize::from(case.check_forward(&gpu, strategy).unwrap_or_else(fails).is_some());
-                ran += usize::from(case.check_backward(&gpu, strategy).unwrap_or_else(fails).is_some());
+                let outcome = match turn % 5 {
+                    0 | 1 => case.check_backward(&gpu, strategy),
+                    _ => case.check_forward(&gpu, strategy),
+                };
+                ran += usize::from(outcome.unwrap_or_else(fails).is_some());
             }
         }
     }
@@ -120,12 +125,12 @@ fn in_every_variant(shapes: &[&[usize]], specs: impl Fn(&[usize]) -> Vec<NormSpe
 
 #[test]
 fn channel_norms_in_every_variant() {
-    in_every_variant(&CHANNEL_SHAPES, |shape| data::channel_specs(shape[1]), 200);
+    in_every_variant(&CHANNEL_SHAPES, |shape| data::channel_specs(shape[1]), 40);
 }
 
 #[test]
 fn trailing_norms_in_every_variant() {
-    in_every_variant(&TRAILING_SHAPES[1..], |shape| data::trailing_specs(shape, shape.len() - 1), 60);
+    in_every_variant(&TRAILING_SHAPES[1..], |shape| data::trailing_specs(shape, shape.len() - 1), 15);
 }
 
 /// What a backward still needs, what adds to what is there, and what overlaps in another way.

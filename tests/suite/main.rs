@@ -49,3 +49,4 @@ mod training;
 mod transfer;
 mod under_way;
 mod variants;
+mod views;
