@@ -22,11 +22,13 @@ use harness::{chart, report};
 mod beside;
 mod cpu;
 mod harness;
+mod placed;
 
 const HELP: &str = "\
 cargo xtask bench [OPTIONS] [WORDS]   only cases whose name or id contains one of WORDS
   --backward      backward passes instead of forwards
   --beside        forwards with what stands beside a norm, in one call and in kernels of their own
+  --placed        forwards in place and of packed tensors, beside those from one tensor into another
   --dtype TYPES   element types in turn, as f32,f16,bf16 (f32)
   --quick         3 runs of each instead of 9
   --json FILE     where the figures go (target/bench/norms.json)
@@ -39,6 +41,7 @@ cargo xtask bench [OPTIONS] [WORDS]   only cases whose name or id contains one o
 struct Options {
     backward: bool,
     beside: bool,
+    placed: bool,
     dtypes: Vec<DType>,
     runs: usize,
     json: PathBuf,
@@ -58,6 +61,7 @@ fn options() -> Result<Option<Options>, Box<dyn Error>> {
     let mut options = Options {
         backward: false,
         beside: false,
+        placed: false,
         dtypes: vec![DType::F32],
         runs: 9,
         json: "target/bench/norms.json".into(),
@@ -72,6 +76,7 @@ fn options() -> Result<Option<Options>, Box<dyn Error>> {
         match arg.as_str() {
             "--backward" => options.backward = true,
             "--beside" => options.beside = true,
+            "--placed" => options.placed = true,
             "--dtype" => {
                 let types = value()?;
                 let dtype = |name: &str| {
@@ -143,9 +148,9 @@ fn bench() -> Result<(), Box<dyn Error>> {
     if let Some(path) = options.cases.as_ref().filter(|_| options.beside) {
         return write_cases(path, beside::list(&options.words));
     }
-    if options.beside {
-        let gpu = Gpu::new()?;
-        let report = beside::run(&gpu, options.runs, &options.words)?;
+    if options.beside || options.placed {
+        let (gpu, run) = (Gpu::new()?, if options.beside { beside::run } else { placed::run });
+        let report = run(&gpu, options.runs, &options.words)?;
         return write(&options.json, &report);
     }
     let all = cases::all();

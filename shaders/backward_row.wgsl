@@ -20,6 +20,7 @@ fn backward_row(builtins: Builtins) {
         let end = select(0u, params.units, live);
         let s = statistics_for(params.first + row);
         let base = parameter_base(params.first + row);
+        begin_row(row);
 
         var held_dy: array<Unit, UNITS>;
         var held_x: array<Unit, UNITS>;

@@ -14,7 +14,8 @@ fn backward_rows(builtins: Builtins) {
     let parameters = parameter(0u, params.first + block.sample);
     for (var first = block.sample; first < block.sample_end; first += UNITS) {
         var of_rows: array<Coefficients, UNITS>;
-        find_coefficients(&of_rows, block, first);
+        var offsets: array<RowOffsets, UNITS>;
+        find_coefficients(&of_rows, &offsets, block, first);
         for (var column = block.column; column < block.column_end; column++) {
             let weights = weight_unit(parameters + Parameter(column * WIDTH));
             var sum_dy = splat(0.0);
@@ -22,6 +23,7 @@ fn backward_rows(builtins: Builtins) {
             for (var k = 0u; k < UNITS; k++) {
                 if FULL || first + k < block.sample_end {
                     let at = (first + k) * params.units + column;
+                    use_offsets(offsets[k]);
                     let c = of_rows[k];
                     let gradient = unpack(load_dy(at));
                     let normalized = mul(deviation(unpack(load_x(at)), splat(c.shift), splat(c.mean)), splat(c.rstd));

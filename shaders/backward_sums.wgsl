@@ -13,6 +13,7 @@ fn backward_sums(builtins: Builtins) {
     let end = whole_units(row, own_segment.end);
     let s = statistics_for(params.first + row);
     let start = first_whole_unit(row);
+    begin_row(row);
     let base = parameter_base(params.first + row);
     let scale = s.rstd * weight_at(base);
 

@@ -9,6 +9,7 @@ fn forward_moments(builtins: Builtins) {
     let own_segment = segment_of(team_of(builtins));
     let row = own_segment.row;
     let end = whole_units(row, own_segment.end);
+    begin_row(row);
 
     var held: array<Unit, UNITS>;
     var own = Moments(0.0, 0.0, 0.0, 0.0);

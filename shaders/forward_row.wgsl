@@ -14,6 +14,7 @@ fn forward_row(builtins: Builtins) {
     let row = select(0u, team, live);
     let end = select(0u, params.units, live);
     let tile = UNITS * lanes();
+    begin_row(row);
 
     var held: array<Unit, UNITS>;
     var own = Moments(0.0, 0.0, 0.0, 0.0);

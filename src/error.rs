@@ -96,16 +96,27 @@ pub enum Error {
     /// A tensor's elements cannot be seen in this shape: it has more of them, or fewer.
     #[error("a tensor of shape {from:?} cannot be viewed as {to:?}")]
     View { from: Vec<usize>, to: Vec<usize> },
+    /// Entries of a dimension that a tensor does not have.
+    #[error("{len} entries from {start} on of dimension {dim} are not in a tensor of shape {shape:?}")]
+    Narrow { dim: usize, start: usize, len: usize, shape: Vec<usize> },
+    /// Strides that a view cannot have, or that what it is given to cannot walk.
+    #[error("{what} of shape {shape:?} and strides {strides:?}: {reason}")]
+    Strides { what: &'static str, shape: Vec<usize>, strides: Vec<usize>, reason: &'static str },
     /// A tensor's element type is not the one that the call needs.
     #[error("{what}: expected {expected} elements, got {found}")]
     ElementType { what: &'static str, expected: DType, found: DType },
     /// A tensor that the call writes is in the buffer of another of its tensors: wgpu cannot bind one buffer for
-    /// writing and for anything else, whatever the offsets.
+    /// writing and for anything else, whatever the offsets. An output in the exact place of its input is none such: that is in place.
     #[error(
         "the {what}, which is written, shares a buffer with the {with}, which wgpu cannot bind beside it; give one of \
          them another buffer"
     )]
     Aliasing { what: &'static str, with: &'static str },
+    /// A forward that saves what its backward needs, its input, would overwrite it.
+    #[error(
+        "the output is the input, which the backward of a saved forward needs: give the output a buffer of its own"
+    )]
+    SavedInPlace,
     /// A parameter or its gradient that the layer does not have.
     #[error("this layer has no {name}")]
     NoParameter { name: &'static str },

@@ -8,12 +8,12 @@
 //!   both share; `parameters`, `state`, `state_dict` and `checkpoint` what it holds; `encode` how a plan becomes dispatches,
 //!   `prepared` what it need not make again, `warm_up` compiling ahead.
 //! * `device/`: what stands on a wgpu device. `gpu` is the handle, `checked` gives errors for wgpu's panics, `memory`, `buffers`
-//!   and `wrapped` hold buffers, `pipeline` compiles, `tensor` is memory with a shape, `transfer`, `readback` and `copy` move
+//!   and `wrapped` hold buffers, `pipeline` compiles, `tensor` is memory with a shape, `view` others of it, `transfer`, `readback` and `copy` move
 //!   data, `dispatch` is what is ready to be recorded, `profile` takes times.
 //! * `plan/`: pure. A layer, a shape, an element type and an adapter's numbers (`caps`) give the steps to run.
 //! * `kernel/`: pure. The WGSL that there is, in `shaders/`.
 //! * [`mod@reference`]: the oracle, plain f64.
-//! * `spec/`: what a layer is, and what it means for a shape (`geometry`).
+//! * `spec/`: what a layer is, and what it means for a shape (`geometry`), and where rows lie (`strides`).
 //! * `error`, `dtype`.
 //!
 //! [`unstable`] shows of `spec`, `kernel` and `plan` what tests, benches and other runtimes build on.

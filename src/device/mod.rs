@@ -12,6 +12,7 @@ mod profile;
 mod readback;
 mod tensor;
 mod transfer;
+mod view;
 mod wrapped;
 
 pub(crate) use buffers::Purpose;

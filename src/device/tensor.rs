@@ -10,14 +10,16 @@ use super::gpu::Gpu;
 use super::memory::{Lease, Memory};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
+use crate::spec::strides::contiguous;
 
-/// A dense, row-major array in a GPU buffer. Clones share the memory.
+/// An array in a GPU buffer, row-major and contiguous unless it is a [strided](Tensor::as_strided) view. Clones share the memory.
 #[derive(Clone)]
 pub struct Tensor {
     gpu: Gpu,
     lease: Arc<Lease>,
     offset: u64,
     shape: Vec<usize>,
+    strides: Vec<usize>,
     dtype: DType,
 }
 
@@ -66,43 +68,29 @@ impl Tensor {
             return Err(Error::BufferTooSmall { shape: shape.to_vec(), needed, offset, size });
         }
         let lease = gpu.buffers().wrap(buffer, |buffer| probe(gpu, buffer))?;
-        Ok(Tensor { gpu: gpu.clone(), lease, offset, shape: shape.to_vec(), dtype })
+        Ok(Tensor { gpu: gpu.clone(), lease, offset, shape: shape.to_vec(), strides: contiguous(shape), dtype })
     }
 
     pub(super) fn lease(gpu: &Gpu, shape: &[usize], dtype: DType, fill: Option<&[u8]>) -> Result<Tensor> {
         let lease = gpu.buffers().lease_tensor(bytes_of(gpu, shape, dtype)?, fill)?;
         lease.set_reusable(true);
-        Ok(Tensor { gpu: gpu.clone(), lease: Arc::new(lease), offset: 0, shape: shape.to_vec(), dtype })
+        let (gpu, lease, shape, strides) = (gpu.clone(), Arc::new(lease), shape.to_vec(), contiguous(shape));
+        Ok(Tensor { gpu, lease, offset: 0, shape, strides, dtype })
     }
 
-    /// The same memory seen in another shape of as many elements.
-    ///
-    /// # Errors
-    /// [`Error::View`]; [`Error::TooLarge`] for a shape that no tensor can have.
-    pub fn reshape(&self, shape: &[usize]) -> Result<Tensor> {
-        if bytes_of(&self.gpu, shape, self.dtype)? != self.byte_len() {
-            return Err(Error::View { from: self.shape.clone(), to: shape.to_vec() });
-        }
-        Ok(Tensor { shape: shape.to_vec(), ..self.clone() })
-    }
-
-    /// The first `rows` of the outermost dimension, in the same memory: for batches of varying size in one buffer.
-    ///
-    /// # Errors
-    /// [`Error::View`] where there are fewer.
-    pub fn first_rows(&self, rows: usize) -> Result<Tensor> {
-        match self.shape.split_first() {
-            Some((&all, rest)) if rows <= all => Ok(Tensor { shape: [&[rows], rest].concat(), ..self.clone() }),
-            _ => {
-                let rest = self.shape.get(1..).unwrap_or_default();
-                Err(Error::View { from: self.shape.clone(), to: [&[rows], rest].concat() })
-            }
-        }
+    /// Another view of the same memory, from this byte on.
+    pub(super) fn view(&self, offset: u64, shape: &[usize], strides: Vec<usize>) -> Tensor {
+        Tensor { offset, shape: shape.to_vec(), strides, ..self.clone() }
     }
 
     /// Sizes of the dimensions, outermost first.
     pub fn shape(&self) -> &[usize] {
         &self.shape
+    }
+
+    /// From one entry of each dimension to the next, in elements.
+    pub fn strides(&self) -> &[usize] {
+        &self.strides
     }
 
     /// The type of the elements.
@@ -126,15 +114,22 @@ impl Tensor {
         &self.memory().buffer
     }
 
-    /// The tensor's words, for a bind group of the app's own shaders.
+    /// The tensor's words, for a bind group of the app's own shaders. Of a view, what lies between its rows is
+    /// among them, and before it what lies between the last place where a binding may begin and its [`offset`](Self::offset).
     pub fn as_binding(&self) -> BindingResource<'_> {
-        let size = BufferSize::new(self.bound_bytes());
-        BindingResource::Buffer(BufferBinding { buffer: self.buffer(), offset: self.offset, size })
+        let offset = self.binding_offset();
+        let size = BufferSize::new(self.offset - offset + self.bound_bytes());
+        BindingResource::Buffer(BufferBinding { buffer: self.buffer(), offset, size })
+    }
+
+    /// The last byte at which a binding may begin that holds all of it.
+    fn binding_offset(&self) -> u64 {
+        self.offset - self.offset % self.gpu.caps().alignment
     }
 
     /// What a binding of all of it takes: whole words, and not none, which wgpu takes for all that follows.
     pub(crate) fn bound_bytes(&self) -> u64 {
-        self.byte_len().next_multiple_of(4).max(4)
+        ((self.extent() * self.dtype.size()) as u64).next_multiple_of(4).max(4)
     }
 
     /// The same in whole units of 16 bytes, where the buffer goes on so far.
@@ -152,8 +147,22 @@ impl Tensor {
         self.lease.memory()
     }
 
-    /// Whether it is of this device, shape and element type.
+    /// Whether it is of this device, shape and element type, in one piece that a binding holds alone.
     pub(crate) fn check(&self, gpu: &Gpu, what: &'static str, shape: &[usize], dtype: DType) -> Result<()> {
+        self.check_strided(gpu, what, shape, dtype)?;
+        if self.is_bound_alone(gpu.caps().alignment) {
+            return Ok(());
+        }
+        Err(self.strides_error(what, "here it has to be contiguous and begin where a binding may"))
+    }
+
+    /// Whether it is in one piece that begins where a binding may.
+    pub(crate) fn is_bound_alone(&self, alignment: u64) -> bool {
+        self.is_contiguous() && self.offset.is_multiple_of(alignment)
+    }
+
+    /// Whether it is of this device, shape and element type, wherever its rows lie.
+    pub(crate) fn check_strided(&self, gpu: &Gpu, what: &'static str, shape: &[usize], dtype: DType) -> Result<()> {
         if !self.gpu.is(gpu) {
             return Err(Error::OtherDevice { what });
         }
@@ -173,6 +182,12 @@ impl Tensor {
     /// Which memory, and where in it.
     pub(crate) fn location(&self) -> (u64, u64) {
         (self.memory().id, self.offset)
+    }
+
+    /// Whether both have the same elements in the same places.
+    pub(crate) fn is_same_view(&self, other: &Tensor) -> bool {
+        let one = |tensor: &Tensor| (tensor.location(), tensor.dtype);
+        one(self) == one(other) && self.shape == other.shape && self.strides == other.strides
     }
 
     /// Where in the buffer the tensor begins, in bytes.
@@ -199,9 +214,10 @@ impl Tensor {
 
 impl fmt::Debug for Tensor {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let Tensor { shape, dtype, offset, .. } = self;
+        let Tensor { shape, strides, dtype, offset, .. } = self;
         let tensor = &mut f.debug_struct("Tensor");
-        tensor.field("shape", shape).field("dtype", dtype).field("offset", offset).finish_non_exhaustive()
+        tensor.field("shape", shape).field("strides", strides).field("dtype", dtype);
+        tensor.field("offset", offset).finish_non_exhaustive()
     }
 }
 

@@ -1,4 +1,4 @@
-//! Data from the program to tensors, between them, and back.
+//! Data from the program to tensors, between them, and back; of views whose rows lie apart by way of a copy.
 
 use half::{bf16, f16};
 use ndarray::{ArrayD, ArrayRef, Dimension, IxDyn};
@@ -74,6 +74,10 @@ impl Tensor {
         }
         self.check_usage(BufferUsages::COPY_DST)?;
         self.gpu().checked().check_alive(during)?;
+        if !self.is_contiguous() {
+            let staged = Tensor::from_slice(self.gpu(), values, self.shape())?;
+            return self.run(&copies([(&staged, self)], during)?, during);
+        }
         let bytes: &[u8] = bytemuck::cast_slice(values);
         let (words, rest) = bytes.split_at(bytes.len() / 4 * 4);
         let buffer = &self.memory().buffer;
@@ -95,10 +99,11 @@ impl Tensor {
     ///
     /// # Errors
     /// [`Error::OtherDevice`], [`Error::Shape`], [`Error::ElementType`], [`Error::Aliasing`] where both are in one buffer,
+    /// [`Error::Strides`] where the rows that both have lie apart in more than two steps,
     /// [`Error::BufferUnusable`], [`Error::OutOfMemory`], [`Error::DeviceLost`].
     pub fn copy_from(&self, source: &Tensor) -> Result<()> {
         let during = "copying a tensor";
-        source.check(self.gpu(), "the source", self.shape(), self.dtype())?;
+        source.check_strided(self.gpu(), "the source", self.shape(), self.dtype())?;
         if self.shares_buffer(source) {
             return Err(Error::Aliasing { what: "tensor", with: "source" });
         }
@@ -168,11 +173,20 @@ impl Tensor {
 
     async fn read_bytes<T>(
         &self,
-        encoder: wgpu::CommandEncoder,
+        mut encoder: wgpu::CommandEncoder,
         during: &'static str,
         decode: impl FnOnce(&[u8]) -> T,
     ) -> Result<T> {
-        let parts = [Part { buffer: &self.memory().buffer, offset: self.offset(), bytes: self.byte_len() }];
+        let copied = if self.is_contiguous() {
+            None
+        } else {
+            self.gpu().checked().check_alive(during)?;
+            let copy = Tensor::uninitialized(self.gpu(), self.shape(), self.dtype())?;
+            record(&mut encoder, &copies([(self, &copy)], during)?);
+            Some(copy)
+        };
+        let tensor = copied.as_ref().unwrap_or(self);
+        let parts = [Part { buffer: &tensor.memory().buffer, offset: tensor.offset(), bytes: tensor.byte_len() }];
         self.gpu().buffers().read(encoder, &parts, during, |parts| decode(parts[0])).await
     }
 }

@@ -25,7 +25,7 @@ fn declare(
     let pieces = move |link: &mut Link| {
         link(&[part::TWO_SUM, part::SUMS, part::COEFFICIENTS, part::PARTIAL_SUMS]);
         if element.is_some() {
-            link(&[part::X, part::DY]);
+            link(&[part::X, part::input(false)]);
         }
         pieces(link);
     };
@@ -41,7 +41,7 @@ pub(super) fn output(
     added: bool,
 ) -> impl Declared {
     let pieces = move |link: &mut Link| {
-        link(&[part::PARTIAL_MOMENTS, part::X, part::DY_OUT]);
+        link(&[part::PARTIAL_MOMENTS, part::X, part::input(false), part::DY_OUT]);
         part::link_outputs(element, from, link);
         part::link_slope(element, parameters, added, link);
     };
@@ -64,7 +64,8 @@ fn all_outputs() -> Vec<Kernel> {
 
 pub(super) fn row(team: Team, element: Element, units: u32, parameters: Parameters, keep: KeptSums) -> impl Declared {
     let pieces = move |link: &mut Link| {
-        link(&[part::DX, part::WALK, part::units(units), part::FULL, part::LANE_SUMS, part::HELD_ROW]);
+        link(&part::DX_AND_DY);
+        link(&[part::WALK, part::units(units), part::FULL, part::LANE_SUMS, part::HELD_ROW]);
         link(&parameters.unit_pieces(element));
         link(StatisticsFrom::Stored.pieces());
         link(keep.pieces());
@@ -107,7 +108,7 @@ fn all_row() -> Vec<Kernel> {
 pub(super) fn rows(element: Element, units: u32, parameters: Parameters, from: CoefficientsFrom) -> impl Declared {
     let pieces = move |link: &mut Link| {
         link(&[part::FULL, part::COLUMNS, part::units(units), part::SUMS_OUT, part::COLUMN_SUMS]);
-        link(&[part::dx_if(from != CoefficientsFrom::Statistics)]);
+        link(&part::dx_if(from != CoefficientsFrom::Statistics));
         link(&parameters.unit_pieces(element));
         link(from.pieces());
     };
@@ -148,7 +149,7 @@ pub(super) fn sums(
 ) -> impl Declared {
     let pieces = move |link: &mut Link| {
         link(&[part::units(units), part::FULL, part::EDGES, part::SEGMENT, part::SUMS_OUT, part::LANE_SUMS]);
-        link(&[part::dx_if(dx)]);
+        link(&part::dx_if(dx));
         link(&parameters.unit_pieces(element));
         link(from.pieces());
     };
@@ -174,7 +175,7 @@ fn all_sums() -> Vec<Kernel> {
 pub(super) fn columns(element: Element, parameters: Parameters, from: StatisticsFrom, dx: bool) -> impl Declared {
     let pieces = move |link: &mut Link| {
         link(&[part::FULL, part::COLUMNS, part::units(Kernel::COLUMN_UNITS), part::SUMS_OUT, part::COLUMN_SUMS]);
-        link(&[part::dx_if(dx)]);
+        link(&part::dx_if(dx));
         link(&parameters.pieces());
         link(from.pieces());
     };
@@ -271,7 +272,8 @@ fn instance_gradients(weights: Parameters, link: &mut Link) {
 
 pub(super) fn apply(team: Team, element: Element, parameters: Parameters, running: bool) -> impl Declared {
     let pieces = move |link: &mut Link| {
-        link(&[part::DX, part::FINISH_NONE, part::FOR_EACH_UNIT, element.straddling_piece()]);
+        link(&part::DX_AND_DY);
+        link(&[part::FINISH_NONE, part::FOR_EACH_UNIT, element.straddling_piece()]);
         link(&parameters.unit_pieces(element));
         link(part::coefficients(running));
     };
@@ -294,7 +296,8 @@ fn all_applies() -> Vec<Kernel> {
 
 pub(super) fn apply_columns(element: Element, parameters: Parameters, running: bool) -> impl Declared {
     let pieces = move |link: &mut Link| {
-        link(&[part::DX, part::FULL, part::COLUMNS]);
+        link(&part::DX_AND_DY);
+        link(&[part::FULL, part::COLUMNS]);
         link(&parameters.pieces());
         link(part::coefficients(running));
     };

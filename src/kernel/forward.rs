@@ -40,7 +40,8 @@ pub(super) fn row(
     beside: Beside,
 ) -> impl Declared {
     let pieces = move |link: &mut Link| {
-        link(&[part::Y, part::WALK, part::units(units), part::FULL, part::EDGES, part::TILE, part::NORMALIZE]);
+        link(&part::Y_AND_X);
+        link(&[part::WALK, part::units(units), part::FULL, part::EDGES, part::TILE, part::NORMALIZE]);
         beside.link_output(element, parameters, link);
         link(save.pieces());
         link(part::track_running_if(track));
@@ -83,7 +84,8 @@ fn all_rows() -> Vec<Kernel> {
 
 pub(super) fn moments(team: Team, element: Element, units: u32, sum: bool) -> impl Declared {
     let pieces = move |link: &mut Link| {
-        link(&[part::WALK, part::units(units), part::FULL, part::EDGES, part::KEPT_NONE, part::TILE, part::SEGMENT]);
+        link(&[part::X, part::WALK, part::units(units), part::FULL, part::EDGES, part::KEPT_NONE, part::TILE]);
+        link(&[part::SEGMENT]);
         link(Save::Moments.pieces());
     };
     let iterations = move |launch: &Launch| launch.tiles() * moments_tile(units) + launch.reduce();
@@ -151,7 +153,7 @@ fn all_axes() -> Vec<Kernel> {
 
 pub(super) fn columns(element: Element, sum: bool) -> impl Declared {
     let pieces = |link: &mut Link| {
-        link(&[part::FULL, part::COLUMNS, part::units(Kernel::COLUMN_UNITS), part::MOMENTS_OUT]);
+        link(&[part::X, part::FULL, part::COLUMNS, part::units(Kernel::COLUMN_UNITS), part::MOMENTS_OUT]);
     };
     let iterations = |launch: &Launch| launch.columns(1, 2 * u64::from(Kernel::COLUMN_UNITS));
     declare(piece!("forward_columns"), Team::Invocation, Some(element), sum, pieces, iterations)
@@ -169,7 +171,7 @@ pub(super) fn apply(
     beside: Beside,
 ) -> impl Declared {
     let pieces = move |link: &mut Link| {
-        link(&[part::Y]);
+        link(&part::Y_AND_X);
         part::link_outputs(element, from, link);
         beside.link_output(element, parameters, link);
     };
@@ -197,7 +199,8 @@ pub(super) fn apply_columns(
     beside: Beside,
 ) -> impl Declared {
     let pieces = move |link: &mut Link| {
-        link(&[part::Y, part::FULL, part::COLUMNS]);
+        link(&part::Y_AND_X);
+        link(&[part::FULL, part::COLUMNS]);
         beside.link_output(element, parameters, link);
         link(from.pieces());
     };

@@ -13,7 +13,6 @@ pub(super) const COEFFICIENTS: &Piece = piece!("part/common/coefficients");
 pub(super) const COLUMNS: &Piece = piece!("part/common/columns");
 pub(super) const COLUMN_SUMS: &Piece = piece!("part/common/column_sums");
 pub(super) const DEVIATION: &Piece = piece!("part/common/deviation");
-pub(super) const DY: &Piece = piece!("part/common/dy", reads: [Dy]);
 pub(super) const EDGES: &Piece = piece!("part/common/edges");
 pub(super) const FOR_EACH_UNIT: &Piece = piece!("part/common/for_each_unit");
 pub(super) const FULL: &Piece = piece!("part/common/full");
@@ -28,6 +27,7 @@ pub(super) const OPAQUE: &Piece = piece!("part/common/opaque");
 pub(super) const PARAMETER: &Piece = piece!("part/common/parameter");
 pub(super) const PARAMS: &Piece = piece!("part/common/params", reads: [Params]);
 pub(super) const SEGMENT: &Piece = piece!("part/common/segment");
+pub(super) const PITCH: &Piece = piece!("part/common/pitch");
 pub(super) const SLICE: &Piece = piece!("part/common/slice");
 pub(super) const STATISTICS_OUT: &Piece = piece!("part/common/statistics_out", writes: [Statistics]);
 pub(super) const SUMS: &Piece = piece!("part/common/sums");
@@ -38,7 +38,8 @@ pub(super) const TWO_SUM: &Piece = piece!("part/common/two_sum");
 pub(super) const UPDATE_RUNNING: &Piece = piece!("part/common/update_running", writes: [RunningMean, RunningVar]);
 pub(super) const WALK: &Piece = piece!("part/common/walk");
 
-pub(super) const X: &Piece = piece!("part/input/x", reads: [X]);
+pub(super) const X: &Piece = piece!("part/source/x", reads: [X]);
+pub(super) const DY: &Piece = piece!("part/gradient/dy", reads: [Dy]);
 pub(super) const FINISH_NONE: &Piece = piece!("part/finish/none");
 const INDEX_OF_LAYER: &Piece = piece!("part/parameter_index/layer");
 const MODULATION_NONE: &Piece = piece!("part/modulation/none");
@@ -51,13 +52,17 @@ pub(super) const MOMENTS_OUT: &Piece = piece!("part/moments_buffer/write", write
 pub(super) const SUMS_IN: &Piece = piece!("part/sums_buffer/read", reads: [Sums]);
 pub(super) const SUMS_OUT: &Piece = piece!("part/sums_buffer/write", writes: [Sums]);
 
-pub(super) const Y: &Piece = piece!("part/output/buffer/y", writes: [Y]);
+/// y, and x that may be in its place.
+pub(super) const Y_AND_X: [&Piece; 2] =
+    [piece!("part/output/buffer/y", writes: [Y]), piece!("part/source/x_or_output", reads: [X])];
+/// dx, and dy that may be in its place.
+pub(super) const DX_AND_DY: [&Piece; 2] =
+    [piece!("part/output/buffer/dx", writes: [Dx]), piece!("part/gradient/dy_or_output", reads: [Dy])];
 pub(super) const DY_OUT: &Piece = piece!("part/output/buffer/dy", writes: [Dy]);
-pub(super) const DX: &Piece = piece!("part/output/buffer/dx", writes: [Dx]);
 
-/// dx, where it is written.
-pub(super) fn dx_if(written: bool) -> &'static Piece {
-    if written { DX } else { piece!("part/output/none") }
+/// dx, where it is written, and dy.
+pub(super) fn dx_if(written: bool) -> [&'static Piece; 2] {
+    if written { DX_AND_DY } else { [piece!("part/output/none"), DY] }
 }
 
 /// Registers of a lane.
@@ -100,7 +105,7 @@ impl Element {
         }
     }
 
-    pub(super) fn pieces(self) -> [&'static Piece; 5] {
+    pub(super) fn pieces(self) -> [&'static Piece; 6] {
         let unit = match (self.dtype, self.width) {
             (DType::F32, 4) => piece!("part/element/32x4"),
             (DType::F32, _) => piece!("part/element/32x1"),
@@ -112,7 +117,7 @@ impl Element {
         let values = if self.width == 8 { piece!("part/values/matrix") } else { piece!("part/values/vector") };
         // Of 16-bit types, one element is half of what a buffer holds.
         let storage = if self.writes() { piece!("part/storage/unit") } else { piece!("part/storage/half") };
-        [unit, values, storage, SLICE, DEVIATION]
+        [unit, values, storage, SLICE, PITCH, DEVIATION]
     }
 
     /// For units that may lie in two rows.
@@ -250,7 +255,7 @@ impl CoefficientsFrom {
 
 /// What is normalized, a sum or not.
 pub(super) fn input(sum: bool) -> &'static Piece {
-    if sum { piece!("part/input/sum", reads: [X, AddBefore]) } else { X }
+    if sum { piece!("part/input/sum", reads: [AddBefore]) } else { piece!("part/input/x") }
 }
 
 /// To keep nothing of what is normalized.

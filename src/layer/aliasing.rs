@@ -1,14 +1,20 @@
 //! Which tensors of a pass may not be in one buffer.
 
+use super::layout::replaces;
 use super::names::name;
 use crate::device::Tensor;
 use crate::error::{Error, Result};
 use crate::kernel::Binding;
-use crate::plan::Plan;
+use crate::plan::{Gradient, Pass, Plan};
 
 /// Fails where a tensor that the pass writes is in the buffer of another one. wgpu refuses that within a dispatch, at
-/// whatever offsets; between two dispatches one would read what the other has just overwritten.
-pub(super) fn check(plan: &Plan, tensors: &[(Binding, &Tensor)]) -> Result<()> {
+/// whatever offsets; between two dispatches one would read what the other has just overwritten. An output may replace what it is
+/// made of, unless a backward needs that.
+pub(super) fn check(plan: &Plan, pass: Pass, tensors: &[(Binding, &Tensor)]) -> Result<()> {
+    let (saves, adds) = match pass {
+        Pass::Forward { saves, .. } => (saves, false),
+        Pass::Backward { input, .. } => (false, input == Gradient::Added),
+    };
     let writes: Vec<Binding> = plan
         .steps
         .iter()
@@ -23,8 +29,13 @@ pub(super) fn check(plan: &Plan, tensors: &[(Binding, &Tensor)]) -> Result<()> {
         if !is_output(binding) && !writes.contains(&binding) {
             continue;
         }
-        let mut others = tensors[..index].iter().chain(&tensors[index + 1..]);
-        if let Some(&(with, _)) = others.find(|(_, other)| other.shares_buffer(tensor)) {
+        let replaced = |other: (Binding, &Tensor)| !adds && replaces(other, (binding, tensor));
+        let others = || tensors[..index].iter().chain(&tensors[index + 1..]).copied();
+        if saves && others().any(replaced) {
+            return Err(Error::SavedInPlace);
+        }
+        let mut others = others().filter(|&other| !replaced(other));
+        if let Some((with, _)) = others.find(|(_, other)| other.shares_buffer(tensor)) {
             return Err(Error::Aliasing { what: called(binding), with: called(with) });
         }
     }

@@ -12,7 +12,7 @@ use crate::device::{Dispatch, PROFILING, Recorder, Tensor, bytes_of, record};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::kernel::Binding;
-use crate::plan::{Pass, Plan};
+use crate::plan::{Layout, Pass, Plan};
 use crate::spec::Mode;
 use crate::spec::geometry::Geometry;
 
@@ -81,8 +81,19 @@ impl GpuNorm {
         self.call().forward_tensor(x)
     }
 
+    /// The normalized values in the place of the tensor's own: every norm, in every mode. One submission, no wait. A
+    /// [saved](Self::forward_saved) forward has to leave its input, and has an output of its own.
+    ///
+    /// # Errors
+    /// Those of [`encode_forward`](Self::encode_forward).
+    pub fn forward_in_place(&self, x: &Tensor) -> Result<()> {
+        self.call().forward_in_place(x)
+    }
+
     /// Records a forward from `x` into `y` and nothing else, into an encoder or into a compute pass that the app has open: it
     /// runs when the app submits the encoder, and only then do running statistics move. `x` may have any rank that the layer takes, `y` has its shape and element type.
+    /// `y` may be `x` itself, or a clone: the forward then runs in place. Of layer and RMS norm, both may be
+    /// [strided](Tensor::as_strided), and differently; no two tensors of a pass may be parts of one buffer, if one of them is written.
     ///
     /// The first call for a pair of tensors compiles and binds what it needs; later ones make nothing anew. They do not
     /// notice a lost device either: submitting does.
@@ -90,7 +101,7 @@ impl GpuNorm {
     /// # Errors
     /// The shape: [`Error::Rank`], [`Error::Channels`], [`Error::NormalizedShape`], [`Error::OneValue`],
     /// [`Error::EmptyInput`], [`Error::EpsSign`]. The tensors: [`Error::OtherDevice`], [`Error::Shape`],
-    /// [`Error::ElementType`], [`Error::Aliasing`], [`Error::BufferUnusable`]. What a [`Call`] takes along, likewise, and
+    /// [`Error::ElementType`], [`Error::Strides`], [`Error::Aliasing`], [`Error::BufferUnusable`]. What a [`Call`] takes along, likewise, and
     /// [`Error::Neighbour`]. The device: [`Error::TooLarge`],
     /// [`Error::OutOfMemory`], [`Error::DeviceLost`]. [`Error::Strategy`] for one that was forced. On an error nothing is
     /// recorded.
@@ -175,6 +186,18 @@ impl<'a> Call<'a> {
         self.start(x)?.submit()
     }
 
+    /// As [`GpuNorm::forward_in_place`].
+    ///
+    /// # Errors
+    /// As [`GpuNorm::forward_in_place`].
+    pub fn forward_in_place(&self, x: &Tensor) -> Result<()> {
+        let checked = self.norm.gpu.checked();
+        let dispatches = self.prepare(x, x)?;
+        let mut encoder = checked.encoder(RUNNING_FORWARD)?;
+        record(&mut encoder, &dispatches);
+        checked.submit(encoder, RUNNING_FORWARD)
+    }
+
     /// As [`GpuNorm::encode_forward`].
     ///
     /// # Errors
@@ -194,7 +217,7 @@ impl<'a> Call<'a> {
     pub fn plan(&self, shape: &[usize], dtype: DType) -> Result<Plan> {
         let geometry = self.geometry(shape, dtype)?;
         bytes_of(&self.norm.gpu, shape, dtype)?;
-        self.norm.plan_pass(&geometry, dtype, self.pass(shape))
+        self.norm.plan_pass(&geometry, dtype, self.pass(shape), Layout::default())
     }
 
     /// As [`GpuNorm::profile`].
@@ -250,8 +273,9 @@ impl<'a> Call<'a> {
         norm.check_gpu(x, "the input")?;
         norm.check_gpu(y, "the output")?;
         let geometry = self.geometry(x.shape(), x.dtype())?;
-        let plan = norm.plan_pass(&geometry, x.dtype(), pass)?;
-        y.check(&norm.gpu, "the output", x.shape(), x.dtype())?;
+        y.check_strided(&norm.gpu, "the output", x.shape(), x.dtype())?;
+        let layout = norm.layout(&[(Binding::X, x), (Binding::Y, y)])?;
+        let plan = norm.plan_pass(&geometry, x.dtype(), pass, layout)?;
         Ok((geometry, plan))
     }
 }

@@ -9,6 +9,9 @@ use crate::error::{Cause, Error, Result};
 use crate::kernel::Binding;
 use crate::plan::{Plan, Scratch, Step};
 
+/// What is bound in the place of a tensor that a step does not read: a unit, however wide.
+const UNREAD_BYTES: u64 = 16;
+
 /// The tensors that steps may bind besides their own uniform and scratch.
 pub(crate) struct Resources<'a> {
     /// Of the input's shape: a step binds its slice of them.
@@ -34,6 +37,8 @@ pub(crate) fn prepare(gpu: &Gpu, plan: &Plan, resources: &Resources, during: &'s
         .filter(|&(binding, _)| used(binding) && !given(binding))
         .map(|(binding, bytes)| Ok((binding, bytes, gpu.buffers().scratch(binding, bytes)?)))
         .collect::<Result<Vec<_>>>()?;
+    let in_place = plan.steps.iter().any(|step| step.replaced().is_some());
+    let unread = in_place.then(|| gpu.buffers().scratch(Binding::X, UNREAD_BYTES)).transpose()?;
     let dispatches = plan.steps.iter().map(|step| {
         let name = step.kernel.name();
         let pipeline = gpu.pipelines().get(step, gpu.caps().f16)?;
@@ -43,7 +48,10 @@ pub(crate) fn prepare(gpu: &Gpu, plan: &Plan, resources: &Resources, during: &'s
             Some((Binding::Dy, _, buffer)) => Ok((&**buffer, step.bytes.clone())),
             Some((_, bytes, buffer)) => Ok((&**buffer, 0..*bytes)),
             None if binding == Binding::Params => Ok((&*uniform, 0..uniform.size())),
-            None => tensor_for(step, resources, binding, during),
+            None => match &unread {
+                Some(buffer) if step.replaced() == Some(binding) => Ok((&**buffer, 0..UNREAD_BYTES)),
+                _ => tensor_for(gpu, step, resources, binding, during),
+            },
         };
         let entry = |(binding, _)| {
             let (buffer, range) = bound(step.resource(binding))?;
@@ -54,7 +62,7 @@ pub(crate) fn prepare(gpu: &Gpu, plan: &Plan, resources: &Resources, during: &'s
         let entries = step.kernel.bindings().into_iter().map(entry).collect::<Result<Vec<_>>>()?;
         let descriptor = wgpu::BindGroupDescriptor { label: Some(name), layout: &pipeline.layout, entries: &entries };
         let group = gpu.checked().call(during, |device| device.create_bind_group(&descriptor))?;
-        let _held = scratch.iter().map(|(.., buffer)| buffer).chain([&uniform]).cloned().collect();
+        let _held = scratch.iter().map(|(.., buffer)| buffer).chain(&unread).chain([&uniform]).cloned().collect();
         Ok(Dispatch { name, pipeline, group, workgroups: step.workgroups, _held })
     });
     dispatches.collect()
@@ -71,15 +79,21 @@ pub(super) fn record_timed(encoder: &mut wgpu::CommandEncoder, dispatches: &[Dis
 
 /// The buffer behind a binding of a tensor, and which of its bytes a step binds.
 fn tensor_for<'a>(
+    gpu: &Gpu,
     step: &Step,
     resources: &Resources<'a>,
     binding: Binding,
     during: &'static str,
 ) -> Result<(&'a wgpu::Buffer, Range<u64>)> {
     let sliced = resources.sliced.iter().find(|(sliced, _)| *sliced == binding);
-    let (tensor, bytes) = match sliced {
-        Some((_, tensor)) => (*tensor, step.bytes.clone()),
-        None => {
+    let alignment = gpu.caps().alignment;
+    let (tensor, bytes) = match (sliced, step.pitched_bytes(binding)) {
+        (Some((_, tensor)), Some(bytes)) => {
+            let begin = tensor.offset() - tensor.offset() % alignment;
+            return Ok((&tensor.memory().buffer, begin + bytes.start..begin + bytes.end));
+        }
+        (Some((_, tensor)), None) => (*tensor, step.bytes.clone()),
+        (None, _) => {
             let tensor = (resources.whole)(binding).ok_or_else(|| {
                 let message = format!("{} binds {binding:?}, which this layer lacks", step.kernel.name());
                 Error::Wgpu { during, source: Cause::new(message) }

@@ -11,7 +11,7 @@ const ZEROING: &str = "zeroing gradients";
 /// The gradients of a loss, each in the shape of what it is of: the input's, and that of what was added after, in the input's
 /// element type, the others f32.
 /// `None` where the layer has no such parameter, and where nobody wants it: a backward computes no more than what has a
-/// tensor here. Each has a buffer of its own: wgpu cannot bind one buffer for writing twice.
+/// tensor here. Each has a buffer of its own: wgpu cannot bind one buffer for writing twice. The input's may be that of the output (dy).
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Gradients {

@@ -9,6 +9,7 @@ mod encode;
 #[cfg(feature = "safetensors")]
 mod file_value;
 mod gradients;
+mod layout;
 mod names;
 mod norm;
 mod parameters;

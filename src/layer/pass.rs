@@ -10,7 +10,7 @@ use crate::device::{Dispatch, PROFILING, Tensor, Timestamps};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::kernel::Binding;
-use crate::plan::{Pass, Plan};
+use crate::plan::{Layout, Pass, Plan};
 use crate::spec::Mode;
 use crate::spec::geometry::Geometry;
 
@@ -30,8 +30,8 @@ pub(super) struct BoundPass<'a> {
 }
 
 impl GpuNorm {
-    pub(super) fn plan_pass(&self, geometry: &Geometry, dtype: DType, pass: Pass) -> Result<Plan> {
-        Plan::new(&self.spec, geometry, dtype, self.gpu.caps(), self.strategy, pass)
+    pub(super) fn plan_pass(&self, geometry: &Geometry, dtype: DType, pass: Pass, layout: Layout) -> Result<Plan> {
+        Plan::laid_out(&self.spec, geometry, dtype, self.gpu.caps(), self.strategy, pass, layout)
     }
 
     pub(super) fn profile_of(&self, dispatches: &[Dispatch]) -> Result<Option<Vec<(&'static str, Duration)>>> {
@@ -68,7 +68,7 @@ impl GpuNorm {
             Pass::Forward { .. } => RUNNING_FORWARD,
             Pass::Backward { .. } => RUNNING_BACKWARD,
         };
-        aliasing::check(&plan, &tensors.clone().chain(self.state.tensors()).collect::<Vec<_>>())?;
+        aliasing::check(&plan, pass, &tensors.clone().chain(self.state.tensors()).collect::<Vec<_>>())?;
         let resources = Resources { sliced, discarded: &discarded, whole: &whole };
         dispatches.extend(prepare(&self.gpu, &plan, &resources, during)?);
         let dispatches: Arc<[Dispatch]> = dispatches.into();

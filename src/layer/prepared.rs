@@ -50,6 +50,7 @@ struct Place {
     binding: Binding,
     dtype: DType,
     shape: Vec<usize>,
+    strides: Vec<usize>,
     /// Memory and offset.
     place: (u64, u64),
 }
@@ -58,6 +59,7 @@ impl Place {
     fn is(&self, (binding, tensor): (Binding, &Tensor)) -> bool {
         self.binding == binding
             && self.place == tensor.location()
+            && self.strides == tensor.strides()
             && self.dtype == tensor.dtype()
             && self.shape == tensor.shape()
     }
@@ -69,6 +71,7 @@ impl Key {
             binding,
             dtype: tensor.dtype(),
             shape: tensor.shape().to_vec(),
+            strides: tensor.strides().to_vec(),
             place: tensor.location(),
         };
         Key { mode, pass, tensors: tensors.map(place).collect() }

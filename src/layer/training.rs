@@ -12,7 +12,7 @@ use crate::device::{Dispatch, PROFILING, Recorder, Tensor, copies, record, zeros
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::kernel::Binding;
-use crate::plan::{Gradient, Neighbours, Pass, Plan, Scratch};
+use crate::plan::{Gradient, Layout, Neighbours, Pass, Plan, Scratch};
 use crate::spec::geometry::{Geometry, Source};
 use crate::spec::{Activation, Mode, NormSpec};
 
@@ -156,7 +156,7 @@ impl GpuNorm {
     /// recorded into the same encoder or pass. `x` must not be written before the backward has run.
     ///
     /// # Errors
-    /// As [`encode_forward`](Self::encode_forward).
+    /// As [`encode_forward`](Self::encode_forward), and [`Error::SavedInPlace`] where `y` is `x`.
     pub fn encode_forward_saved(&self, to: &mut impl Recorder, x: &Tensor, y: &Tensor) -> Result<Saved> {
         self.call().encode_forward_saved(to, x, y)
     }
@@ -172,8 +172,9 @@ impl GpuNorm {
     pub fn encode_forward_again(&self, to: &mut impl Recorder, y: &Tensor, saved: &Saved) -> Result<()> {
         self.check_saved(saved)?;
         self.record_forward(to, y, saved, || {
-            y.check(&self.gpu, "the output", saved.x.shape(), saved.x.dtype())?;
-            let plan = self.plan_pass(&saved.geometry, saved.x.dtype(), saved.pass())?;
+            y.check_strided(&self.gpu, "the output", saved.x.shape(), saved.x.dtype())?;
+            let layout = self.layout(&[(Binding::X, &saved.x), (Binding::Y, y)])?;
+            let plan = self.plan_pass(&saved.geometry, saved.x.dtype(), saved.pass(), layout)?;
             if saved.matches_plan(&plan, &self.spec) {
                 Ok(plan)
             } else {
@@ -238,11 +239,12 @@ impl GpuNorm {
     }
 
     /// Records a backward into tensors of yours and nothing else. `dy` has the shape and element type of the forward's
-    /// input; `gradients` has a tensor for whatever is wanted, and for nothing that the layer has not.
+    /// input; `gradients` has a tensor for whatever is wanted, and for nothing that the layer has not. The input's may be `dy`
+    /// itself, unless it is added to what is there; of layer and RMS norm both may be [strided](Tensor::as_strided).
     ///
     /// # Errors
     /// [`Error::OtherLayer`], [`Error::OtherDevice`], [`Error::Shape`], [`Error::ElementType`],
-    /// [`Error::NoParameter`], [`Error::Aliasing`], [`Error::BufferUnusable`]. The device: [`Error::TooLarge`],
+    /// [`Error::NoParameter`], [`Error::Strides`], [`Error::Aliasing`], [`Error::BufferUnusable`]. The device: [`Error::TooLarge`],
     /// [`Error::OutOfMemory`], [`Error::DeviceLost`]. On an error nothing is recorded.
     pub fn encode_backward(
         &self,
@@ -351,14 +353,15 @@ impl GpuNorm {
             let mut first = zeros(parameters.chain(of_samples).map(|(.., tensor)| tensor), RUNNING_BACKWARD)?;
             let same = gradients.add_after.as_ref().filter(|_| !through_activation).map(|dc| (dy, dc));
             first.extend(copies(same, RUNNING_BACKWARD)?);
-            Ok((first, self.plan_pass(&saved.geometry, saved.x.dtype(), pass)?))
+            let layout = self.layout(&sliced)?;
+            Ok((first, self.plan_pass(&saved.geometry, saved.x.dtype(), pass, layout)?))
         })
     }
 
     fn check_backward(&self, dy: &Tensor, saved: &Saved, gradients: &Gradients) -> Result<()> {
         let (shape, dtype) = (saved.x.shape(), saved.x.dtype());
-        dy.check(&self.gpu, "dy", shape, dtype)?;
-        gradients.input.iter().try_for_each(|dx| dx.check(&self.gpu, "the input's gradient", shape, dtype))?;
+        dy.check_strided(&self.gpu, "dy", shape, dtype)?;
+        gradients.input.iter().try_for_each(|dx| dx.check_strided(&self.gpu, "the input's gradient", shape, dtype))?;
         if let Some(dc) = &gradients.add_after {
             if saved.beside(Binding::AddAfter).is_none() {
                 return Err(Error::NoParameter { name: "tensor added after" });
@@ -388,6 +391,6 @@ impl GpuNorm {
         let (parts, neighbours) = (saved.parts, saved.neighbours);
         let (modulation, addend) = (neighbours.modulation.is_some(), neighbours.by_channel);
         let pass = Pass::Backward { parts, input, parameters, modulation, addend, neighbours };
-        self.plan_pass(&saved.geometry, saved.x.dtype(), pass)
+        self.plan_pass(&saved.geometry, saved.x.dtype(), pass, Layout::default())
     }
 }

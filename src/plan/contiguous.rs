@@ -125,7 +125,7 @@ impl Planner<'_> {
         let element = Element { dtype: self.dtype, width: Element::widths(self.dtype)[0] };
         let width = element.width as usize;
         let whole = self.geometry.len().is_multiple_of(width) && self.tensor_bytes() <= self.binding_limit();
-        let whole = whole && !self.neighbours().by_channel;
+        let whole = whole && !self.neighbours().by_channel && self.layout.pitched.is_none();
         (whole && rows.len > width && !rows.len.is_multiple_of(width)).then_some(element)
     }
 

@@ -7,6 +7,7 @@ use super::planner::{BUSY_GPU, BUSY_SOFTWARE, Planner, Rows, index};
 use super::steps::{MAX_ITERATIONS, Step, Strategy, Takes};
 use crate::error::{Error, Result};
 use crate::kernel::{Element, Kernel, Params, Registers, Team};
+use crate::spec::strides::in_ranges;
 
 /// A tensor is bound in at most this many slices; with real bindings, of 128 MiB and more, no buffer has as many.
 const MAX_SLICES: usize = 1024;
@@ -55,8 +56,8 @@ impl Planner<'_> {
         // A value that is added by channel is one unit's.
         let planes = if self.neighbours().by_channel { self.geometry.spatial } else { 0 };
         let fits = |element: &Element| {
-            let whole = |len: usize| len.is_multiple_of(element.width as usize);
-            whole(len) && whole(planes) && element.width <= most
+            let width = element.width as usize;
+            self.in_units(len, width) && planes.is_multiple_of(width) && element.width <= most
         };
         elements.filter(fits).find(|element| element.writes())
     }
@@ -90,6 +91,11 @@ impl Planner<'_> {
     /// The same of at most so many rows each.
     pub(super) fn slices_of(&self, rows: Rows, most: usize) -> Result<Vec<Range<usize>>> {
         let (limit, total) = (self.binding_limit(), self.tensor_bytes());
+        if self.layout.pitched.is_some() {
+            let ranges = in_ranges(rows.count, most, MAX_SLICES, |range| self.rows_fit(rows, range, limit));
+            let too_large = Error::TooLarge { what: "rows that lie apart", needed: total, unit: "bytes", limit };
+            return ranges.ok_or(too_large);
+        }
         let most = if total <= limit && rows.count <= most { rows.count } else { self.rows_per_slice(rows, most)? };
         if rows.count.div_ceil(most) > MAX_SLICES {
             let limit = limit.saturating_mul(MAX_SLICES as u64);
@@ -225,7 +231,9 @@ impl Planner<'_> {
         let begin = bytes.start - bytes.start % self.caps.alignment;
         let first_byte = bytes.start - begin;
         params.start = (first_byte / self.dtype.size() as u64) as u32;
+        let pitched = self.pitches(kernel, &bytes, &mut params)?;
         let bytes = begin..bytes.end;
+        constants.extend(self.layout_constants(kernel));
         constants.extend(kernel.element().map(|_| ("SLICED", u32::from(params.start > 0))));
         if let Some(element) = kernel.element().filter(|_| self.neighbours().by_channel && kernel.adds_before()) {
             let (width, first) = (u64::from(element.width), (begin + first_byte) / self.dtype.size() as u64);
@@ -270,7 +278,7 @@ impl Planner<'_> {
             full.1 &= u32::from(teams == launched);
         }
         let takes = if self.folded.is_some() { Takes::Folded } else { Takes::Own };
-        Ok(Step { kernel, constants, params, workgroups, bytes, takes })
+        Ok(Step { kernel, constants, params, workgroups, bytes, pitched, takes })
     }
 
     /// Workgroups folded over two dimensions; the last ones may be idle.

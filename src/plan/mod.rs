@@ -1,7 +1,7 @@
 //! Which kernels run for an input, over which rows, with how many workgroups: every decision and every threshold.
 //! Pure: the same spec, shape, element type and [`Caps`] give the same plan.
 //!
-//! `steps` is what a plan is, `planner` what planning looks at. `forward` and `backward` choose the steps; these are made
+//! `steps` is what a plan is, `planner` what planning looks at, `layout` where tensors lie. `forward` and `backward` choose the steps; these are made
 //! of passes over `contiguous` rows or over `columns`, with uniforms and overrides from `params`, and `fit` sizes them to the
 //! device.
 
@@ -11,6 +11,7 @@ mod columns;
 mod contiguous;
 mod fit;
 mod forward;
+mod layout;
 mod neighbours;
 mod params;
 mod planner;
@@ -18,7 +19,10 @@ mod steps;
 
 pub use caps::{Caps, SubgroupSizes};
 use planner::Planner;
-pub use steps::{Gradient, MAX_ITERATIONS, Modulation, Neighbours, Pass, Plan, Route, Scratch, Step, Strategy, Takes};
+pub use steps::{
+    Gradient, Layout, MAX_ITERATIONS, Modulation, Neighbours, Pass, Pitched, Plan, Route, Scratch, Step, Strategy,
+    Takes,
+};
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
@@ -53,11 +57,27 @@ impl Plan {
         strategy: Strategy,
         pass: Pass,
     ) -> Result<Plan> {
+        Plan::laid_out(spec, geometry, dtype, caps, strategy, pass, Layout::default())
+    }
+
+    /// The same where tensors lie as `layout` says; [unstable](crate::unstable).
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward).
+    pub fn laid_out(
+        spec: &NormSpec,
+        geometry: &Geometry,
+        dtype: DType,
+        caps: &Caps,
+        strategy: Strategy,
+        pass: Pass,
+        layout: Layout,
+    ) -> Result<Plan> {
         let caps = &caps.usable();
         if strategy.team == Some(Team::Subgroup) && caps.subgroup.is_none() {
             return Err(Error::Strategy { reason: "this device has no subgroups on".into() });
         }
-        let planner = Planner { spec, geometry, dtype, caps, strategy, pass, folded: None };
+        let planner = Planner { spec, geometry, dtype, caps, strategy, pass, layout, folded: None };
         let plan = match pass {
             Pass::Forward { .. } => planner.forward()?,
             Pass::Backward { parts, neighbours, .. } => planner.backward_beside(parts, neighbours)?,

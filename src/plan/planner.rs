@@ -1,7 +1,7 @@
 //! What planning looks at: the layer, the input and the device, and the rows that norms see in an input.
 
 use super::caps::Caps;
-use super::steps::{Pass, Strategy};
+use super::steps::{Layout, Pass, Strategy};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::kernel::StatisticsFrom;
@@ -27,6 +27,7 @@ pub(super) struct Planner<'a> {
     pub pass: Pass,
     /// Its parameters are multiplied out with a modulation of so many samples, which each have their own: a backward's.
     pub folded: Option<usize>,
+    pub layout: Layout,
 }
 
 /// Rows that lie one after the other, as a step sees them.

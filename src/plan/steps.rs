@@ -6,6 +6,7 @@ use std::ops::Range;
 use crate::dtype::DType;
 use crate::kernel::{Binding, Kernel, Params, Team};
 use crate::spec::NormSpec;
+use crate::spec::strides::Pitch;
 
 /// Lavapipe silently ends loops after 65,535 iterations of one invocation in all; no step comes near that.
 pub const MAX_ITERATIONS: u32 = 32_768;
@@ -69,6 +70,28 @@ pub struct Modulation {
     pub from_one: bool,
     /// Of what is given.
     pub dtype: DType,
+}
+
+/// How the tensors of a pass lie in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Layout {
+    /// The output is where the input is; of a backward, dx where dy is.
+    pub in_place: bool,
+    /// Rows that lie apart, of layer and RMS norm.
+    pub pitched: Option<Pitched>,
+}
+
+/// Where the rows of tensors lie, the first ones counted from where a binding may begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Pitched {
+    /// Rows after which another step is taken.
+    pub period: usize,
+    /// Of the input.
+    pub input: Pitch,
+    /// Of what is written: the output, or dx.
+    pub output: Pitch,
+    /// Of dy.
+    pub gradient: Pitch,
 }
 
 /// What a plan is for.
@@ -221,10 +244,12 @@ pub struct Step {
     pub params: Params,
     /// Workgroups in x and y.
     pub workgroups: [u32; 2],
-    /// The bytes of x and y that it binds, relative to the tensors.
+    /// The bytes that it binds of contiguous tensors of the input's shape, relative to these.
     pub bytes: Range<u64>,
     /// What it takes in place of the layer's own.
     pub takes: Takes,
+    /// Those of the input, of what is written and of dy where rows lie apart, relative to where a binding may begin.
+    pub pitched: Option<[Range<u64>; 3]>,
 }
 
 /// What a step binds in place of what its kernel calls them.
@@ -263,6 +288,26 @@ impl Step {
             (Takes::Dx, Binding::Moments) => Binding::DxMoments,
             (_, binding) => binding,
         }
+    }
+
+    /// The bytes of a tensor whose rows lie apart, or may.
+    pub fn pitched_bytes(&self, binding: Binding) -> Option<&Range<u64>> {
+        let [input, output, gradient] = self.pitched.as_ref()?;
+        match binding {
+            Binding::X => Some(input),
+            Binding::Y | Binding::Dx => Some(output),
+            // What goes into an activation is contiguous.
+            Binding::Dy if matches!(self.kernel, Kernel::BackwardOutput { .. }) => None,
+            Binding::Dy | Binding::OutputGradient => Some(gradient),
+            _ => None,
+        }
+    }
+
+    /// What the kernel does not read, since what it writes is in the same place.
+    pub fn replaced(&self) -> Option<Binding> {
+        let writes_dx = self.kernel.bindings().contains(&(Binding::Dx, true));
+        let replaced = if writes_dx { Binding::Dy } else { Binding::X };
+        (self.constant("IN_PLACE") == Some(1)).then_some(replaced)
     }
 
     /// The value of an override.

@@ -1,11 +1,12 @@
 //! What a layer is: one plain type per norm, named and defaulted as in `torch.nn`, and their sum [`NormSpec`]; and what it
-//! means for a shape, its [`geometry`].
+//! means for a shape, its [`geometry`]. And how tensors lie in memory, their [`strides`].
 
 mod activation;
 mod channels;
 pub mod geometry;
 mod norm;
 mod options;
+pub mod strides;
 mod switchable;
 mod trailing;
 

@@ -16,7 +16,7 @@ use super::{adapters, checks, data, torch};
 
 type Outcome = Result<(), String>;
 
-const GRADIENTS: [&str; 5] = ["input", "weight", "bias", "mean_weight", "var_weight"];
+pub const GRADIENTS: [&str; 5] = ["input", "weight", "bias", "mean_weight", "var_weight"];
 
 fn text(error: impl ToString) -> String {
     error.to_string()
@@ -43,7 +43,7 @@ pub fn allowance(off: f64, r: f64, state: &State, dy: &ArrayD<f64>) -> impl Fn(&
 }
 
 /// Fails if a gradient is out of tolerance, or one is there that is not wanted.
-fn check_gradients(
+pub fn check_gradients(
     found: &Gradients,
     expected: &reference::Gradients,
     wanted: &[&str],

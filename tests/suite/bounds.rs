@@ -6,7 +6,8 @@ use std::collections::{BTreeSet, HashMap};
 
 use gpunorm::Plan;
 use gpunorm::unstable::{
-    Binding, Caps, Geometry, Gradient, Kernel, Modulation, Neighbours, Params, Pass, Scratch, Step, Strategy, Takes,
+    Binding, Caps, Geometry, Gradient, Kernel, Layout, Modulation, Neighbours, Params, Pass, Pitch, Pitched, Scratch,
+    Step, Strategy, Takes,
 };
 use gpunorm::{Activation, DType, Mode, NormSpec};
 
@@ -28,6 +29,12 @@ fn bound(
 ) -> u64 {
     let state = data::state(spec);
     let floats = |array: &Option<ndarray::ArrayD<f64>>| 4 * array.as_ref().map_or(0, |array| array.len()) as u64;
+    if step.replaced() == Some(binding) {
+        return 16;
+    }
+    if let Some(bytes) = step.pitched_bytes(binding) {
+        return bytes.end - bytes.start;
+    }
     match step.resource(binding) {
         Binding::X | Binding::Y | Binding::Dy | Binding::Dx => step.bytes.end - step.bytes.start,
         Binding::Params => size_of::<Params>() as u64,
@@ -71,18 +78,14 @@ fn chosen(count: u32, few: u32) -> Vec<u32> {
 }
 
 /// Runs the invocations of `step` that [`chosen`] says; what is addressed beyond its bindings, and loops beyond its count.
-fn faults(
-    (plan, step): (&Plan, &Step),
-    spec: &NormSpec,
-    beside: (Neighbours, usize, DType),
-    form: Subgroups,
-) -> Vec<String> {
+fn faults(planned: &Planned, step: &Step, spec: &NormSpec, of: (usize, DType), form: Subgroups) -> Vec<String> {
+    let &Planned { ref plan, beside, rows } = planned;
     let shader = SHADERS.with_borrow_mut(|shaders| shaders.of(step));
     let bounds: Vec<(u32, u64)> = step
         .kernel
         .bindings()
         .into_iter()
-        .map(|(binding, _)| (binding as u32, bound((plan, step), spec, beside, binding)))
+        .map(|(binding, _)| (binding as u32, bound((plan, step), spec, (beside, of.0, of.1), binding)))
         .collect();
     let mut faults = vec![];
     let [x, y] = step.workgroups;
@@ -91,7 +94,7 @@ fn faults(
             let mut beyond = None;
             let mut visit = |access: Access| {
                 let bytes = bounds.iter().find(|(binding, _)| *binding == access.binding).expect("it is bound").1;
-                if access.first + access.bytes > bytes {
+                if access.first + access.bytes > bytes || rows.is_some_and(|rows| rows.lie_beside(plan, step, access)) {
                     beyond = Some((access, bytes));
                 }
             };
@@ -105,6 +108,71 @@ fn faults(
         }
     }
     faults
+}
+
+/// A plan, what stands beside its norm, and where its rows lie apart.
+struct Planned {
+    plan: Plan,
+    beside: Neighbours,
+    rows: Option<Apart>,
+}
+
+/// Rows of the same pitch in all tensors.
+#[derive(Clone, Copy)]
+struct Apart {
+    len: usize,
+    size: usize,
+    pitched: Pitched,
+}
+
+impl Apart {
+    /// Of a layer whose kernels can walk them, drawn at random.
+    fn new(random: &mut Random, spec: &NormSpec, geometry: &Geometry, dtype: DType) -> Option<Apart> {
+        let (len, size) = (geometry.row_len, dtype.size());
+        let trailing = matches!(spec, NormSpec::Layer(_) | NormSpec::Rms(_));
+        if !trailing || geometry.is_empty() || !(len * size).is_multiple_of(4) {
+            return None;
+        }
+        let unit = [4 / size, 16 / size][random.below(2)];
+        let periods: Vec<usize> = (1..=geometry.rows).filter(|&period| geometry.rows.is_multiple_of(period)).collect();
+        let period = periods[random.below(periods.len())];
+        let groups = geometry.rows / period;
+        let mut pitch = || {
+            let mut apart = |least: usize| least.next_multiple_of(unit) + unit * random.below(3);
+            let first = apart(0);
+            let near = apart(len);
+            match apart(0).is_multiple_of(2 * unit) {
+                true => Pitch { first, row: near, group: apart(near * period) },
+                // Groups within rows.
+                false => Pitch { first, group: near, row: apart(near * groups) },
+            }
+        };
+        let pitched = Pitched { period, input: pitch(), output: pitch(), gradient: pitch() };
+        Some(Apart { len, size, pitched })
+    }
+
+    /// Whether a tensor whose rows lie apart is addressed beside them.
+    fn lie_beside(self, plan: &Plan, step: &Step, access: Access) -> bool {
+        // What goes into an activation is contiguous.
+        let behind = plan.steps.iter().any(|step| matches!(step.kernel, Kernel::BackwardOutput { .. }));
+        let pitches = [
+            (Binding::X, self.pitched.input),
+            (Binding::Y, self.pitched.output),
+            (Binding::Dx, self.pitched.output),
+            (Binding::Dy, self.pitched.gradient),
+            (Binding::OutputGradient, self.pitched.gradient),
+        ];
+        let mut pitches = pitches.into_iter().filter(|(binding, _)| !(behind && *binding == Binding::Dy));
+        let Some((binding, pitch)) = pitches.find(|(binding, _)| *binding as u32 == access.binding) else {
+            return false;
+        };
+        let Some(bytes) = step.pitched_bytes(binding) else { return false };
+        let begin = bytes.start + access.first;
+        let Some(begin) = begin.checked_sub((pitch.first * self.size) as u64) else { return true };
+        let (far, near) = (pitch.row.max(pitch.group), pitch.row.min(pitch.group));
+        let within = begin % (far.max(1) * self.size) as u64 % (near.max(1) * self.size) as u64;
+        within + access.bytes > (self.len * self.size) as u64
+    }
 }
 
 /// What of a backward somebody wants.
@@ -189,6 +257,39 @@ fn plans(
     plans
 }
 
+/// The plans of a layer's forward and backward whose tensors lie apart or in one place.
+fn laid_out(
+    (spec, geometry): (&NormSpec, &Geometry),
+    dtype: DType,
+    caps: &Caps,
+    strategy: Strategy,
+    random: &mut Random,
+) -> Vec<Planned> {
+    let in_place = random.below(2) == 1;
+    let rows = Apart::new(random, spec, geometry, dtype).map(|mut rows| {
+        if in_place {
+            (rows.pitched.output, rows.pitched.gradient) = (rows.pitched.input, rows.pitched.input);
+        }
+        rows
+    });
+    let layout = Layout { in_place, pitched: rows.map(|rows| rows.pitched) };
+    let plan = |spec: &NormSpec, pass, layout| Plan::laid_out(spec, geometry, dtype, caps, strategy, pass, layout).ok();
+    let Some(forward) = plan(spec, Pass::forward(false), layout) else { return vec![] };
+    let parts = forward.steps.first().map_or(1, |step| step.params.segments.max(1));
+    let parts = if matches!(spec, NormSpec::Switchable(_)) { parts as usize } else { 1 };
+    let (scratch, pass) = (forward.scratch, Pass::backward(parts, Gradient::Replaced, Gradient::Replaced));
+    let activated = spec.clone().with_activation(Activation::Silu);
+    let through = plan(&activated, pass, Layout { in_place: false, ..layout });
+    let backwards = [plan(spec, pass, layout), through].into_iter().flatten().map(|mut plan| {
+        // What a forward leaves is bound whole, be it one that saves nothing.
+        let Scratch { moments, axes, .. } = scratch;
+        plan.scratch = Scratch { moments, axes, statistics: geometry.rows as u64, ..plan.scratch };
+        plan
+    });
+    let planned = |plan| Planned { plan, beside: Neighbours::NONE, rows };
+    [forward].into_iter().chain(backwards).map(planned).collect()
+}
+
 /// Subgroups as the plan reckons with them, and as drivers should not make them.
 fn forms(step: &Step) -> Vec<Subgroups> {
     let sizes = ["SUBGROUP", "SUBGROUP_MAX"].map(|name| step.constant(name));
@@ -201,14 +302,18 @@ fn forms(step: &Step) -> Vec<Subgroups> {
     forms
 }
 
-fn check(spec: &NormSpec, mode: Mode, shape: &[usize], dtype: DType, caps: &Caps, strategy: Strategy) -> usize {
+fn check(drawn: &Drawn, caps: &Caps, strategy: Strategy, random: &mut Random) -> usize {
+    let &Drawn { ref shape, ref spec, mode, dtype } = drawn;
     let Ok(geometry) = Geometry::new(spec, mode, shape) else { return 0 };
     let mut steps = 0;
-    for (plan, beside) in plans((spec, shape, &geometry), dtype, caps, strategy) {
+    let usual = plans((spec, shape, &geometry), dtype, caps, strategy).into_iter();
+    let usual = usual.map(|(plan, beside)| Planned { plan, beside, rows: None });
+    for planned in usual.chain(laid_out((spec, &geometry), dtype, caps, strategy, random)) {
+        let plan = &planned.plan;
         for step in &plan.steps {
             for form in forms(step) {
-                let beside = (beside, geometry.samples * geometry.channels, dtype);
-                let faults = faults((&plan, step), spec, beside, form);
+                let of = (geometry.samples * geometry.channels, dtype);
+                let faults = faults(&planned, step, spec, of, form);
                 let place = || format!("{spec:?} {mode:?} {shape:?} {dtype} {caps:?} {strategy:?}\n{plan}{step:?}");
                 assert!(
                     faults.is_empty(),
@@ -306,11 +411,11 @@ fn nothing_is_addressed_beyond_a_binding() {
     let mut steps = 0;
     for _ in 0..settings::count(600) {
         let samples = 1 + random.below(5);
-        let Drawn { shape, spec, mode, dtype } = Drawn::new(&mut random, samples);
+        let drawn = Drawn::new(&mut random, samples);
         let caps = zoo()[random.below(zoo().len())];
         let strategies = strategies(&caps);
         let strategy = strategies[random.below(strategies.len())];
-        steps += check(&spec, mode, &shape, dtype, &caps, strategy);
+        steps += check(&drawn, &caps, strategy, &mut random);
     }
     assert!(steps > 1000, "only {steps} steps");
     println!("{steps} steps");

@@ -43,7 +43,8 @@ fn names(text: &str) -> Names<'_> {
                 used.insert(word);
             }
             // Between `var` and its name is where it lies.
-            if top && declares && !["storage", "uniform", "workgroup", "read", "read_write"].contains(&word) {
+            if top && declares && !["storage", "uniform", "workgroup", "private", "read", "read_write"].contains(&word)
+            {
                 declared.insert(word);
                 declares = false;
             }

@@ -21,15 +21,10 @@ fn tensors_that_a_call_does_not_take() {
         refused!(encode(&x, &zeros(&[4, 6, 8], DType::BF16)), Error::ElementType { .. }, told);
         let told = "the output: expected f16 elements, got f32";
         refused!(encode(&zeros(&[4, 6, 8], DType::F16), &x), Error::ElementType { .. }, told);
-        refused!(encode(&x, &x), Error::Aliasing { .. }, SHARED);
-        refused!(norm.profile(&x, &x.clone()), Error::Aliasing { .. }, SHARED);
         gpu.queue().submit([encoder.finish()]);
         assert_eq!(norm.state_dict("").unwrap(), before, "{name}");
     }
 }
-
-const SHARED: &str = "the output, which is written, shares a buffer with the input, which wgpu cannot bind beside it; \
-                      give one of them another buffer";
 
 /// Parts of one buffer cannot be bound for reading and for writing at once, even where they do not overlap.
 #[test]
@@ -38,11 +33,15 @@ fn parts_of_one_buffer() {
         let norm = GpuNorm::new(gpu, BatchNorm::new(6)).unwrap();
         let buffer = Tensor::zeros(gpu, &[4096], DType::F32).unwrap().buffer().clone();
         let part = |offset| Tensor::wrap(gpu, buffer.clone(), offset, &[4, 6, 8], DType::F32).unwrap();
-        for offset in [0, 256, 4096] {
+        for offset in [256, 4096] {
             let mut encoder = gpu.device().create_command_encoder(&Default::default());
-            let refused = norm.encode_forward(&mut encoder, &part(0), &part(offset));
-            assert!(matches!(refused, Err(Error::Aliasing { .. })), "{name}, {offset}: {refused:?}");
+            let told = "the output, which is written, shares a buffer with the input, which wgpu cannot bind beside it; \
+                        give one of them another buffer";
+            refused!(norm.encode_forward(&mut encoder, &part(0), &part(offset)), Error::Aliasing { .. }, told);
+            refused!(norm.profile(&part(0), &part(offset)), Error::Aliasing { .. }, told);
         }
+        // All of one is in place.
+        norm.profile(&part(0), &part(0)).unwrap_or_else(|error| panic!("{name}: {error}"));
     }
 }
 

@@ -3,12 +3,19 @@
 override WHOLE_TILES: bool = false; // no tile of a row is cut short
 override CENTERED: bool = true; // false for RMS norm, whose mean is no statistic
 
-fn find_coefficients(found: ptr<function, array<Coefficients, UNITS>>, block: Block, first: u32) {
+fn find_coefficients(
+    found: ptr<function, array<Coefficients, UNITS>>,
+    offsets: ptr<function, array<RowOffsets, UNITS>>,
+    block: Block,
+    first: u32,
+) {
     for (var k = 0u; k < UNITS; k++) {
         let end = select(0u, params.units, FULL || first + k < block.sample_end);
         let row = select(0u, first + k, end > 0u);
         let s = statistics_for(params.first + row);
         let start = row * params.units;
+        (*offsets)[k] = offsets_of(row);
+        use_offsets((*offsets)[k]);
         var own = Sums();
         for (var i = 0u; i < end; i += UNITS) {
             var few = LaneSums();

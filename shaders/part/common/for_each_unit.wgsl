@@ -18,6 +18,7 @@ fn for_each_unit(builtins: Builtins) {
     if LOOKUP == BY_ROW {
         let row_data = load_row(params.first + row);
         let base = parameter_base(params.first + row);
+        begin_row(row);
         for (var i = begin + lane; i < end; i += lanes()) {
             let at = row * params.units + i;
             store(at, finish(output_unit(at, row_data, base, i * WIDTH), at));
@@ -26,6 +27,7 @@ fn for_each_unit(builtins: Builtins) {
         for (var i = begin + lane; i < end; i += lanes()) {
             let element = i * WIDTH;
             let owner = params.first + element / params.row_len;
+            begin_row(element / params.row_len);
             store(i, finish(output_unit(i, load_row(owner), parameter_base(owner), element % params.row_len), i));
         }
     } else if LOOKUP == BY_ROWS {

@@ -42,5 +42,15 @@ struct Params {
     first_element: u32,     // number of this binding's first element in the whole tensor, and elements of a plane
     plane_len: u32,
     weight_stride: u32,     // from the weight of one plane of a set to the next one's
+    pitch_period: u32,      // common/pitch.wgsl: row r begins start + (r / this) * group + (r % this) * row units into a binding
+    input_start: u32,
+    input_row: u32,
+    input_group: u32,
+    output_start: u32,
+    output_row: u32,
+    output_group: u32,
+    gradient_start: u32,
+    gradient_row: u32,
+    gradient_group: u32,
 }
 @group(0) @binding(2) var<uniform> params: Params;

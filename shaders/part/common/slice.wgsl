@@ -1,4 +1,4 @@
-// A slice of a tensor begins at element params.start of its binding: bindings begin at multiples of the device's
+// A slice of a contiguous tensor begins at element params.start of its binding: bindings begin at multiples of the device's
 // alignment.
 override SLICED: bool = false; // params.start may be other than 0
 

@@ -5,5 +5,6 @@
 fn finish(v: Values, i: u32) -> Values {
     let at = binding_index(i);
     let r = v + unpack(unit_from(add_after[stored_index(at)], at));
-    return mul(unpack(unit_from(output_gradient[stored_index(at)], at)), slopes(r));
+    let own = gradient_index(i);
+    return mul(unpack(unit_from(output_gradient[stored_index(own)], own)), slopes(r));
 }

@@ -1,5 +1,4 @@
 // What is normalized is a sum, rounded as it would be stored.
-@group(0) @binding(0) var<storage, read> x: array<Stored>;
 @group(0) @binding(22) var<storage, read> add_before: array<Stored>;
 override BY_CHANNEL: bool = false; // one value of it for each plane of params.plane_len elements
 override ONE_PLANE: bool = true; // a unit lies in one; else it is of two elements, or of one
@@ -26,5 +25,5 @@ fn addend(i: u32) -> Values {
 
 fn load_x(i: u32) -> Unit {
     let at = binding_index(i);
-    return pack(unpack(unit_from(x[stored_index(at)], at)) + addend(i));
+    return pack(unpack(load_source(i)) + addend(i));
 }

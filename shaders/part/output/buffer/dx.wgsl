@@ -4,17 +4,17 @@ override ACCUMULATE: bool = false; // add to what is there
 
 fn store(i: u32, v: Values) {
     if ACCUMULATE {
-        dx[binding_index(i)] = pack(unpack(dx[binding_index(i)]) + v);
+        dx[output_index(i)] = pack(unpack(dx[output_index(i)]) + v);
     } else {
-        dx[binding_index(i)] = pack(v);
+        dx[output_index(i)] = pack(v);
     }
 }
 
 // What is there, and to put it back.
 fn load_output(i: u32) -> Unit {
-    return dx[binding_index(i)];
+    return dx[output_index(i)];
 }
 
 fn store_unit(i: u32, unit: Unit) {
-    dx[binding_index(i)] = unit;
+    dx[output_index(i)] = unit;
 }

@@ -2,14 +2,14 @@
 @group(0) @binding(1) var<storage, read_write> y: array<Stored>;
 
 fn store(i: u32, v: Values) {
-    y[binding_index(i)] = pack(v);
+    y[output_index(i)] = pack(v);
 }
 
 // What is there, and to put it back.
 fn load_output(i: u32) -> Unit {
-    return y[binding_index(i)];
+    return y[output_index(i)];
 }
 
 fn store_unit(i: u32, unit: Unit) {
-    y[binding_index(i)] = unit;
+    y[output_index(i)] = unit;
 }

@@ -2,5 +2,6 @@
 @group(0) @binding(13) var<storage, read> dy: array<Stored>;
 
 fn load_dy(i: u32) -> Unit {
-    return unit_from(dy[stored_index(binding_index(i))], binding_index(i));
+    let at = gradient_index(i);
+    return unit_from(dy[stored_index(at)], at);
 }
