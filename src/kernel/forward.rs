@@ -40,7 +40,8 @@ pub(super) fn row(
     beside: Beside,
 ) -> impl Declared {
     let pieces = move |link: &mut Link| {
-        link(&[part::Y, part::WALK, part::units(units), part::FULL, part::EDGES, part::TILE, part::NORMALIZE]);
+        link(&[part::Y, part::WALK, part::units(units), part::HELD, part::FULL, part::EDGES, part::TILE]);
+        link(&[part::NORMALIZE]);
         beside.link_output(element, parameters, link);
         link(save.pieces());
         link(part::track_running_if(track));
@@ -82,7 +83,8 @@ fn all_rows() -> Vec<Kernel> {
 
 pub(super) fn moments(team: Team, element: Element, units: u32, sum: bool) -> impl Declared {
     let pieces = move |link: &mut Link| {
-        link(&[part::WALK, part::units(units), part::FULL, part::EDGES, part::KEPT_NONE, part::TILE, part::SEGMENT]);
+        link(&[part::WALK, part::units(units), part::HELD, part::FULL, part::EDGES, part::KEPT_NONE]);
+        link(&[part::TILE, part::SEGMENT]);
         link(Save::Moments.pieces());
     };
     let iterations = move |launch: &Launch| launch.tiles() * moments_tile(units) + launch.reduce();
