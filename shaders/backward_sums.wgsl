@@ -26,12 +26,12 @@ fn backward_sums(builtins: Builtins) {
         own = total_of(add_unit(first, last_edge(unpack(load_dy(edges.last)), edges), last_x, s), s);
     }
     // Bounds that differ by team: shaders/README.md, Speed.
-    let tile = UNITS * lanes();
+    let tile = HELD * lanes();
     let stop = own_segment.begin + params.tiles * tile;
     for (var begin = own_segment.begin; begin < stop; begin += tile) {
         let first = begin + lane;
         var few = LaneSums();
-        for (var k = 0u; k < UNITS; k++) {
+        for (var k = 0u; k < HELD; k++) {
             let i = first + k * lanes();
             if FULL || i < end {
                 var gradient = unpack(load_dy(start + i));

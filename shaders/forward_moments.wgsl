@@ -17,7 +17,7 @@ fn forward_moments(builtins: Builtins) {
         own = edge_moments(edges_of(row, own_segment.live && own_segment.segment == 0u && lane == 0u));
     }
     // Bounds that differ by team: shaders/README.md, Speed.
-    let tile = UNITS * lanes();
+    let tile = HELD * lanes();
     let stop = own_segment.begin + params.tiles * tile;
     for (var begin = own_segment.begin; begin < stop; begin += tile) {
         let first = begin + lane;

@@ -13,7 +13,7 @@ fn forward_row(builtins: Builtins) {
     let live = FULL || team < params.rows;
     let row = select(0u, team, live);
     let end = select(0u, params.units, live);
-    let tile = UNITS * lanes();
+    let tile = HELD * lanes();
     begin_row(row);
 
     var held: array<Unit, UNITS>;
@@ -32,7 +32,7 @@ fn forward_row(builtins: Builtins) {
     let base = parameter_base(params.first + row);
     var at = walk(row, lane);
     if ONE_TILE {
-        for (var k = 0u; k < UNITS; k++) {
+        for (var k = 0u; k < HELD; k++) {
             let i = lane + k * lanes();
             if FULL || i < end {
                 store(address(at), finish(normalize_unit(unpack(held[k]), s, base, i * WIDTH), address(at)));

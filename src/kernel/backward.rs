@@ -148,7 +148,15 @@ pub(super) fn sums(
     dx: bool,
 ) -> impl Declared {
     let pieces = move |link: &mut Link| {
-        link(&[part::units(units), part::FULL, part::EDGES, part::SEGMENT, part::SUMS_OUT, part::LANE_SUMS]);
+        link(&[
+            part::units(units),
+            part::HELD,
+            part::FULL,
+            part::EDGES,
+            part::SEGMENT,
+            part::SUMS_OUT,
+            part::LANE_SUMS,
+        ]);
         link(&part::dx_if(dx));
         link(&parameters.unit_pieces(element));
         link(from.pieces());

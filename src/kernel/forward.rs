@@ -41,7 +41,7 @@ pub(super) fn row(
 ) -> impl Declared {
     let pieces = move |link: &mut Link| {
         link(&part::Y_AND_X);
-        link(&[part::WALK, part::units(units), part::FULL, part::EDGES, part::TILE, part::NORMALIZE]);
+        link(&[part::WALK, part::units(units), part::HELD, part::FULL, part::EDGES, part::TILE, part::NORMALIZE]);
         beside.link_output(element, parameters, link);
         link(save.pieces());
         link(part::track_running_if(track));
@@ -84,8 +84,8 @@ fn all_rows() -> Vec<Kernel> {
 
 pub(super) fn moments(team: Team, element: Element, units: u32, sum: bool) -> impl Declared {
     let pieces = move |link: &mut Link| {
-        link(&[part::X, part::WALK, part::units(units), part::FULL, part::EDGES, part::KEPT_NONE, part::TILE]);
-        link(&[part::SEGMENT]);
+        link(&[part::X, part::WALK, part::units(units), part::HELD, part::FULL, part::EDGES, part::KEPT_NONE]);
+        link(&[part::TILE, part::SEGMENT]);
         link(Save::Moments.pieces());
     };
     let iterations = move |launch: &Launch| launch.tiles() * moments_tile(units) + launch.reduce();

@@ -25,7 +25,7 @@ pub use kernels::Kernel;
 pub(crate) use launch::parameter_loops;
 pub(crate) use overrides::{
     BY_ELEMENT, BY_ROW, BY_ROWS, BY_UNIT, GELU, GELU_TANH, IDENTITY, LEAKY_RELU, MIXED, PER_ELEMENT, PER_ROW, PER_UNIT,
-    RELU, SILU,
+    RELU, SILU, TWO_PER_UNIT,
 };
 pub use params::Params;
 pub use target::{F16, Target};

@@ -8,6 +8,8 @@ pub(crate) const PER_UNIT: u32 = 1;
 pub(crate) const PER_ELEMENT: u32 = 2;
 /// AFFINE: a unit may cross from one to the next.
 pub(crate) const MIXED: u32 = 3;
+/// AFFINE: the same, and a unit has no third.
+pub(crate) const TWO_PER_UNIT: u32 = 4;
 
 /// LOOKUP: a stretch lies in one row.
 pub(crate) const BY_ROW: u32 = 0;
@@ -15,7 +17,7 @@ pub(crate) const BY_ROW: u32 = 0;
 pub(crate) const BY_UNIT: u32 = 1;
 /// LOOKUP: the same, and a unit may lie in two rows.
 pub(crate) const BY_ELEMENT: u32 = 2;
-/// LOOKUP: a stretch is as many rows as a unit has elements.
+/// LOOKUP: the same of rows that have a parameter each, one after the other.
 pub(crate) const BY_ROWS: u32 = 3;
 
 /// ACTIVATION: none.
@@ -39,7 +41,13 @@ mod tests {
 
     #[test]
     fn shaders_have_the_same_values() {
-        let affine = [("PER_ROW", PER_ROW), ("PER_UNIT", PER_UNIT), ("PER_ELEMENT", PER_ELEMENT), ("MIXED", MIXED)];
+        let affine = [
+            ("PER_ROW", PER_ROW),
+            ("PER_UNIT", PER_UNIT),
+            ("PER_ELEMENT", PER_ELEMENT),
+            ("MIXED", MIXED),
+            ("TWO_PER_UNIT", TWO_PER_UNIT),
+        ];
         let lookup = [("BY_ROW", BY_ROW), ("BY_UNIT", BY_UNIT), ("BY_ELEMENT", BY_ELEMENT), ("BY_ROWS", BY_ROWS)];
         let [relu, leaky, silu] = [("RELU", RELU), ("LEAKY_RELU", LEAKY_RELU), ("SILU", SILU)];
         let activation = [("IDENTITY", IDENTITY), relu, leaky, silu, ("GELU", GELU), ("GELU_TANH", GELU_TANH)];

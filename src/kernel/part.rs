@@ -17,6 +17,7 @@ pub(super) const EDGES: &Piece = piece!("part/common/edges");
 pub(super) const FOR_EACH_UNIT: &Piece = piece!("part/common/for_each_unit");
 pub(super) const FULL: &Piece = piece!("part/common/full");
 pub(super) const GELU: &Piece = piece!("part/common/gelu");
+pub(super) const HELD: &Piece = piece!("part/common/held");
 pub(super) const HELD_ROW: &Piece = piece!("part/common/held_row");
 pub(super) const INSTANCE_MOMENTS: &Piece = piece!("part/common/instance_moments");
 pub(super) const ITEMS: &Piece = piece!("part/common/items");

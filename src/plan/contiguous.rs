@@ -1,5 +1,6 @@
 //! Passes over contiguous rows of any length, a team at a piece of one: partial results of each, and outputs.
 
+use super::fit::taken;
 use super::planner::{Planner, Rows, index};
 use super::steps::{MAX_ITERATIONS, Step};
 use crate::error::Result;
@@ -24,6 +25,7 @@ impl Planner<'_> {
         let team = self.row_team(units);
         let held = self.units_per_lane(team, units, element, Registers::Row);
         let kernel = kernel(team, element, held);
+        let held = taken(team, units, held);
         // Enough teams to keep the adapter busy, none with more tiles than the loop limit allows.
         let teams = self.busy_lanes(kernel.bytes_at_once()).div_ceil(self.largest_workgroup() as usize);
         let wanted = self.busy_teams().max(teams).div_ceil(rows.count);
@@ -35,7 +37,7 @@ impl Planner<'_> {
         let tiles = units.div_ceil(wanted * tile);
         let segments = units.div_ceil(tiles * tile);
         let full = shared.is_none() && units.is_multiple_of(segments * tiles * tile);
-        let own = [("FULL", u32::from(full)), ("SHARED_UNITS", u32::from(shared.is_some()))];
+        let own = [("HELD", held), ("FULL", u32::from(full)), ("SHARED_UNITS", u32::from(shared.is_some()))];
         let constants = [constants, &own].concat();
         let mut steps = vec![];
         for slice in self.slices(rows)? {

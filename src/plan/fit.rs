@@ -296,6 +296,11 @@ impl Planner<'_> {
     }
 }
 
+/// Of the units that each lane of a team has room for, those that it takes of rows of so many.
+pub(super) fn taken(team: Team, units: usize, room: u32) -> u32 {
+    if team == Team::Invocation { room.min(units as u32) } else { room }
+}
+
 /// Of so many parts, those that a loop merges.
 pub(super) fn merged(parts: usize) -> usize {
     if parts == 1 { 0 } else { parts }

@@ -2,7 +2,7 @@
 
 use super::planner::{Planner, Rows, index};
 use crate::error::Result;
-use crate::kernel::{Element, MIXED, PER_ELEMENT, PER_ROW, PER_UNIT, Parameters, Params};
+use crate::kernel::{Element, MIXED, PER_ELEMENT, PER_ROW, PER_UNIT, Parameters, Params, TWO_PER_UNIT};
 use crate::spec::geometry::Source;
 use crate::spec::{Activation, Momentum, NormSpec, Variance};
 
@@ -101,12 +101,14 @@ impl Planner<'_> {
 
     /// The value of AFFINE.
     pub(super) fn affine(&self, rows: Rows, element: Element) -> u32 {
-        let inner = rows.parameter.inner;
+        let (inner, width) = (rows.parameter.inner, element.width as usize);
         let varies = self.has_weight() || self.beside().modulated;
         match () {
             _ if !varies || inner >= rows.len => PER_ROW,
-            _ if inner.is_multiple_of(element.width as usize) => PER_UNIT,
+            _ if inner.is_multiple_of(width) => PER_UNIT,
             _ if inner == 1 => PER_ELEMENT,
+            // Units begin at multiples of their width.
+            _ if inner >= width || 2 * inner == width => TWO_PER_UNIT,
             _ => MIXED,
         }
     }

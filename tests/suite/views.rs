@@ -85,7 +85,8 @@ fn views_that_there_are_not() {
     refused!(whole.narrow(1, last, 2), Error::Narrow { .. }, told(&format!("2 entries from {last}"), 1));
     refused!(whole.select(3, 0), Error::Narrow { .. }, told("1 entries from 0", 3));
     let half = tensor(gpu, &[4, 3, 7], DType::F16);
-    let cases: [(&Tensor, &[usize], &[usize], usize, &str); 9] = [
+    type View<'a> = (&'a Tensor, &'a [usize], &'a [usize], usize, &'a str);
+    let cases: [View; 9] = [
         (&whole, &[4, 2], &[24, 2], 0, "the innermost dimension is not contiguous"),
         (&whole, &[2, 2, 2, 2], &[48, 13, 5, 1], 0, "its rows lie apart in more than two steps"),
         (&whole, &[4, 8], &[4, 1], 0, "two elements would lie in one place"),

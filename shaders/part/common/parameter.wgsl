@@ -3,6 +3,7 @@ const PER_ROW = 0u;     // one for the whole row
 const PER_UNIT = 1u;    // one for each unit
 const PER_ELEMENT = 2u; // inner is 1: neighbours have neighbours
 const MIXED = 3u;       // a unit may cross from one to the next
+const TWO_PER_UNIT = 4u; // the same, and a unit has no third
 override AFFINE: u32 = 3u;
 override SAME_PARAMETERS: bool = false; // for all rows: a compiler may load them once for many
 

@@ -1,4 +1,4 @@
-// A tile: the UNITS units per lane of a row that are in registers together.
+// A tile: the HELD units per lane of a row that are in registers together.
 override CENTERED: bool = true; // false for RMS norm, whose mean square is about 0
 
 // As walk, past the edge that a row may have.
@@ -12,7 +12,7 @@ fn walk_whole(row: u32, i: u32) -> Walk {
 // Reads units first + lane, first + lane + LANES, .. below end into registers.
 fn read_tile(held: ptr<function, array<Unit, UNITS>>, row: u32, first: u32, end: u32) {
     var at = walk_whole(row, first);
-    for (var k = 0u; k < UNITS; k++) {
+    for (var k = 0u; k < HELD; k++) {
         if FULL || first + k * lanes() < end {
             (*held)[k] = load_x(address(at));
             keep(address(at), (*held)[k]);
@@ -29,7 +29,7 @@ fn merge_tile(own: Moments, held: ptr<function, array<Unit, UNITS>>, first: u32,
     let shift = opaque(select(own.shift, extract_first(unpack((*held)[0])), fresh));
     var count = 0u;
     var sum = splat(0.0);
-    for (var k = 0u; k < UNITS; k++) {
+    for (var k = 0u; k < HELD; k++) {
         if FULL || first + k * lanes() < end {
             if CENTERED {
                 sum += from_shift(unpack((*held)[k]), splat(shift));
@@ -40,7 +40,7 @@ fn merge_tile(own: Moments, held: ptr<function, array<Unit, UNITS>>, first: u32,
     let n = f32(count);
     let mean = mean_of(shift, total(sum), n);
     var squares = splat(0.0);
-    for (var k = 0u; k < UNITS; k++) {
+    for (var k = 0u; k < HELD; k++) {
         if FULL || first + k * lanes() < end {
             var from_mean = unpack((*held)[k]);
             if CENTERED {

@@ -2,6 +2,7 @@
 
 use crate::error::Result;
 use crate::kernel::{Beside, Element, Kernel, Params, Registers, Save, Team, parameter_loops};
+use crate::plan::fit::taken;
 use crate::plan::planner::{BUSY_SOFTWARE, Planner, index};
 use crate::plan::steps::{MAX_ITERATIONS, Pass, Plan, Route, Scratch};
 use crate::spec::NormSpec;
@@ -112,7 +113,9 @@ impl Planner<'_> {
             constants.extend(self.cumulative());
         }
         let size = self.row_size(team, units.div_ceil(held as usize));
+        let held = taken(team, units, held);
         let tile = held as usize * size.lanes as usize;
+        constants.push(("HELD", held));
         constants.push(("ONE_TILE", u32::from(units <= tile)));
         constants.push(("FULL", u32::from(units.is_multiple_of(tile))));
         let mut steps = vec![];
