@@ -10,7 +10,7 @@
 @compute @workgroup_size(WORKGROUP)
 fn backward_rows(builtins: Builtins) {
     let block = block_of(team_of(builtins));
-    for (var first = block.sample; first < block.sample_end; first += UNITS) {
+    for (var first = block.line; first < block.line_end; first += UNITS) {
         var of_rows: array<Coefficients, UNITS>;
         find_coefficients(&of_rows, block, first);
         for (var column = block.column; column < block.column_end; column++) {
@@ -18,7 +18,7 @@ fn backward_rows(builtins: Builtins) {
             var sum_dy = splat(0.0);
             var sum_x = splat(0.0);
             for (var k = 0u; k < UNITS; k++) {
-                if FULL || first + k < block.sample_end {
+                if FULL || first + k < block.line_end {
                     let at = (first + k) * params.units + column;
                     let c = of_rows[k];
                     let gradient = unpack(load_dy(at));
@@ -29,8 +29,7 @@ fn backward_rows(builtins: Builtins) {
                     store(at, mul(mul(gradient, weights) + through, splat(c.rstd)));
                 }
             }
-            let start = params.partial_first + (block.chunk * params.units + column) * WIDTH;
-            store_column_sums(start, sum_dy, sum_x);
+            store_column_sums(partial_at(block, column * WIDTH), sum_dy, sum_x);
         }
     }
 }

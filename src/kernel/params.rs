@@ -46,4 +46,6 @@ pub struct Params {
     pub slope: f32,
     pub sample_rows: u32,
     pub sample_stride: u32,
+    pub lines: u32,
+    pub interleaved: u32,
 }

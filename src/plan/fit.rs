@@ -102,7 +102,11 @@ impl Planner<'_> {
         let most = ((limit / 4 * 4).saturating_sub(before) / row_bytes).min(most as u64);
         if most == 0 {
             let needed = row_bytes.saturating_add(before);
-            return Err(Error::TooLarge { what: "a row of this shape in one binding", needed, unit: "bytes", limit });
+            let what = match self.interleaves() {
+                true => "a sample of this shape in one binding",
+                false => "a row of this shape in one binding",
+            };
+            return Err(Error::TooLarge { what, needed, unit: "bytes", limit });
         }
         Ok(usize::try_from(most).unwrap_or(usize::MAX))
     }

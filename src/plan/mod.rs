@@ -2,7 +2,7 @@
 //! Pure: the same spec, shape, element type and [`Caps`] give the same plan.
 //!
 //! `steps` is what a plan is, `planner` what planning looks at. `forward` and `backward` choose the steps; these are made
-//! of passes over `contiguous` rows or over `columns`, with uniforms and overrides from `params`, and `fit` sizes them to the
+//! of passes over `contiguous` rows or over `columns`, which are also how planes are read that are `interleaved`, with uniforms and overrides from `params`, and `fit` sizes them to the
 //! device.
 
 mod backward;
@@ -11,6 +11,7 @@ mod columns;
 mod contiguous;
 mod fit;
 mod forward;
+mod interleaved;
 mod neighbours;
 mod params;
 mod planner;

@@ -38,6 +38,12 @@ impl Planner<'_> {
         constants
     }
 
+    /// Those of a kernel that mixes switchable norm's statistics, from `parts` partial moments per instance.
+    pub(super) fn mixed_constants(&self, parts: usize) -> Vec<(&'static str, u32)> {
+        let NormSpec::Switchable(norm) = self.spec else { return vec![] };
+        vec![("BATCH", u32::from(norm.batch)), ("ONE_PART", u32::from(parts == 1))]
+    }
+
     /// An apply that finds the layer's outputs; of switchable norm from `parts` partial moments per instance.
     pub(super) fn apply_outputs(
         &self,
@@ -46,10 +52,7 @@ impl Planner<'_> {
     ) -> Result<Vec<Step>> {
         let (rows, of) = self.apply_rows();
         let (from, beside) = (self.statistics(), self.beside());
-        let mut constants = self.output_constants();
-        if let NormSpec::Switchable(norm) = self.spec {
-            constants.extend([("BATCH", u32::from(norm.batch)), ("ONE_PART", u32::from(parts == 1))]);
-        }
+        let constants = [self.output_constants(), self.mixed_constants(parts)].concat();
         let kernel = |team, element, parameters| kernel(team, element, parameters, from, beside);
         let mut steps = self.apply(rows, of, &constants, kernel)?;
         for step in &mut steps {

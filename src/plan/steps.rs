@@ -197,7 +197,7 @@ impl Plan {
     /// Partial moments that a forward leaves per row, where its backward reads them: of switchable norm.
     pub(crate) fn parts(&self, spec: &NormSpec) -> usize {
         let first = self.steps.first().filter(|_| matches!(spec, NormSpec::Switchable(_)));
-        first.map_or(1, |step| step.params.segments.max(1) as usize)
+        first.map_or(1, |step| step.params.partial_row.max(1) as usize)
     }
 }
 

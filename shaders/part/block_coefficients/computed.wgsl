@@ -5,7 +5,7 @@ override CENTERED: bool = true; // false for RMS norm, whose mean is no statisti
 
 fn find_coefficients(found: ptr<function, array<Coefficients, UNITS>>, block: Block, first: u32) {
     for (var k = 0u; k < UNITS; k++) {
-        let end = select(0u, params.units, FULL || first + k < block.sample_end);
+        let end = select(0u, params.units, FULL || first + k < block.line_end);
         let row = select(0u, first + k, end > 0u);
         let s = statistics_for(params.first + row);
         let start = row * params.units;

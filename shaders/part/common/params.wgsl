@@ -39,5 +39,7 @@ struct Params {
     slope: f32,             // of a leaky relu
     sample_rows: u32,       // rows of a sample, and values that modulate it
     sample_stride: u32,
+    lines: u32,             // lines of a sample (common/columns.wgsl)
+    interleaved: u32,       // common/places.wgsl
 }
 @group(0) @binding(2) var<uniform> params: Params;
