@@ -2,11 +2,11 @@
 
 use std::f64::consts::{FRAC_1_SQRT_2, PI};
 
-use ndarray::ArrayD;
+use ndarray::{Array3, ArrayD};
 
 use super::backward::{Gradient, Gradients, backward, of};
 use super::forward::{Forward, layer};
-use super::instances::view;
+use super::instances::{unview, view};
 use super::state::State;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
@@ -25,8 +25,8 @@ pub struct Neighbours {
 }
 
 impl Neighbours {
-    /// The scale and the shift of each element, in order.
-    fn modulation(&self, spec: &NormSpec, x: &ArrayD<f64>) -> Result<Option<Vec<(f64, f64)>>> {
+    /// The scale and the shift of each element.
+    fn modulation(&self, spec: &NormSpec, x: &ArrayD<f64>) -> Result<Option<(ArrayD<f64>, ArrayD<f64>)>> {
         let (Some(scale), Some(shift)) = (&self.scale, &self.shift) else { return Ok(None) };
         let trailing = matches!(spec, NormSpec::Layer(_) | NormSpec::Rms(_));
         let expected = [&x.shape()[..1], &spec.parameter_shape()].concat();
@@ -36,12 +36,13 @@ impl Neighbours {
         let (scale, shift): (Vec<f64>, Vec<f64>) = (scale.iter().copied().collect(), shift.iter().copied().collect());
         let (rows, channels, spatial) = view(spec, x).dim();
         let (rows_of_sample, of_sample) = (rows / expected[0].max(1), scale.len() / expected[0].max(1));
-        let place = |element: usize| {
-            let (row, channel, position) =
-                (element / (channels * spatial), element / spatial % channels, element % spatial);
-            row / rows_of_sample * of_sample + if trailing { position } else { channel }
+        let each = |values: &[f64]| {
+            let value = |(row, channel, position)| {
+                values[row / rows_of_sample * of_sample + if trailing { position } else { channel }]
+            };
+            unview(spec, &Array3::from_shape_fn((rows, channels, spatial), value), x.shape())
         };
-        Ok(Some((0..x.len()).map(|element| (scale[place(element)], shift[place(element)])).collect()))
+        Ok(Some((each(&scale), each(&shift))))
     }
 }
 
@@ -81,13 +82,10 @@ pub fn forward_beside(
     if x.is_empty() {
         return Ok(forward);
     }
-    if let Some(modulation) = neighbours.modulation(spec, x)? {
+    if let Some((scale, shift)) = neighbours.modulation(spec, x)? {
         forward.roundings += 3;
-        let both = forward.output.iter_mut().zip(&mut forward.magnitude).zip(modulation);
-        both.for_each(|((output, magnitude), (scale, shift))| {
-            *output = *output * scale + shift;
-            *magnitude = *magnitude * scale.abs() + shift.abs();
-        });
+        forward.output = forward.output * &scale + &shift;
+        forward.magnitude = forward.magnitude * scale.mapv(f64::abs) + shift.mapv(f64::abs);
     }
     if let Some(c) = &neighbours.add_after {
         forward.roundings += 1;

@@ -7,7 +7,7 @@ use ndarray::{ArrayD, IxDyn};
 
 use super::compare::{self, Case};
 use super::failures::Failures;
-use super::variants::{CHANNEL_SHAPES, MODES, TRAILING_SHAPES, everywhere, turn, variants};
+use super::variants::{CHANNEL_SHAPES, LAYOUT_SHAPES, MODES, TRAILING_SHAPES, everywhere, turn, variants};
 use super::{adapters, data, torch};
 
 #[test]
@@ -55,6 +55,11 @@ fn channel_norms_in_every_variant() {
 #[test]
 fn trailing_norms_in_every_variant() {
     every_variant(&TRAILING_SHAPES, |shape| data::trailing_specs(shape, shape.len() - 1), 500);
+}
+
+#[test]
+fn other_layouts_in_every_variant() {
+    every_variant(&LAYOUT_SHAPES, data::layout_specs, 500);
 }
 
 #[test]
