@@ -149,7 +149,7 @@ fn bench() -> Result<(), Box<dyn Error>> {
     let all: Vec<Case> = all.iter().flat_map(|case| options.dtypes.iter().map(|&dtype| case.of(dtype))).collect();
     let chosen = chosen(&all, &options.words)?;
     if let Some(path) = &options.cases {
-        let list: Vec<_> = chosen.iter().map(|case| case.to_json()).collect();
+        let list: Vec<_> = chosen.iter().filter(|case| case.for_peers()).map(|case| case.to_json()).collect();
         return Ok(std::fs::write(path, format!("{:#}\n", serde_json::Value::from(list)))?);
     }
     let gpu = Gpu::new()?;

@@ -14,7 +14,7 @@ pub fn plans(case: &Case, dtype: DType, caps: &Caps) -> gpunorm::Result<[(&'stat
     let plan = |pass| Plan::new(&case.spec, &geometry, dtype, caps, Strategy::default(), pass);
     let saving = plan(Pass::forward(true))?;
     // What the forward leaves of each row; only switchable norm's backward looks at it.
-    let parts = saving.steps[0].params.segments.max(1) as usize;
+    let parts = saving.steps[0].params.partial_row.max(1) as usize;
     let parameters = if case.spec.has_weight() { Gradient::Replaced } else { Gradient::Unwanted };
     let backward = plan(Pass::backward(parts, Gradient::Replaced, parameters))?;
 

@@ -45,7 +45,7 @@ pub(super) fn unview(spec: &NormSpec, array: &Array3<f64>, shape: &[usize]) -> A
     let sizes = if exchanged { (n, last, first) } else { (n, first, last) };
     let array = array.to_shape(sizes).expect("it has `shape`'s number of elements");
     let array = if exchanged { array.permuted_axes([0, 2, 1]) } else { array };
-    array.to_shape(shape).expect("it has `shape`'s number of elements").into_owned()
+    array.as_standard_layout().to_shape(shape).expect("it has `shape`'s number of elements").into_owned()
 }
 
 /// The sizes of three axes that an input of this shape is in memory: `[N, C, S]`, or `[N, S, C]` of channels last, or

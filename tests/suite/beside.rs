@@ -154,6 +154,8 @@ impl Case {
 pub fn specs(shape: &[usize]) -> Vec<NormSpec> {
     let mut specs = data::channel_specs(shape[1]);
     specs.extend(data::trailing_specs(shape, shape.len() - 1));
+    // Those of rank 2 are no others.
+    specs.extend(data::layout_specs(shape).into_iter().filter(|_| shape.len() > 2));
     specs
 }
 

@@ -116,7 +116,7 @@ fn plans(
 ) -> Vec<(Plan, Neighbours)> {
     let plan = |pass| Plan::new(spec, geometry, dtype, caps, strategy, pass).ok();
     let saved = plan(Pass::forward(true));
-    let parts = saved.as_ref().map_or(1, |plan| plan.steps.first().map_or(1, |step| step.params.segments.max(1)));
+    let parts = saved.as_ref().map_or(1, |plan| plan.steps.first().map_or(1, |step| step.params.partial_row.max(1)));
     let parts = if matches!(spec, NormSpec::Switchable(_)) { parts as usize } else { 1 };
     let forward = plan(Pass::forward(false));
     let backward = |(input, parameters)| saved.as_ref().and_then(|_| plan(Pass::backward(parts, input, parameters)));
@@ -192,6 +192,7 @@ impl Drawn {
         let shape = shape[..2 + random.below(3)].to_vec();
         let mut specs = data::channel_specs(shape[1]);
         specs.extend((1..shape.len()).flat_map(|axis| data::trailing_specs(&shape, axis)));
+        specs.extend(data::layout_specs(&shape));
         let spec = specs.swap_remove(random.below(specs.len()));
         let mode = [Mode::Training, Mode::Evaluation][random.below(2)];
         Drawn { shape, spec, mode, dtype: [DType::F32, DType::F16, DType::BF16][random.below(3)] }

@@ -94,6 +94,7 @@ pub const VALUES: [&str; 21] = [
 pub fn value_cases(shape: &[usize]) -> Vec<(&'static str, NormSpec)> {
     let mut specs = channel_specs(shape[1]);
     specs.extend(trailing_specs(shape, 2));
+    specs.extend(layout_specs(shape).into_iter().step_by(3));
     // Squares of 3e38 are beyond f32, as they are for torch; so is a plain share of such a mean.
     let beyond = |spec: &NormSpec| format!("{spec:?}").contains("Plain") || matches!(spec, NormSpec::Rms(_));
     let cases = VALUES.into_iter().flat_map(|values| specs.iter().map(move |spec| (values, spec.clone())));
@@ -178,4 +179,23 @@ pub fn layout_specs(shape: &[usize]) -> Vec<NormSpec> {
 /// The fewest groups of `c` channels but one, unless there are no others.
 fn groups(c: usize) -> usize {
     (2..c).find(|groups| c.is_multiple_of(*groups)).unwrap_or(1)
+}
+
+/// The same layer of inputs whose channels are elsewhere: last, or of layer and RMS norm first.
+pub fn exchanged(spec: NormSpec) -> NormSpec {
+    match spec {
+        NormSpec::Batch(norm) => norm.channels_last().into(),
+        NormSpec::Instance(norm) => norm.channels_last().into(),
+        NormSpec::Group(norm) => norm.channels_last().into(),
+        NormSpec::Switchable(norm) => norm.channels_last().into(),
+        NormSpec::Layer(norm) => norm.channels_first().into(),
+        NormSpec::Rms(norm) => norm.channels_first().into(),
+        _ => unimplemented!("{}", spec.name()),
+    }
+}
+
+/// Which of so many dimensions the parameters of a layer go along, if it is one.
+pub fn parameter_axis(spec: &NormSpec, rank: usize) -> usize {
+    let trailing = matches!(spec, NormSpec::Layer(_) | NormSpec::Rms(_)) && !spec.channels_first();
+    if trailing || spec.channels_last() { rank - 1 } else { 1 }
 }
