@@ -53,7 +53,7 @@ impl Planner<'_> {
             })?;
             for step in &mut sums {
                 step.params.lines = index(channels, "channels")?;
-                step.params.partial_first += index(first, "partial sums")?;
+                step.params.partial_first = index(first + step.params.partial_first as usize, "partial sums")?;
                 (step.params.statistics_run, step.params.statistics_period) = (1, index(rows.count, "rows")?);
             }
             steps.extend(sums);
@@ -63,10 +63,11 @@ impl Planner<'_> {
         scratch.sums = kept as u64;
         steps.push(self.combine_sums(sets, self.gradients(), of_set, of_lines, segments)?);
         steps.extend(self.backward_apply(rows, (1, rows.count), false)?);
-        let why =
-            if self.wants_dx() { "sums of rows, combine, apply" } else { "sums of lines for the parameters alone" };
-        let why =
-            if sets.is_some() && self.wants_parameters() { "sums of rows and of lines, combine, apply" } else { why };
+        let why = match (self.wants_dx(), self.wants_parameters()) {
+            (true, true) => "sums of rows and of lines, combine, apply",
+            (true, false) => "sums of rows, combine, apply",
+            (false, _) => "sums of lines for the parameters alone",
+        };
         Ok(Plan { steps, scratch, why: why.into() })
     }
 }
