@@ -157,7 +157,7 @@ fn bench() -> Result<(), Box<dyn Error>> {
     let all: Vec<Case> = all.iter().flat_map(|case| options.dtypes.iter().map(|&dtype| case.of(dtype))).collect();
     let chosen = chosen(&all, &options.words)?;
     if let Some(path) = &options.cases {
-        return write_cases(path, chosen.iter().map(|case| case.to_json()).collect());
+        return write_cases(path, chosen.iter().filter(|case| case.for_peers()).map(|case| case.to_json()).collect());
     }
     let gpu = Gpu::new()?;
     let info = gpu.adapter_info();

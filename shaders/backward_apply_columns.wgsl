@@ -1,9 +1,10 @@
-// dx = rstd * (weight * dy + (of_xhat * xhat + constant)) where channels change from element to element,
-// xhat = (x - mean) * rstd.
+// dx = rstd * (weight * dy + (of_xhat * xhat + constant)) where coefficients change from element to element, and so do weights
+// or, of layer and RMS norm over channels that come first, from line to line. xhat = (x - mean) * rstd.
 //
-// An invocation owns a block of columns in one chunk of samples (common/columns.wgsl), and looks the coefficients of a
-// column up once. The plan picks it after backward_columns, and alone where the running statistics are used.
+// An invocation owns a block of columns in one chunk of lines (common/columns.wgsl), and looks up once what a column has. The
+// plan picks it after backward_columns, and alone where the running statistics are used.
 // In bounds: as forward_columns.
+override BY_LINE: bool = false; // a line's elements share their weight
 
 @compute @workgroup_size(WORKGROUP)
 fn backward_apply_columns(builtins: Builtins) {
@@ -14,10 +15,13 @@ fn backward_apply_columns(builtins: Builtins) {
         var factors: array<f32, WIDTH>;
         var constants: array<f32, WIDTH>;
         for (var k = 0u; k < WIDTH; k++) {
-            let channel = (column * WIDTH + k) / params.inner;
-            let c = coefficients_for(channel);
+            let row = row_of_column(block, column * WIDTH + k);
+            let c = coefficients_for(row);
             shifts[k] = c.shift;
-            scales[k] = c.rstd * weight_at(channel);
+            scales[k] = c.rstd;
+            if !BY_LINE {
+                scales[k] *= weight_at(parameter((column * WIDTH + k) / params.inner, row));
+            }
             factors[k] = c.rstd * c.rstd * c.of_xhat;
             constants[k] = c.rstd * c.constant - c.mean * factors[k];
         }
@@ -25,9 +29,12 @@ fn backward_apply_columns(builtins: Builtins) {
         let scale = from_array(scales);
         let factor = from_array(factors);
         let offset = from_array(constants);
-        for (var sample = block.sample; sample < block.sample_end; sample++) {
-            let at = sample * params.units + column;
-            let own = mul(unpack(load_dy(at)), scale);
+        for (var line = block.line; line < block.line_end; line++) {
+            let at = line * params.units + column;
+            var own = mul(unpack(load_dy(at)), scale);
+            if BY_LINE {
+                own *= weight_at(parameter(line - block.sample_line, params.first + block.plane));
+            }
             if THROUGH_STATISTICS {
                 store(at, own + (mul(from_shift(unpack(load_x(at)), shift), factor) + offset));
             } else {

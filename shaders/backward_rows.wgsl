@@ -10,9 +10,9 @@
 @compute @workgroup_size(WORKGROUP)
 fn backward_rows(builtins: Builtins) {
     let block = block_of(team_of(builtins));
-    let place = place_of(block.chunk);
-    let parameters = parameter(0u, params.first + block.sample);
-    for (var first = block.sample; first < block.sample_end; first += UNITS) {
+    let kept = params.partial_first + order_of(block.chunk) * params.partial_segment;
+    let parameters = parameter(0u, params.first + block.line);
+    for (var first = block.line; first < block.line_end; first += UNITS) {
         var of_rows: array<Coefficients, UNITS>;
         var offsets: array<RowOffsets, UNITS>;
         find_coefficients(&of_rows, &offsets, block, first);
@@ -21,7 +21,7 @@ fn backward_rows(builtins: Builtins) {
             var sum_dy = splat(0.0);
             var sum_x = splat(0.0);
             for (var k = 0u; k < UNITS; k++) {
-                if FULL || first + k < block.sample_end {
+                if FULL || first + k < block.line_end {
                     let at = (first + k) * params.units + column;
                     use_offsets(offsets[k]);
                     let c = of_rows[k];
@@ -33,7 +33,7 @@ fn backward_rows(builtins: Builtins) {
                     store(at, mul(mul(gradient, weights) + through, splat(c.rstd)));
                 }
             }
-            store_column_sums(place, column, sum_dy, sum_x);
+            store_column_sums(kept + column * WIDTH, sum_dy, sum_x);
         }
     }
 }

@@ -1,10 +1,11 @@
-// The moments of batch norm's columns, the values of one channel and position over the samples, where the spatial sizes
-// are too small for a channel's own rows to be read in whole units.
+// The moments of columns, where a row's values lie scattered: of batch norm the values of one channel and position over the
+// samples, else those of a plane that interleaves with others (common/columns.wgsl).
 //
-// An invocation owns a block of columns in one chunk of samples (common/columns.wgsl). The plan picks it, before a
-// combine that merges the chunks and positions of each channel.
-// In bounds: columns stay below params.units, samples below params.samples; the plan sizes `moments` to all columns
+// An invocation owns a block of columns in one chunk of lines. The plan picks it, before a combine that merges the chunks, of
+// batch norm also the positions of each channel, of group norm the channels of each group.
+// In bounds: columns stay below params.units, lines below those of the bound samples; the plan sizes `moments` to all columns
 // times the chunks of all slices, of which this one's begin at params.partial_first.
+override CENTERED: bool = true; // false for RMS norm, whose mean square is about 0
 
 @compute @workgroup_size(WORKGROUP)
 fn forward_columns(builtins: Builtins) {
@@ -12,17 +13,22 @@ fn forward_columns(builtins: Builtins) {
     for (var column = block.column; column < block.column_end; column++) {
         // As common/moments.wgsl's merge, for a whole unit: the same counts, shifts that move to the mean.
         var count = 0.0;
-        var shift = opaque_each(unpack(load_x(block.sample * params.units + column)));
+        var shift = splat(0.0);
+        if CENTERED {
+            shift = opaque_each(unpack(load_x(block.line * params.units + column)));
+        }
         var mean = splat(0.0);
         var m2 = splat(0.0);
-        for (var sample = block.sample; sample < block.sample_end; sample += UNITS) {
+        for (var line = block.line; line < block.line_end; line += UNITS) {
             var held: array<Unit, UNITS>;
             var n = 0.0;
             var sum = splat(0.0);
             for (var k = 0u; k < UNITS; k++) {
-                if FULL || sample + k < block.sample_end {
-                    held[k] = load_x((sample + k) * params.units + column);
-                    sum += from_shift(unpack(held[k]), shift);
+                if FULL || line + k < block.line_end {
+                    held[k] = load_x((line + k) * params.units + column);
+                    if CENTERED {
+                        sum += from_shift(unpack(held[k]), shift);
+                    }
                     n += 1.0;
                 }
             }
@@ -32,7 +38,7 @@ fn forward_columns(builtins: Builtins) {
             let rest = opaque_each(shift - center) + own;
             var squares = splat(0.0);
             for (var k = 0u; k < UNITS; k++) {
-                if FULL || sample + k < block.sample_end {
+                if FULL || line + k < block.line_end {
                     let from_mean = unpack(held[k]) - center;
                     squares += mul(from_mean, from_mean);
                 }
@@ -47,15 +53,15 @@ fn forward_columns(builtins: Builtins) {
             shift = moved;
             count += n;
         }
-        // As common/tile.wgsl's checked.
-        let stop = select(block.sample_end, block.sample, is_finite(total(m2)));
-        for (var sample = block.sample; sample < stop; sample++) {
-            let v = unpack(load_x(sample * params.units + column));
+        // As common/tile.wgsl's propagate_nan.
+        let stop = select(block.line_end, block.line, !CENTERED || is_finite(total(m2)));
+        for (var line = block.line; line < stop; line++) {
+            let v = unpack(load_x(line * params.units + column));
             m2 += opaque_each(v) - v;
         }
         for (var k = 0u; k < WIDTH; k++) {
             let m = Moments(count, extract(shift, k), extract(mean, k), extract(m2, k));
-            moments[params.partial_first + (block.chunk * params.units + column) * WIDTH + k] = m;
+            moments[partial_at(block, column * WIDTH + k)] = m;
         }
     }
 }

@@ -59,6 +59,11 @@ pub enum Error {
     /// `normalized_shape` has no dimension.
     #[error("{norm}: normalized_shape must have at least one dimension, got []")]
     EmptyNormalizedShape { norm: &'static str },
+    /// Over channels that come first, what is normalized is one dimension.
+    #[error(
+        "{norm}: channels_first normalizes over one dimension, the channels, got normalized_shape {normalized_shape:?}"
+    )]
+    ChannelsFirst { norm: &'static str, normalized_shape: Vec<usize> },
     /// The channels do not fall into equal groups.
     #[error("group norm: {groups} groups do not divide {channels} channels")]
     Indivisible { groups: usize, channels: usize },

@@ -7,7 +7,7 @@ use gpunorm::{Mode, NormSpec};
 use rayon::prelude::*;
 
 use super::arithmetic::{Moments, Statistics, Sums, Through};
-use super::{Cpu, PLANES, Parts, TASK, by_channel, by_sample, columns, plane_moments, tiny};
+use super::{Cpu, PLANES, Parts, TASK, by_channel, by_sample, columns, interleaved, plane_moments, tiny};
 
 /// What a forward leaves for its backward.
 pub struct Saved {
@@ -36,6 +36,9 @@ impl Gradients {
 impl Cpu {
     /// The statistics of a forward of `x`.
     pub fn save(&self, geometry: &Geometry, x: &[f32]) -> Saved {
+        if geometry.interleaved > 1 {
+            return self.save(&interleaved::apart_geometry(geometry), &interleaved::apart(geometry, x));
+        }
         let (spatial, samples) = (geometry.spatial, geometry.samples);
         let saved = |statistics| Saved { statistics, parts: Parts::default() };
         let of = |moments: &[Moments]| moments.iter().map(|m| m.statistics(self.eps)).collect::<Vec<_>>();
@@ -68,6 +71,14 @@ impl Cpu {
 
     /// `dx` and the other gradients from `dy`.
     pub fn backward(&self, geometry: &Geometry, saved: &Saved, inputs: [&[f32]; 2], dx: &mut [f32]) -> Gradients {
+        if geometry.interleaved > 1 {
+            let mut planes = vec![0.0; dx.len()];
+            let inputs = inputs.map(|input| interleaved::apart(geometry, input));
+            let inputs = inputs.each_ref().map(|input| &input[..]);
+            let gradients = self.backward(&interleaved::apart_geometry(geometry), saved, inputs, &mut planes);
+            interleaved::together(geometry, &planes, dx);
+            return gradients;
+        }
         let (spatial, channels) = (geometry.spatial, geometry.channels);
         let together = match self.spec {
             NormSpec::Layer(_) | NormSpec::Rms(_) if geometry.row_len <= tiny::LONGEST => {

@@ -4,6 +4,7 @@
 mod arithmetic;
 pub mod backward;
 mod columns;
+mod interleaved;
 mod samples;
 mod tiny;
 mod vectors;
@@ -52,6 +53,12 @@ impl Cpu {
 
     /// `y` of `x`, both row-major and of the shape that `geometry` was made of.
     pub fn forward(&mut self, geometry: &Geometry, x: &[f32], y: &mut [f32]) {
+        if geometry.interleaved > 1 {
+            let mut planes = vec![0.0; x.len()];
+            let of_planes = interleaved::apart_geometry(geometry);
+            self.forward(&of_planes, &interleaved::apart(geometry, x), &mut planes);
+            return interleaved::together(geometry, &planes, y);
+        }
         let (eps, spatial, row_len) = (self.eps, geometry.spatial, geometry.row_len);
         let centered = self.centered();
         match self.spec {

@@ -32,6 +32,10 @@ pub fn all() -> Vec<Case> {
     let batch = |name, shape: &[usize]| case(name, BatchNorm::new(shape[1]).into(), shape);
     let switchable = |name, shape: &[usize]| case(name, SwitchableNorm::new(shape[1]).into(), shape);
     let evaluation = |case| Case { mode: Mode::Evaluation, ..case };
+    let image = [16, 112, 112, 64];
+    let last = |name, spec: NormSpec| case(name, spec, &image);
+    let groups_last = GroupNorm::new(32, 64).channels_last().into();
+    let first = |name, spec: NormSpec| case(name, spec, &[8, 96, 56, 56]);
     vec![
         layer("LayerNorm", &[16_384, 1024]),
         rms("RmsNorm", &[16_384, 1024]),
@@ -67,6 +71,12 @@ pub fn all() -> Vec<Case> {
         groups_of("GroupNorm(4), tiny rows", 4, &[16_384, 8, 4]),
         instance("InstanceNorm, tiny rows", &[8192, 4, 16]),
         switchable("SwitchableNorm, tiny rows", &[65_537, 4, 1]),
+        last("BatchNorm, NHWC", BatchNorm::new(64).channels_last().into()),
+        last("InstanceNorm, NHWC", InstanceNorm::new(64).affine(true).channels_last().into()),
+        last("GroupNorm(32), NHWC", groups_last),
+        last("SwitchableNorm, NHWC", SwitchableNorm::new(64).channels_last().into()),
+        first("LayerNorm over channels", LayerNorm::new(96).channels_first().into()),
+        first("RmsNorm over channels", RmsNorm::new(96).channels_first().into()),
     ]
 }
 
@@ -81,7 +91,17 @@ impl Case {
         let shape: Vec<String> = self.shape.iter().map(usize::to_string).collect();
         let mode = if self.mode == Mode::Evaluation { "-evaluation" } else { "" };
         let dtype = if self.dtype == DType::F32 { String::new() } else { format!("-{}", self.dtype) };
-        format!("{}-{}{mode}{dtype}", self.norm(), shape.join("x"))
+        let layout = match () {
+            _ if self.spec.channels_last() => "-channels-last",
+            _ if self.spec.channels_first() => "-channels-first",
+            _ => "",
+        };
+        format!("{}-{}{layout}{mode}{dtype}", self.norm(), shape.join("x"))
+    }
+
+    /// Whether peers can have it: their channels are where torch's are.
+    pub fn for_peers(&self) -> bool {
+        !self.spec.channels_last() && !self.spec.channels_first()
     }
 
     fn norm(&self) -> &'static str {
@@ -123,7 +143,9 @@ impl Case {
     /// The number of weights.
     pub fn parameters(&self) -> usize {
         match self.spec {
+            NormSpec::Layer(_) | NormSpec::Rms(_) if self.spec.channels_first() => self.shape[1],
             NormSpec::Layer(_) | NormSpec::Rms(_) => self.shape[self.shape.len() - 1],
+            _ if self.spec.channels_last() => self.shape[self.shape.len() - 1],
             _ => self.shape[1],
         }
     }

@@ -14,7 +14,7 @@ pub fn plans(case: &Case, dtype: DType, caps: &Caps) -> gpunorm::Result<[(&'stat
     let plan = |pass| Plan::new(&case.spec, &geometry, dtype, caps, Strategy::default(), pass);
     let saving = plan(Pass::forward(true))?;
     // What the forward leaves of each row; only switchable norm's backward looks at it.
-    let parts = saving.steps[0].params.segments.max(1) as usize;
+    let parts = saving.steps[0].params.partial_row.max(1) as usize;
     let parameters = if case.spec.has_weight() { Gradient::Replaced } else { Gradient::Unwanted };
     let backward = plan(Pass::backward(parts, Gradient::Replaced, parameters))?;
 
@@ -24,7 +24,7 @@ pub fn plans(case: &Case, dtype: DType, caps: &Caps) -> gpunorm::Result<[(&'stat
     let modulation = Some(Modulation { samples: case.shape[0], from_one: true, dtype: DType::F32 });
     // 16-bit rows that share words keep no sum.
     let beside = |keeps_sum| {
-        let neighbours = Neighbours { add_before: true, by_channel: false, keeps_sum, modulation, add_after: true };
+        let neighbours = Neighbours { add_before: true, by_channel: None, keeps_sum, modulation, add_after: true };
         plan_beside(Pass::Forward { saves: false, neighbours })
     };
     let neighbours = Neighbours { modulation, add_after: true, ..Neighbours::NONE };

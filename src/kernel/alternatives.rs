@@ -117,6 +117,13 @@ pub enum StatisticsFrom {
     Mixed,
 }
 
+impl StatisticsFrom {
+    /// Whether there are kernels of columns beside which these tensors go: of modulations, the most common ones.
+    pub(crate) fn goes_by_columns(self, beside: Beside) -> bool {
+        !beside.modulated || self == StatisticsFrom::Stored
+    }
+}
+
 impl Element {
     /// All of them.
     pub(super) fn all() -> impl Iterator<Item = Element> {

@@ -163,8 +163,8 @@ pub(super) fn sums(
     };
     let of_tile = u64::from(units) * (1 + neighbour_loops(parameters, element)) + 1;
     let iterations = move |launch: &Launch| {
-        let lookup = if from == StatisticsFrom::Mixed { launch.parts() } else { 0 };
-        lookup + launch.tiles() * of_tile + launch.reduce()
+        let across = if launch.is("ACROSS") { u64::from(units) * launch.width() } else { 0 };
+        launch.lookup(from) + launch.tiles() * (of_tile + across) + launch.reduce()
     };
     declare(piece!("backward_sums"), team, Some(element), pieces, iterations).tiled(of_tile)
 }
@@ -187,7 +187,7 @@ pub(super) fn columns(element: Element, parameters: Parameters, from: Statistics
         link(&parameters.pieces());
         link(from.pieces());
     };
-    let iterations = |launch: &Launch| launch.columns(2, 0);
+    let iterations = move |launch: &Launch| launch.columns(2 + launch.lookup(from), 0);
     declare(piece!("backward_columns"), Team::Invocation, Some(element), pieces, iterations)
 }
 
@@ -195,7 +195,8 @@ fn all_columns() -> Vec<Kernel> {
     let mut all = vec![];
     for element in Element::all() {
         let columns = |parameters, from, dx| Kernel::BackwardColumns { element, parameters, from, dx };
-        all.push(columns(Parameters::None, StatisticsFrom::Stored, false));
+        all.extend([StatisticsFrom::Stored, StatisticsFrom::Mixed].map(|from| columns(Parameters::None, from, false)));
+        all.push(columns(Parameters::Weight, StatisticsFrom::Stored, false));
         all.extend(with_dx(element).map(|dx| columns(Parameters::Weight, StatisticsFrom::Running, dx)));
     }
     all
@@ -281,7 +282,7 @@ fn instance_gradients(weights: Parameters, link: &mut Link) {
 pub(super) fn apply(team: Team, element: Element, parameters: Parameters, running: bool) -> impl Declared {
     let pieces = move |link: &mut Link| {
         link(&part::DX_AND_DY);
-        link(&[part::FINISH_NONE, part::FOR_EACH_UNIT, element.straddling_piece()]);
+        link(&[part::FINISH_NONE, part::FOR_EACH_UNIT, part::PLACES, element.straddling_piece()]);
         link(&parameters.unit_pieces(element));
         link(part::coefficients(running));
     };
@@ -310,7 +311,7 @@ pub(super) fn apply_columns(element: Element, parameters: Parameters, running: b
         link(part::coefficients(running));
     };
     let own = piece!("backward_apply_columns");
-    declare(own, Team::Invocation, Some(element), pieces, |launch| launch.columns_applied())
+    declare(own, Team::Invocation, Some(element), pieces, |launch| launch.columns_applied(0))
 }
 
 fn all_columns_applied() -> Vec<Kernel> {

@@ -205,15 +205,16 @@ pub(super) fn apply_columns(
         link(from.pieces());
     };
     let own = piece!("forward_apply_columns");
-    declare(own, Team::Invocation, Some(element), beside.sum, pieces, |launch| launch.columns_applied())
+    let iterations = move |launch: &Launch| launch.columns_applied(launch.lookup(from));
+    declare(own, Team::Invocation, Some(element), beside.sum, pieces, iterations)
 }
 
 fn all_columns_applied() -> Vec<Kernel> {
     let mut all = vec![];
     for element in Element::written() {
-        for from in [StatisticsFrom::Stored, StatisticsFrom::Running] {
-            let unmodulated = Beside::any().filter(|beside| !beside.modulated).chain([Beside::NOTHING]);
-            all.extend(unmodulated.flat_map(|beside| {
+        for from in [StatisticsFrom::Stored, StatisticsFrom::Running, StatisticsFrom::Mixed] {
+            let beside = Beside::any().chain([Beside::NOTHING]).filter(|beside| from.goes_by_columns(*beside));
+            all.extend(beside.flat_map(|beside| {
                 Parameters::SCALARS.map(|parameters| Kernel::ForwardApplyColumns { element, parameters, from, beside })
             }));
         }

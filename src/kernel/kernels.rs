@@ -66,7 +66,7 @@ pub enum Kernel {
 }
 
 impl Kernel {
-    /// Samples of a column that an invocation holds in registers at once.
+    /// Elements of a column that an invocation holds in registers at once.
     pub const COLUMN_UNITS: u32 = 8;
 
     /// Rows that `backward_rows` may hold the coefficients of.

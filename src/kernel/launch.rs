@@ -64,6 +64,11 @@ impl Launch<'_> {
         if self.is("ONE_SUM") { 0 } else { u64::from(self.params.sum_parts).max(1) }
     }
 
+    /// To look a row's statistics up.
+    pub fn lookup(&self, from: StatisticsFrom) -> u64 {
+        if from == StatisticsFrom::Mixed { self.parts() } else { 0 }
+    }
+
     pub fn tiles(&self) -> u64 {
         u64::from(self.params.tiles)
     }
@@ -79,16 +84,16 @@ impl Launch<'_> {
         affine.map_or(0, |(affine, element)| parameter_loops(affine, parameters, element))
     }
 
-    /// A block of columns of a chunk of samples: what is looked up or saved of each column, and tiles of samples.
+    /// A block of columns of a chunk of lines: what is looked up or saved of each column, and tiles of lines.
     pub fn columns(&self, lookups: u64, again: u64) -> u64 {
         let held = Kernel::COLUMN_UNITS;
         let tiles = u64::from(self.params.segment_units.div_ceil(held)) * (1 + u64::from(held) + again);
         u64::from(self.params.run) * (1 + tiles + lookups * self.width())
     }
 
-    /// The same where each sample is read once.
-    pub fn columns_applied(&self) -> u64 {
-        u64::from(self.params.run) * (1 + self.width() + u64::from(self.params.segment_units))
+    /// The same where each line is read once.
+    pub fn columns_applied(&self, lookup: u64) -> u64 {
+        u64::from(self.params.run) * (1 + self.width() * (1 + lookup) + u64::from(self.params.segment_units))
     }
 
     /// An apply's stretch, whose rows are looked up once, or for each unit, or where a row begins.
@@ -100,14 +105,17 @@ impl Launch<'_> {
             Some(BY_ROW) => lookup + units * (1 + parameters),
             Some(BY_ROWS) => (units + rows) * (1 + parameters) + rows * (lookup + width),
             Some(BY_UNIT) => units * (1 + parameters + lookup),
-            _ => units * (1 + width) + lookup.saturating_mul(rows.min(units * width)),
+            _ => {
+                let most = units * width;
+                let rows = if self.is("INTERLEAVED") { most } else { rows.min(most) };
+                units * (1 + width) + lookup.saturating_mul(rows)
+            }
         }
     }
 
     /// Of a layer's outputs, unit by unit.
     pub fn outputs(&self, parameters: Parameters, from: StatisticsFrom) -> u64 {
-        let lookup = if from == StatisticsFrom::Mixed { self.parts() } else { 0 };
-        self.stretch(lookup, 2 * self.parameter_loops(parameters))
+        self.stretch(self.lookup(from), 2 * self.parameter_loops(parameters))
     }
 }
 

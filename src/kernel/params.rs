@@ -59,4 +59,6 @@ pub struct Params {
     pub gradient_start: u32,
     pub gradient_row: u32,
     pub gradient_group: u32,
+    pub lines: u32,
+    pub interleaved: u32,
 }

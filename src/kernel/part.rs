@@ -27,6 +27,7 @@ pub(super) const NORMALIZE: &Piece = piece!("part/common/normalize");
 pub(super) const OPAQUE: &Piece = piece!("part/common/opaque");
 pub(super) const PARAMETER: &Piece = piece!("part/common/parameter");
 pub(super) const PARAMS: &Piece = piece!("part/common/params", reads: [Params]);
+pub(super) const PLACES: &Piece = piece!("part/common/places");
 pub(super) const SEGMENT: &Piece = piece!("part/common/segment");
 pub(super) const PITCH: &Piece = piece!("part/common/pitch");
 pub(super) const SLICE: &Piece = piece!("part/common/slice");
@@ -264,7 +265,7 @@ pub(super) const KEPT_NONE: &Piece = piece!("part/kept_sum/none");
 
 /// To find a layer's outputs, unit by unit, from statistics that are known.
 pub(super) fn link_outputs(element: Element, from: StatisticsFrom, link: &mut Link) {
-    link(&[NORMALIZE, piece!("part/common/outputs"), FOR_EACH_UNIT, element.straddling_piece()]);
+    link(&[NORMALIZE, piece!("part/common/outputs"), FOR_EACH_UNIT, PLACES, element.straddling_piece()]);
     link(from.pieces());
 }
 

@@ -53,7 +53,7 @@ impl<'a> Beside<'a> {
             |a: &Tensor| !matches!(spec, NormSpec::Layer(_) | NormSpec::Rms(_)) && a.shape().len() < shape.len();
         Neighbours {
             add_before: self.add_before.is_some(),
-            by_channel: self.add_before.is_some_and(by_channel),
+            by_channel: self.add_before.is_some_and(by_channel).then_some(samples),
             keeps_sum: self.kept_sum.is_some(),
             modulation: self.modulation.map(modulation),
             add_after: self.add_after.is_some(),
@@ -78,7 +78,7 @@ impl<'a> Beside<'a> {
         if self.kept_sum.is_some() && self.add_before.is_none() {
             return Err(Error::Neighbour { reason: "nothing is added before: there is no sum to keep" });
         }
-        if neighbours.by_channel && self.add_before.is_some_and(|a| a.bound_units().is_none()) {
+        if neighbours.by_channel.is_some() && self.add_before.is_some_and(|a| a.bound_units().is_none()) {
             let reason = "what is added by channel is read in units of 16 bytes, beyond which its buffer ends";
             return Err(Error::Neighbour { reason });
         }

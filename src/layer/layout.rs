@@ -44,7 +44,7 @@ impl GpuNorm {
             return Ok(None);
         };
         let refused = |reason| Err(apart.strides_error(name(what), reason));
-        if !matches!(self.spec, NormSpec::Layer(_) | NormSpec::Rms(_)) {
+        if !matches!(self.spec, NormSpec::Layer(_) | NormSpec::Rms(_)) || self.spec.channels_first() {
             return refused(
                 "only layer and RMS norm take what lies apart or begins where no binding may: contiguous() copies it",
             );

@@ -307,7 +307,7 @@ impl GpuNorm {
             var_weight: of(Binding::VarWeight)?,
             add_after: beside(Binding::AddAfter).map(|c| like(c, c.dtype())).transpose()?,
             add_before: beside(Binding::AddBefore)
-                .filter(|_| saved.neighbours.by_channel)
+                .filter(|_| saved.neighbours.by_channel.is_some())
                 .map(|a| like(a, DType::F32))
                 .transpose()?,
             scale: beside(Binding::ModulationScale).map(|scale| like(scale, DType::F32)).transpose()?,
@@ -389,7 +389,7 @@ impl GpuNorm {
         self.check_saved(saved)?;
         let (input, parameters) = (Gradient::Replaced, Gradient::Replaced);
         let (parts, neighbours) = (saved.parts, saved.neighbours);
-        let (modulation, addend) = (neighbours.modulation.is_some(), neighbours.by_channel);
+        let (modulation, addend) = (neighbours.modulation.is_some(), neighbours.by_channel.is_some());
         let pass = Pass::Backward { parts, input, parameters, modulation, addend, neighbours };
         self.plan_pass(&saved.geometry, saved.x.dtype(), pass, Layout::default())
     }

@@ -1,5 +1,5 @@
-//! Batch norm where a channel's values lie scattered: the tensor seen as samples by columns, a column being one channel
-//! at one position.
+//! Where a row's values lie scattered, the tensor is lines of columns: of batch norm a line is a sample, and a column is one channel at
+//! one position; where planes interleave, each sample has lines of its own, and a column is one plane.
 
 use std::ops::Range;
 
@@ -12,12 +12,23 @@ use crate::spec::NormSpec;
 /// Spatial sizes below this are summed as columns (neighbouring channels in step) rather than plane by plane.
 const COLUMN_SPATIAL: usize = 64;
 
-/// Neighbouring units of one sample that an invocation of a software adapter owns: 2 KiB in one piece.
+/// Neighbouring units of one line that an invocation of a software adapter owns: 2 KiB in one piece.
 const BLOCK: usize = 128;
 /// Bytes that it may own, so that going through them column by column stays in its core's cache: while they are only
 /// read, and while as many are written.
 const READ_BYTES: usize = 64 << 10;
 const WRITTEN_BYTES: usize = 32 << 10;
+
+/// A tensor's lines.
+#[derive(Clone, Copy)]
+struct Lines {
+    /// How many there are of each sample whose columns are its own.
+    count: usize,
+    /// Elements of each.
+    len: usize,
+    /// Such samples in the tensor.
+    samples: usize,
+}
 
 impl Planner<'_> {
     /// How columns would be loaded, where the norm is better seen as columns. An odd number of 16-bit ones is only read so.
@@ -25,42 +36,72 @@ impl Planner<'_> {
         let geometry = self.geometry;
         let suits = matches!(self.spec, NormSpec::Batch(_))
             && geometry.spatial < COLUMN_SPATIAL
-            // A column is of all samples.
+            // A column is of all samples, which may not have what is each one's.
             && self.folded.is_none()
             && matches!(self.strategy.team, None | Some(Team::Invocation));
-        let single = Element { dtype: self.dtype, width: 1 };
-        suits.then(|| self.column_element(geometry.channels * geometry.spatial, 4).unwrap_or(single))
+        suits.then(|| self.element_of_lines())
     }
 
-    /// Steps over the columns of all samples, and the chunks that these are cut into.
+    pub(super) fn element_of_lines(&self) -> Element {
+        let single = Element { dtype: self.dtype, width: 1 };
+        self.column_element(self.lines().len, 4).unwrap_or(single)
+    }
+
+    fn lines(&self) -> Lines {
+        let geometry = self.geometry;
+        let planes = geometry.samples * geometry.channels;
+        match geometry.interleaved {
+            1 => Lines { count: geometry.samples, len: geometry.channels * geometry.spatial, samples: 1 },
+            len => Lines { count: geometry.spatial, len, samples: planes / len },
+        }
+    }
+
+    /// Steps over all columns, and the chunks that these are cut into. The statistics of column, or plane, `r` are
+    /// `(r / run) mod period`.
     pub(super) fn column_steps(
         &self,
         kernel: Kernel,
         element: Element,
+        (run, period): (usize, usize),
         constants: &[(&'static str, u32)],
     ) -> Result<(Vec<Step>, usize)> {
-        let geometry = self.geometry;
-        let len = geometry.channels * geometry.spatial;
-        let samples = Rows { count: geometry.samples, len, parameter: geometry.parameter };
-        let slices = self.slices(samples)?;
+        let Lines { count, len, samples } = self.lines();
+        let slices = match self.interleaves() {
+            true => self.slices_of_samples()?,
+            false => self.slices(Rows { count, len, parameter: self.geometry.parameter })?,
+        };
         // Chunks so long that what is kept of them fits a buffer.
         let kept = match kernel {
-            Kernel::ForwardColumns { .. } => self.scratch_limit(MOMENTS_BYTES) / len,
-            Kernel::BackwardColumns { .. } => self.scratch_limit(SUM_BYTES) / len,
+            Kernel::ForwardColumns { .. } => self.scratch_limit(MOMENTS_BYTES) / (len * samples),
+            Kernel::BackwardColumns { .. } => self.scratch_limit(SUM_BYTES) / (len * samples),
             _ => usize::MAX,
         };
-        let least = geometry.samples.div_ceil(kept.saturating_sub(slices.len()).max(1));
+        // Slices may end with a chunk that is short; samples' chunks are all of one length.
+        let short = if self.interleaves() { 0 } else { slices.len() };
+        let least = count.div_ceil(kept.saturating_sub(short).max(1));
         let (mut steps, mut chunks) = (vec![], 0);
         for slice in slices {
-            let step = self.column_step(kernel, element, slice, (least, chunks * len), constants.to_vec())?;
-            chunks += step.params.segments as usize;
+            let first = slice.start;
+            let mut step = self.column_step(kernel, element, slice, (least, chunks * len), constants.to_vec())?;
+            let parts = step.params.lines.div_ceil(step.params.segment_units);
+            if self.interleaves() {
+                // Those of a plane are neighbours.
+                step.params.first = index(first, "rows")?;
+                step.params.partial_first = index(first * parts as usize, "partial sums")?;
+                (step.params.partial_row, step.params.partial_segment) = (parts, 1);
+                chunks = parts as usize;
+            } else {
+                chunks += parts as usize;
+            }
+            step.params.statistics_run = index(run, "rows")?;
+            step.params.statistics_period = index(period, "rows")?;
             steps.push(step);
         }
         Ok((steps, chunks))
     }
 
-    /// A step whose teams own a block of columns in a chunk of these samples, of `least` of them where there are as many; of
-    /// rows that are whole, of just as many. What it keeps comes after `kept` others.
+    /// A step whose teams own a block of columns in a chunk of these lines, or of the lines of these planes' samples: of `least` lines
+    /// where there are as many; of rows that are whole, of just as many. What it keeps comes after `kept` others.
     pub(super) fn column_step(
         &self,
         kernel: Kernel,
@@ -69,22 +110,27 @@ impl Planner<'_> {
         (least, kept): (usize, usize),
         mut constants: Vec<(&'static str, u32)>,
     ) -> Result<Step> {
-        let geometry = self.geometry;
-        let samples = slice.len();
+        let Lines { count, len, samples: all } = self.lines();
+        let (lines, samples, bytes) = match self.interleaves() {
+            true => (count, slice.len() / len, self.bytes(&slice, count)),
+            false => (slice.len(), 1, self.bytes(&slice, len)),
+        };
         let held = if self.caps.software { Kernel::COLUMN_UNITS } else { kernel.units_at_once() } as usize;
-        let units = geometry.channels * geometry.spatial / element.width as usize;
+        let units = len / element.width as usize;
         let reads = matches!(
             kernel,
             Kernel::ForwardColumns { .. } | Kernel::BackwardColumns { from: StatisticsFrom::Stored, .. }
         );
+        // Of all samples, so that chunks are as long in every slice of them.
+        let all = lines * all;
         let (block, chunk) = if self.caps.software {
             let block = units.min(BLOCK);
             let bytes = if reads { READ_BYTES } else { WRITTEN_BYTES };
-            let busy = samples / BUSY_SOFTWARE.div_ceil(units.div_ceil(block));
+            let busy = all / BUSY_SOFTWARE.div_ceil(units.div_ceil(block));
             (block, (bytes / (16 * block)).min(busy))
         } else {
             // Neighbouring invocations read neighbouring units, together. Each chunk that is summed costs partial moments.
-            (1, samples / self.busy_lanes(kernel.bytes_at_once()).div_ceil(units))
+            (1, all / self.busy_lanes(kernel.bytes_at_once()).div_ceil(units))
         };
         let iterations = MAX_ITERATIONS as usize / 4;
         let (block, chunk) = match kernel {
@@ -99,24 +145,26 @@ impl Planner<'_> {
                 (block.min((iterations / chunk).max(1)), chunk)
             }
         };
+        let chunks = samples * lines.div_ceil(chunk);
+        let inner = if self.interleaves() { 1 } else { self.geometry.spatial };
+        let params = self.with_samples(self.planes().count, self.instance_params(1)?)?;
         let params = Params {
             rows: index(units.div_ceil(block), "channels")?,
-            first: index(slice.start, "samples")?,
             units: index(units, "channels")?,
             run: index(block, "channels")?,
-            segments: index(samples.div_ceil(chunk), "samples")?,
+            segments: index(chunks, "samples")?,
             segment_units: index(chunk, "samples")?,
             partial_first: index(kept, "partial sums")?,
-            samples: index(samples, "samples")?,
-            channels: index(geometry.channels, "channels")?,
-            inner: index(geometry.spatial, "spatial positions")?,
+            partial_row: 1,
+            partial_segment: index(len, "channels")?,
+            lines: index(lines, "samples")?,
+            inner: index(inner, "spatial positions")?,
             statistics_run: 1,
-            statistics_period: index(geometry.channels, "channels")?,
-            ..self.params()
+            ..params
         };
         let held_whole = chunk.is_multiple_of(kernel.units_at_once() as usize);
-        let full = held_whole && samples.is_multiple_of(chunk) && units.is_multiple_of(block);
+        let full = held_whole && lines.is_multiple_of(chunk) && units.is_multiple_of(block);
         constants.push(("FULL", u32::from(full)));
-        self.step(kernel, params, constants, self.bytes(&slice, geometry.channels * geometry.spatial))
+        self.step(kernel, params, constants, bytes)
     }
 }

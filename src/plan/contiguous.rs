@@ -32,7 +32,8 @@ impl Planner<'_> {
         let size = self.row_size(team, units.div_ceil(wanted * held as usize));
         let tile = held as usize * size.lanes as usize;
         // The rest is for what comes before and after the tiles.
-        let most = (MAX_ITERATIONS as usize * 3 / 4) / kernel.iterations_of_tile() as usize;
+        let across = if constants.contains(&("ACROSS", 1)) { held as usize * element.width as usize } else { 0 };
+        let most = (MAX_ITERATIONS as usize * 3 / 4) / (kernel.iterations_of_tile() as usize + across);
         let wanted = wanted.min(units.div_ceil(tile)).max(units.div_ceil(most * tile));
         let tiles = units.div_ceil(wanted * tile);
         let segments = units.div_ceil(tiles * tile);
@@ -68,7 +69,11 @@ impl Planner<'_> {
         extra: &[(&'static str, u32)],
         kernel: impl Fn(Team, Element, Parameters) -> Kernel,
     ) -> Result<Vec<Step>> {
-        let within = self.element_of_rows(rows).or_else(|| self.widest_element(rows.len));
+        let within = match self.interleaves() {
+            // A unit's elements are of several rows, unless it has one.
+            true => self.widest_element(1),
+            false => self.element_of_rows(rows).or_else(|| self.widest_element(rows.len)),
+        };
         self.check_kept(within)?;
         let element = within.unwrap_or(Element { dtype: self.dtype, width: 2 });
         let width = element.width as usize;
@@ -84,6 +89,7 @@ impl Planner<'_> {
         // The shortest row that is worth a team of its own is of so many units.
         let lookup = match within {
             None => BY_ELEMENT,
+            Some(_) if self.interleaves() => BY_UNIT,
             Some(_) if !rows.len.is_multiple_of(width) => BY_ROWS,
             Some(_) if rows.len / width >= lanes.max(4) => BY_ROW,
             Some(_) => BY_UNIT,
@@ -98,8 +104,9 @@ impl Planner<'_> {
         let mut constants = self.affine_constants(rows, element);
         constants.push(("LOOKUP", lookup));
         constants.extend_from_slice(extra);
+        constants.extend(self.interleaves().then_some(("INTERLEAVED", 1)));
         let mut steps = vec![];
-        for slice in self.slices(rows)? {
+        for slice in if self.interleaves() { self.slices_of_samples()? } else { self.slices(rows)? } {
             let (count, units) = match lookup {
                 BY_ROW => (slice.len(), rows.len / width),
                 // The first element may be the second of its word.
@@ -114,6 +121,7 @@ impl Planner<'_> {
                 statistics_run: index(run, "rows")?,
                 statistics_period: index(period, "rows")?,
                 elements: index(slice.len() * rows.len, "a tensor")?,
+                interleaved: index(self.geometry.interleaved, "rows")?,
                 ..self.row_params(rows)?
             };
             let bytes = self.bytes(&slice, rows.len);
@@ -127,7 +135,7 @@ impl Planner<'_> {
         let element = Element { dtype: self.dtype, width: Element::widths(self.dtype)[0] };
         let width = element.width as usize;
         let whole = self.geometry.len().is_multiple_of(width) && self.tensor_bytes() <= self.binding_limit();
-        let whole = whole && !self.neighbours().by_channel && self.layout.pitched.is_none();
+        let whole = whole && self.neighbours().by_channel.is_none() && self.layout.pitched.is_none();
         (whole && rows.len > width && !rows.len.is_multiple_of(width)).then_some(element)
     }
 

@@ -54,7 +54,7 @@ impl Planner<'_> {
     fn element_of(&self, len: usize, most: u32) -> Option<Element> {
         let elements = Element::widths(self.dtype).iter().map(|&width| Element { dtype: self.dtype, width });
         // A value that is added by channel is one unit's.
-        let planes = if self.neighbours().by_channel { self.geometry.spatial } else { 0 };
+        let planes = self.added_planes().map_or(0, |planes| planes.neighbours);
         let fits = |element: &Element| {
             let width = element.width as usize;
             self.in_units(len, width) && planes.is_multiple_of(width) && element.width <= most
@@ -113,7 +113,11 @@ impl Planner<'_> {
         let most = ((limit / 4 * 4).saturating_sub(before) / row_bytes).min(most as u64);
         if most == 0 {
             let needed = row_bytes.saturating_add(before);
-            return Err(Error::TooLarge { what: "a row of this shape in one binding", needed, unit: "bytes", limit });
+            let what = match self.interleaves() {
+                true => "a sample of this shape in one binding",
+                false => "a row of this shape in one binding",
+            };
+            return Err(Error::TooLarge { what, needed, unit: "bytes", limit });
         }
         Ok(usize::try_from(most).unwrap_or(usize::MAX))
     }
@@ -235,12 +239,15 @@ impl Planner<'_> {
         let bytes = begin..bytes.end;
         constants.extend(self.layout_constants(kernel));
         constants.extend(kernel.element().map(|_| ("SLICED", u32::from(params.start > 0))));
-        if let Some(element) = kernel.element().filter(|_| self.neighbours().by_channel && kernel.adds_before()) {
+        let element = kernel.element().filter(|_| kernel.adds_before());
+        if let Some((element, planes)) = element.zip(self.added_planes()) {
             let (width, first) = (u64::from(element.width), (begin + first_byte) / self.dtype.size() as u64);
             params.first_element = index((first / width * width) as usize, "elements")?;
-            params.plane_len = index(self.geometry.spatial, "a plane")?;
-            let whole = self.geometry.spatial.is_multiple_of(element.width as usize);
-            constants.extend([("BY_CHANNEL", 1), ("ONE_PLANE", u32::from(whole))]);
+            params.plane_len = index(planes.len, "a plane")?;
+            params.interleaved = index(planes.interleaved, "channels")?;
+            let whole = u32::from(planes.neighbours.is_multiple_of(element.width as usize));
+            constants.extend([("BY_CHANNEL", 1), ("WHOLE_UNITS", whole)]);
+            constants.extend((planes.interleaved > 1).then_some(("CHANNELS_LAST", 1)));
         }
         let on = |name| constants.contains(&(name, 1));
         let items = |[firsts, seconds]: [u32; 2]| {

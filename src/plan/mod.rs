@@ -1,8 +1,9 @@
 //! Which kernels run for an input, over which rows, with how many workgroups: every decision and every threshold.
 //! Pure: the same spec, shape, element type and [`Caps`] give the same plan.
 //!
-//! `steps` is what a plan is, `planner` what planning looks at, `layout` where tensors lie. `forward` and `backward` choose the steps; these are made
-//! of passes over `contiguous` rows or over `columns`, with uniforms and overrides from `params`, and `fit` sizes them to the
+//! `steps` is what a plan is, `planner` what planning looks at, `layout` where tensors lie. `forward` and `backward` choose the
+//! steps; these are made of passes over `contiguous` rows or over `columns`, which are also how planes are read that are
+//! `interleaved`, with uniforms and overrides from `params`, and `fit` sizes them to the
 //! device.
 
 mod backward;
@@ -11,6 +12,7 @@ mod columns;
 mod contiguous;
 mod fit;
 mod forward;
+mod interleaved;
 mod layout;
 mod neighbours;
 mod params;

@@ -10,6 +10,15 @@ use crate::kernel::{
 };
 use crate::spec::{Activation, NormSpec};
 
+/// Planes that have a value each.
+pub(super) struct AddedPlanes {
+    pub len: usize,
+    /// How many of them lie in lines.
+    pub interleaved: usize,
+    /// Elements that lie together, of one plane or of a line.
+    pub neighbours: usize,
+}
+
 impl Planner<'_> {
     /// Of a forward; a backward has none.
     pub(super) fn neighbours(&self) -> Neighbours {
@@ -22,6 +31,14 @@ impl Planner<'_> {
     pub(super) fn beside(&self) -> Beside {
         let Neighbours { add_before, modulation, add_after, .. } = self.neighbours();
         Beside { sum: add_before, modulated: modulation.is_some(), added: add_after }
+    }
+
+    /// The planes that values are added to, if any are.
+    pub(super) fn added_planes(&self) -> Option<AddedPlanes> {
+        let (samples, channels) = (self.neighbours().by_channel?, self.geometry.channels);
+        let len = self.geometry.len() / (samples * channels).max(1);
+        let interleaved = if self.spec.channels_last() { channels } else { 1 };
+        Some(AddedPlanes { len, interleaved, neighbours: if interleaved > 1 { interleaved } else { len } })
     }
 
     /// How many samples have parameters of their own, if each has.
@@ -52,6 +69,12 @@ impl Planner<'_> {
         [("FROM_ONE", u32::from(modulation.from_one))].into_iter().chain(halves).collect()
     }
 
+    /// Those of a kernel that mixes switchable norm's statistics, from `parts` partial moments per instance.
+    pub(super) fn mixed_constants(&self, parts: usize) -> Vec<(&'static str, u32)> {
+        let NormSpec::Switchable(norm) = self.spec else { return vec![] };
+        vec![("BATCH", u32::from(norm.batch)), ("ONE_PART", u32::from(parts == 1))]
+    }
+
     /// An apply that finds the layer's outputs; of switchable norm from `parts` partial moments per instance.
     pub(super) fn apply_outputs(
         &self,
@@ -60,10 +83,7 @@ impl Planner<'_> {
     ) -> Result<Vec<Step>> {
         let (rows, of) = self.apply_rows();
         let (from, beside) = (self.statistics(), self.beside());
-        let mut constants = self.output_constants();
-        if let NormSpec::Switchable(norm) = self.spec {
-            constants.extend([("BATCH", u32::from(norm.batch)), ("ONE_PART", u32::from(parts == 1))]);
-        }
+        let constants = [self.output_constants(), self.mixed_constants(parts)].concat();
         let kernel = |team, element, parameters| kernel(team, element, parameters, from, beside);
         let mut steps = self.apply(rows, of, &constants, kernel)?;
         for step in &mut steps {

@@ -89,7 +89,7 @@ impl Planner<'_> {
         let period = if self.statistics() == StatisticsFrom::Running { geometry.channels } else { geometry.rows };
         match self.spec {
             // A group's channels have a parameter each: applied by channel, it is one for a whole row.
-            NormSpec::Group(norm) if geometry.spatial >= PLANE_SPATIAL => {
+            NormSpec::Group(norm) if geometry.spatial >= PLANE_SPATIAL || self.interleaves() => {
                 (self.planes(), (norm.channels / norm.groups, period))
             }
             _ => (self.instances(), (1, period)),

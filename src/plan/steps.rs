@@ -51,8 +51,8 @@ pub enum Gradient {
 pub struct Neighbours {
     /// `a`, added to the input.
     pub add_before: bool,
-    /// It is one value for each sample's channel.
-    pub by_channel: bool,
+    /// It is one value for each channel of each of so many samples.
+    pub by_channel: Option<usize>,
     /// The sum is written out.
     pub keeps_sum: bool,
     /// `scale` and `shift`.
@@ -124,13 +124,13 @@ pub enum Pass {
 impl Neighbours {
     /// None.
     pub const NONE: Neighbours =
-        Neighbours { add_before: false, by_channel: false, keeps_sum: false, modulation: None, add_after: false };
+        Neighbours { add_before: false, by_channel: None, keeps_sum: false, modulation: None, add_after: false };
 
     /// Whether a tensor that goes along is bound whole, or in slices as the input is.
     pub(crate) fn is_whole(&self, binding: Binding) -> bool {
         match binding {
             Binding::ModulationScale | Binding::ModulationShift => true,
-            Binding::AddBefore => self.by_channel,
+            Binding::AddBefore => self.by_channel.is_some(),
             _ => false,
         }
     }
@@ -272,7 +272,7 @@ impl Plan {
     /// Partial moments that a forward leaves per row, where its backward reads them: of switchable norm.
     pub(crate) fn parts(&self, spec: &NormSpec) -> usize {
         let first = self.steps.first().filter(|_| matches!(spec, NormSpec::Switchable(_)));
-        first.map_or(1, |step| step.params.segments.max(1) as usize)
+        first.map_or(1, |step| step.params.partial_row.max(1) as usize)
     }
 }
 

@@ -3,7 +3,7 @@
 use ndarray::{Array1, Array2, Array3, ArrayD, Axis, Zip};
 
 use super::forward::tolerance;
-use super::instances::{inverse_std, parameter, per_row, row, running, view};
+use super::instances::{inverse_std, parameter, per_row, row, running, unview, view};
 use super::moments::{Moments, average, largest, sum};
 use super::state::State;
 use super::switchable::{Mixture, Over};
@@ -122,7 +122,7 @@ pub fn backward(spec: &NormSpec, mode: Mode, state: &State, x: &ArrayD<f64>, dy:
         });
     }
 
-    let (input, dy) = (view(spec, x).into_owned(), view(spec, dy).into_owned());
+    let (input, dy) = (view(spec, x), view(spec, dy));
     let (samples, channels, spatial) = input.dim();
     let running = running(state, mode, samples, channels);
     let evaluates = running.is_some();
@@ -186,7 +186,7 @@ pub fn backward(spec: &NormSpec, mode: Mode, state: &State, x: &ArrayD<f64>, dy:
     let count = input.len() / if trailing { spatial } else { channels };
     let parameter = |values: Array3<f64>, sizes: Array3<f64>, terms| of(summed(&values), summed(&sizes), terms);
     let size = dy.mapv(f64::abs);
-    let shaped = |array: Array3<f64>| array.into_shape_with_order(x.shape()).expect("it has `x`'s number of elements");
+    let shaped = |array: Array3<f64>| unview(spec, &array, x.shape());
     Ok(Gradients {
         input: of(shaped(dx), shaped(magnitude), terms),
         weight: spec.has_weight().then(|| parameter(&dy * &normalized, &size * &around, count.max(terms))),

@@ -2,7 +2,7 @@
 
 use ndarray::{Array3, ArrayD};
 
-use super::instances::{inverse_std, parameter, per_row, row, running, view};
+use super::instances::{inverse_std, parameter, per_row, row, running, unview, view};
 use super::moments::{Moments, largest};
 use super::state::State;
 use super::switchable::Mixture;
@@ -94,7 +94,7 @@ pub(super) fn layer(spec: &NormSpec, mode: Mode, state: &mut State, x: &ArrayD<f
         });
     }
 
-    let input = view(spec, x).into_owned();
+    let input = view(spec, x);
     let (samples, channels, _) = input.dim();
     let row = |n, c| row(spec, n, c);
     let mut reach = None;
@@ -121,7 +121,7 @@ pub(super) fn layer(spec: &NormSpec, mode: Mode, state: &mut State, x: &ArrayD<f
         |value: &dyn Fn(usize, usize, usize) -> f64| Array3::from_shape_fn(input.dim(), |(n, c, s)| value(n, c, s));
     let normalized = from(&|n, c, s| (input[[n, c, s]] - statistics[[n, c]].mean) * inverse[[n, c]]);
     let reach = reach.unwrap_or_else(|| per_row(&normalized, row, largest));
-    let shaped = |array: Array3<f64>| array.into_shape_with_order(x.shape()).expect("it has `x`'s number of elements");
+    let shaped = |array: Array3<f64>| unview(spec, &array, x.shape());
     Ok(Forward {
         output: shaped(from(&|n, c, s| weight(c, s) * normalized[[n, c, s]] + bias(c, s))),
         magnitude: shaped(from(&|n, c, s| weight(c, s).abs() * reach[[n, c]] + bias(c, s).abs())),

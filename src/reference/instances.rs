@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ndarray::{Array2, Array3, ArrayD, Axis, CowArray, Ix3};
+use ndarray::{Array2, Array3, ArrayD, Axis};
 
 use super::moments::Moments;
 use super::state::State;
@@ -23,18 +23,48 @@ pub(super) fn per_row<T: Clone>(
 }
 
 /// `x` as `[N, C, S]`.
-pub(super) fn view<'a>(spec: &NormSpec, x: &'a ArrayD<f64>) -> CowArray<'a, f64, Ix3> {
-    let shape = x.shape();
+pub(super) fn view(spec: &NormSpec, x: &ArrayD<f64>) -> Array3<f64> {
+    let memory = in_memory(spec, x.shape());
+    let array = x.to_shape(memory).expect("`Geometry::new` has checked the shape, and the product is the same");
+    let (n, first, last) = memory;
+    if spec.channels_last() {
+        array.permuted_axes([0, 2, 1]).to_owned()
+    } else if spec.channels_first() {
+        // A place is as good as a sample.
+        let places = array.permuted_axes([0, 2, 1]);
+        places.to_shape((n * last, 1, first)).expect("the product is the same").into_owned()
+    } else {
+        array.into_owned()
+    }
+}
+
+/// What [`view`] shows, in `shape` again.
+pub(super) fn unview(spec: &NormSpec, array: &Array3<f64>, shape: &[usize]) -> ArrayD<f64> {
+    let (n, first, last) = in_memory(spec, shape);
+    let exchanged = spec.channels_last() || spec.channels_first();
+    let sizes = if exchanged { (n, last, first) } else { (n, first, last) };
+    let array = array.to_shape(sizes).expect("it has `shape`'s number of elements");
+    let array = if exchanged { array.permuted_axes([0, 2, 1]) } else { array };
+    array.as_standard_layout().to_shape(shape).expect("it has `shape`'s number of elements").into_owned()
+}
+
+/// The sizes of three axes that an input of this shape is in memory: `[N, C, S]`, or `[N, S, C]` of channels last, or
+/// `[outer, 1, normalized]`.
+fn in_memory(spec: &NormSpec, shape: &[usize]) -> (usize, usize, usize) {
     let product = |sizes: &[usize]| sizes.iter().product::<usize>();
-    let split = match spec {
-        NormSpec::Layer(_) | NormSpec::Rms(_) => {
+    let rest = match spec {
+        NormSpec::Layer(_) | NormSpec::Rms(_) if !spec.channels_first() => {
             let (outer, normalized) = shape.split_at(shape.len() - spec.parameter_shape().len());
-            (product(outer), 1, product(normalized))
+            return (product(outer), 1, product(normalized));
         }
-        NormSpec::Instance(norm) if norm.unbatched || shape.len() == 2 => (1, shape[0], product(&shape[1..])),
-        _ => (shape[0], shape[1], product(&shape[2..])),
+        NormSpec::Instance(norm) if norm.unbatched || shape.len() == 2 => shape,
+        _ => &shape[1..],
     };
-    x.to_shape(split).expect("`Geometry::new` has checked the shape, and the product is the same")
+    let samples = if rest.len() < shape.len() { shape[0] } else { 1 };
+    match spec.channels_last() {
+        true => (samples, product(&rest[..rest.len() - 1]), rest[rest.len() - 1]),
+        false => (samples, rest[0], product(&rest[1..])),
+    }
 }
 
 /// Whose statistics an instance has: those of the set of all instances with the same result.

@@ -2,11 +2,11 @@
 
 use std::f64::consts::{FRAC_1_SQRT_2, PI};
 
-use ndarray::{ArrayD, ArrayView1, Axis, Zip};
+use ndarray::{Array3, ArrayD, ArrayView1, Axis, Zip};
 
 use super::backward::{Gradient, Gradients, backward, of};
 use super::forward::{Forward, layer};
-use super::instances::view;
+use super::instances::{unview, view};
 use super::moments::sum;
 use super::state::State;
 use crate::dtype::DType;
@@ -26,7 +26,7 @@ pub struct Neighbours {
 }
 
 impl Neighbours {
-    /// The scale and the shift, and which of their values each element has, in order.
+    /// The scale and the shift of each element, and which of their values these are.
     fn modulation(&self, spec: &NormSpec, x: &ArrayD<f64>) -> Result<Option<Modulation>> {
         let (Some(scale), Some(shift)) = (&self.scale, &self.shift) else { return Ok(None) };
         let trailing = matches!(spec, NormSpec::Layer(_) | NormSpec::Rms(_));
@@ -36,28 +36,31 @@ impl Neighbours {
         }
         let (rows, channels, spatial) = view(spec, x).dim();
         let (rows_of_sample, of_sample) = (rows / expected[0].max(1), scale.len() / expected[0].max(1));
-        let place = |element: usize| {
-            let (row, channel, position) =
-                (element / (channels * spatial), element / spatial % channels, element % spatial);
-            row / rows_of_sample * of_sample + if trailing { position } else { channel }
+        let each = |values: &[f64]| {
+            let value = |(row, channel, position)| {
+                values[row / rows_of_sample * of_sample + if trailing { position } else { channel }]
+            };
+            unview(spec, &Array3::from_shape_fn((rows, channels, spatial), value), x.shape())
         };
-        let (scale, shift) = (scale.iter().copied().collect(), shift.iter().copied().collect());
-        Ok(Some(Modulation { shape: expected, scale, shift, places: (0..x.len()).map(place).collect() }))
+        let numbers: Vec<f64> = (0..scale.len()).map(|number| number as f64).collect();
+        let [scale, shift] = [scale, shift].map(|array| each(&array.iter().copied().collect::<Vec<_>>()));
+        Ok(Some(Modulation { shape: expected, scale, shift, places: each(&numbers) }))
     }
 }
 
 struct Modulation {
+    /// Of a scale and of a shift, which the others are spread from.
     shape: Vec<usize>,
-    scale: Vec<f64>,
-    shift: Vec<f64>,
-    places: Vec<usize>,
+    scale: ArrayD<f64>,
+    shift: ArrayD<f64>,
+    places: ArrayD<f64>,
 }
 
 impl Modulation {
     /// The sums of `terms` over the elements that share a value.
     fn sums(&self, terms: &ArrayD<f64>) -> ArrayD<f64> {
-        let mut values = vec![vec![]; self.scale.len()];
-        self.places.iter().zip(terms).for_each(|(&place, &term)| values[place].push(term));
+        let mut values = vec![vec![]; self.shape.iter().product()];
+        self.places.iter().zip(terms).for_each(|(&place, &term)| values[place as usize].push(term));
         let sums = values.iter().map(|values| sum(values)).collect();
         ArrayD::from_shape_vec(self.shape.clone(), sums).expect("one sum for each value")
     }
@@ -101,12 +104,8 @@ pub fn forward_beside(
     }
     if let Some(modulation) = neighbours.modulation(spec, x)? {
         forward.roundings += 3;
-        let both = forward.output.iter_mut().zip(&mut forward.magnitude).zip(modulation.places);
-        both.for_each(|((output, magnitude), place)| {
-            let (scale, shift) = (modulation.scale[place], modulation.shift[place]);
-            *output = *output * scale + shift;
-            *magnitude = *magnitude * scale.abs() + shift.abs();
-        });
+        forward.output = forward.output * &modulation.scale + &modulation.shift;
+        forward.magnitude = forward.magnitude * modulation.scale.mapv(f64::abs) + modulation.shift.mapv(f64::abs);
     }
     if let Some(c) = &neighbours.add_after {
         forward.roundings += 1;
@@ -185,12 +184,12 @@ pub fn backward_beside(
     let (mut scale, mut shift, mut scales) = (None, None, ArrayD::ones(x.shape()));
     if let Some(modulation) = neighbours.modulation(spec, x)?.filter(|_| !x.is_empty()) {
         let z = layer(spec, mode, &mut state.clone(), x)?;
-        let terms = x.len() / modulation.scale.len();
+        let terms = x.len() / modulation.shape.iter().product::<usize>();
         let around = &z.magnitude + &z.output.mapv(f64::abs);
         let sums = |terms: ArrayD<f64>| modulation.sums(&terms);
         scale = Some(of(sums(&dr * &z.output), sums(&sizes * &around), terms.max(z.row_len)));
         shift = Some(of(sums(dr.clone()), sums(sizes.clone()), terms));
-        scales.iter_mut().zip(&modulation.places).for_each(|(scale, &place)| *scale = modulation.scale[place]);
+        scales = modulation.scale;
     }
     let mut gradients = backward(spec, mode, state, x, &(&dr * &scales))?;
     let rough = backward(spec, mode, state, x, &(dy.mapv(f64::abs) * scales.mapv(f64::abs)))?;
@@ -203,11 +202,10 @@ pub fn backward_beside(
     let add_before = channels.then(|| {
         let Gradient { value, magnitude, terms } = &gradients.input;
         let planes = |array: &ArrayD<f64>| {
-            let all = array.to_shape((x.shape()[0], x.shape()[1], x.shape()[2..].iter().product()));
-            let sum = |plane: ArrayView1<f64>| sum(&plane.to_vec());
-            all.expect("it has as many elements").map_axis(Axis(2), sum).into_dyn()
+            view(spec, array).map_axis(Axis(2), |plane: ArrayView1<f64>| sum(&plane.to_vec())).into_dyn()
         };
-        of(planes(value), planes(magnitude), *terms.max(&x.shape()[2..].iter().product()))
+        let of_plane = view(spec, x).len_of(Axis(2));
+        of(planes(value), planes(magnitude), of_plane.max(*terms))
     });
     Ok(NeighbourGradients { layer: gradients, scale, shift, add_after: of(dr, sizes, 1), add_before })
 }

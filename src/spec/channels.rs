@@ -3,8 +3,8 @@
 use super::activation::Activation;
 use super::options::{Affine, Momentum, Running};
 
-/// Batch normalization over `N` and all spatial dimensions, per channel, of inputs `[N, C, *]` of rank 2 and above
-/// (`torch.nn.BatchNorm1d`, `2d`, `3d`; Ioffe & Szegedy 2015, arXiv:1502.03167).
+/// Batch normalization over `N` and all spatial dimensions, per channel, of inputs `[N, C, *]` of rank 2 and above, or
+/// `[N, *, C]` by [`channels_last`](Self::channels_last) (`torch.nn.BatchNorm1d`, `2d`, `3d`; Ioffe & Szegedy 2015, arXiv:1502.03167).
 ///
 /// State: `weight`, `bias`, `running_mean`, `running_var` of shape `[C]`, `num_batches_tracked`.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,6 +15,7 @@ pub struct BatchNorm {
     pub(crate) affine: Affine,
     pub(crate) activation: Activation,
     pub(crate) running: Running,
+    pub(crate) channels_last: bool,
 }
 
 impl BatchNorm {
@@ -22,7 +23,7 @@ impl BatchNorm {
     pub fn new(num_features: usize) -> Self {
         let running = Running { momentum: Momentum::Fixed(0.1), track: true };
         let activation = Activation::Identity;
-        BatchNorm { channels: num_features, eps: 1e-5, affine: Affine::BOTH, activation, running }
+        BatchNorm { channels: num_features, eps: 1e-5, affine: Affine::BOTH, activation, running, channels_last: false }
     }
 
     /// Added to the variance; must be positive where the batch's statistics are used.
@@ -60,11 +61,17 @@ impl BatchNorm {
         self.running.track = track;
         self
     }
+
+    /// Inputs are `[N, *, C]`.
+    pub fn channels_last(mut self) -> Self {
+        self.channels_last = true;
+        self
+    }
 }
 
 /// Instance normalization over the spatial dimensions, per sample and channel, of inputs `[N, C, *]` of rank 3 and
-/// above, or `[C, *]` when [`unbatched`](Self::unbatched) (`torch.nn.InstanceNorm1d`, `2d`, `3d`; Ulyanov, Vedaldi &
-/// Lempitsky 2016, arXiv:1607.08022). As in `InstanceNorm1d`, rank 2 is unbatched, `[C, L]`.
+/// above, or `[C, *]` when [`unbatched`](Self::unbatched), or with `C` at the end by [`channels_last`](Self::channels_last) (`torch.nn.InstanceNorm1d`, `2d`, `3d`; Ulyanov, Vedaldi &
+/// Lempitsky 2016, arXiv:1607.08022). As in `InstanceNorm1d`, rank 2 is unbatched, `[C, L]` or `[L, C]`.
 ///
 /// State, none by default: as [`BatchNorm`]'s.
 #[derive(Debug, Clone, PartialEq)]
@@ -76,6 +83,7 @@ pub struct InstanceNorm {
     pub(crate) activation: Activation,
     pub(crate) running: Running,
     pub(crate) unbatched: bool,
+    pub(crate) channels_last: bool,
 }
 
 impl InstanceNorm {
@@ -84,7 +92,8 @@ impl InstanceNorm {
         let running = Running { momentum: Momentum::Fixed(0.1), track: false };
         let affine = Affine { affine: false, bias: true };
         let activation = Activation::Identity;
-        InstanceNorm { channels: num_features, eps: 1e-5, affine, activation, running, unbatched: false }
+        let (unbatched, channels_last) = (false, false);
+        InstanceNorm { channels: num_features, eps: 1e-5, affine, activation, running, unbatched, channels_last }
     }
 
     /// Added to the variance.
@@ -129,10 +138,16 @@ impl InstanceNorm {
         self.unbatched = unbatched;
         self
     }
+
+    /// Inputs are `[N, *, C]`, of one sample `[*, C]`.
+    pub fn channels_last(mut self) -> Self {
+        self.channels_last = true;
+        self
+    }
 }
 
 /// Group normalization over each of `num_groups` equal groups of channels and all spatial dimensions, per sample, of
-/// inputs `[N, C, *]` of rank 2 and above (`torch.nn.GroupNorm`; Wu & He 2018, arXiv:1803.08494).
+/// inputs `[N, C, *]` of rank 2 and above, or `[N, *, C]` by [`channels_last`](Self::channels_last) (`torch.nn.GroupNorm`; Wu & He 2018, arXiv:1803.08494).
 ///
 /// State: `weight`, `bias` of shape `[C]`.
 #[derive(Debug, Clone, PartialEq)]
@@ -143,13 +158,14 @@ pub struct GroupNorm {
     pub(crate) eps: f32,
     pub(crate) affine: Affine,
     pub(crate) activation: Activation,
+    pub(crate) channels_last: bool,
 }
 
 impl GroupNorm {
     /// eps 1e-5, affine with bias. `num_groups` must divide `num_channels`.
     pub fn new(num_groups: usize, num_channels: usize) -> Self {
-        let (affine, activation) = (Affine::BOTH, Activation::Identity);
-        GroupNorm { groups: num_groups, channels: num_channels, eps: 1e-5, affine, activation }
+        let (affine, activation, channels_last) = (Affine::BOTH, Activation::Identity, false);
+        GroupNorm { groups: num_groups, channels: num_channels, eps: 1e-5, affine, activation, channels_last }
     }
 
     /// Added to the variance.
@@ -167,6 +183,12 @@ impl GroupNorm {
     /// Whether an affine layer has a bias.
     pub fn bias(mut self, bias: bool) -> Self {
         self.affine.bias = bias;
+        self
+    }
+
+    /// Inputs are `[N, *, C]`.
+    pub fn channels_last(mut self) -> Self {
+        self.channels_last = true;
         self
     }
 }

@@ -5,7 +5,8 @@ use super::{BatchNorm, GroupNorm, InstanceNorm, LayerNorm, Mode, NormSpec, RmsNo
 use crate::error::{Error, Result};
 
 /// An input seen as `[samples, channels, spatial]` and its rows: the sets of elements that share one statistic.
-/// Layer and RMS norm see `[outer, 1, normalized]`.
+/// Layer and RMS norm see `[outer, 1, normalized]`. What is neither is in memory as if its axes were exchanged
+/// ([`interleaved`](Self::interleaved)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Geometry {
@@ -21,6 +22,10 @@ pub struct Geometry {
     pub row_len: usize,
     /// Contiguous pieces of a row: the samples for batch norm, else 1.
     pub runs: usize,
+    /// So many planes, of a channel in a sample each, lie in lines: element 0 of each of them, element 1 of each, and so on. 1
+    /// where a plane's elements are neighbours, the channels where these come last; of layer and RMS norm over channels that
+    /// come first, whose planes are their rows, the places of a sample.
+    pub interleaved: usize,
     /// Where the statistics come from; of switchable norm, the batch ones.
     pub source: Source,
     /// Whether the call moves running statistics.
@@ -60,8 +65,10 @@ impl Geometry {
         check_size(shape)?;
         match spec {
             NormSpec::Batch(norm) => batch(norm, mode, shape),
-            NormSpec::Layer(LayerNorm { normalized_shape, .. }) => trailing(spec.name(), normalized_shape, shape),
-            NormSpec::Rms(RmsNorm { normalized_shape, .. }) => trailing(spec.name(), normalized_shape, shape),
+            NormSpec::Layer(LayerNorm { normalized_shape, .. }) | NormSpec::Rms(RmsNorm { normalized_shape, .. }) => {
+                let geometry = if spec.channels_first() { over_channels } else { trailing };
+                geometry(spec.name(), normalized_shape, shape)
+            }
             NormSpec::Instance(norm) => instance(norm, mode, shape),
             NormSpec::Group(norm) => group(norm, shape),
             NormSpec::Switchable(norm) => switchable(norm, mode, shape),
@@ -71,6 +78,15 @@ impl Geometry {
     /// The number of elements.
     pub fn len(&self) -> usize {
         self.samples * self.channels * self.spatial
+    }
+
+    /// The same where places of so many samples, whose channels come last, are seen as samples of their own.
+    pub(crate) fn of_samples(self, samples: usize) -> Geometry {
+        if self.spatial > 1 || self.runs == 1 || samples == 0 || samples >= self.samples {
+            return self;
+        }
+        let (spatial, interleaved) = (self.samples / samples, self.channels);
+        Geometry { samples, spatial, interleaved, runs: samples, ..self }
     }
 
     /// Whether there is nothing to normalize.
@@ -89,29 +105,50 @@ fn check_size(shape: &[usize]) -> Result<()> {
     }
 }
 
-/// `[samples, channels, spatial]` of `shape`, its channels checked.
-fn split(
+/// How a norm of channels has its inputs.
+#[derive(Clone, Copy)]
+struct Axes {
     norm: &'static str,
-    least: usize,
-    layout: &'static str,
     channels: usize,
+    channels_last: bool,
     batched: bool,
-    shape: &[usize],
-) -> Result<(usize, usize, usize)> {
-    let axis = usize::from(batched);
-    if shape.len() < least {
-        return Err(Error::Rank { norm, least, layout, shape: shape.to_vec() });
-    }
-    if shape[axis] != channels {
-        return Err(Error::Channels { norm, expected: channels, found: shape[axis], axis, shape: shape.to_vec() });
-    }
-    let samples = if batched { shape[0] } else { 1 };
-    Ok((samples, channels, shape[axis + 1..].iter().product()))
 }
+
+impl Axes {
+    /// `[samples, channels, spatial]` of `shape`, its channels checked; and how many planes interleave.
+    fn split(self, shape: &[usize], layouts: [&'static str; 2]) -> Result<([usize; 3], usize)> {
+        let Axes { norm, channels, channels_last, batched } = self;
+        if shape.len() < 2 {
+            let layout = layouts[usize::from(channels_last)];
+            return Err(Error::Rank { norm, least: 2, layout, shape: shape.to_vec() });
+        }
+        let first = usize::from(batched);
+        let axis = if channels_last { shape.len() - 1 } else { first };
+        if shape[axis] != channels {
+            return Err(Error::Channels { norm, expected: channels, found: shape[axis], axis, shape: shape.to_vec() });
+        }
+        let samples = if batched { shape[0] } else { 1 };
+        let spatial = shape[first..axis].iter().chain(&shape[axis + 1..]).product();
+        Ok(([samples, channels, spatial], interleaved(channels, spatial, channels_last)))
+    }
+}
+
+/// Of so many neighbouring planes in lines; where there is one line, or one plane in it, a plane's elements are neighbours all
+/// the same.
+fn interleaved(planes: usize, lines: usize, in_lines: bool) -> usize {
+    if in_lines && lines > 1 { planes.max(1) } else { 1 }
+}
+
+const LAYOUTS: [&str; 2] = ["[N, C, *]", "[N, *, C]"];
 
 fn batch(norm: &BatchNorm, mode: Mode, shape: &[usize]) -> Result<Geometry> {
     let name = "batch norm";
-    let (samples, channels, spatial) = split(name, 2, "[N, C, *]", norm.channels, true, shape)?;
+    let axes = Axes { norm: name, channels: norm.channels, channels_last: norm.channels_last, batched: true };
+    let ([mut samples, channels, mut spatial], interleaved) = axes.split(shape, LAYOUTS)?;
+    if interleaved > 1 {
+        // A channel's values are of all samples: these are as good as samples of one position each.
+        (samples, spatial) = (samples * spatial, 1);
+    }
     let source = if mode == Mode::Evaluation && norm.running.track { Source::Running } else { Source::Input };
     if source == Source::Input && samples * spatial == 1 {
         return Err(Error::OneValue { norm: name, per: "channel", shape: shape.to_vec() });
@@ -130,6 +167,7 @@ fn batch(norm: &BatchNorm, mode: Mode, shape: &[usize]) -> Result<Geometry> {
         rows: channels,
         row_len: samples * spatial,
         runs: samples,
+        interleaved: 1,
         source,
         updates: mode == Mode::Training && norm.running.track,
         parameter: ParameterIndex { period: channels, step: 1, inner: (samples * spatial).max(1) },
@@ -141,33 +179,51 @@ fn trailing(norm: &'static str, normalized: &[usize], shape: &[usize]) -> Result
         return Err(Error::NormalizedShape { norm, expected: normalized.to_vec(), shape: shape.to_vec() });
     };
     let (rows, row_len) = (outer.iter().product(), normalized.iter().product());
-    Ok(Geometry {
+    Ok(whole_rows(rows, row_len, 1))
+}
+
+/// Layer and RMS norm of each place over its channels.
+fn over_channels(norm: &'static str, normalized: &[usize], shape: &[usize]) -> Result<Geometry> {
+    // There is one dimension, which `NormSpec::validate` has seen to.
+    let axes = Axes { norm, channels: normalized[0], channels_last: false, batched: true };
+    let ([samples, channels, spatial], _) = axes.split(shape, LAYOUTS)?;
+    Ok(whole_rows(samples * spatial, channels, interleaved(spatial, channels, true)))
+}
+
+fn whole_rows(rows: usize, row_len: usize, interleaved: usize) -> Geometry {
+    Geometry {
         samples: rows,
         channels: 1,
         spatial: row_len,
         rows,
         row_len,
         runs: 1,
+        interleaved,
         source: Source::Input,
         updates: false,
         parameter: ParameterIndex { period: 1, step: 0, inner: 1 },
-    })
+    }
 }
 
 fn instance(norm: &InstanceNorm, mode: Mode, shape: &[usize]) -> Result<Geometry> {
     let name = "instance norm";
     let batched = !norm.unbatched && shape.len() != 2;
-    let (least, layout) = if norm.unbatched { (2, "[C, *]") } else { (2, "[N, C, *] or [C, L]") };
-    let (samples, channels, spatial) = split(name, least, layout, norm.channels, batched, shape)?;
+    let layouts = match norm.unbatched {
+        true => ["[C, *]", "[*, C]"],
+        false => ["[N, C, *] or [C, L]", "[N, *, C] or [L, C]"],
+    };
+    let axes = Axes { norm: name, channels: norm.channels, channels_last: norm.channels_last, batched };
+    let (sizes, interleaved) = axes.split(shape, layouts)?;
+    let [.., spatial] = sizes;
     let source = if mode == Mode::Evaluation && norm.running.track { Source::Running } else { Source::Input };
     if source == Source::Input && spatial == 1 {
         return Err(Error::OneValue { norm: name, per: "instance", shape: shape.to_vec() });
     }
-    Ok(instances((samples, channels, spatial), source, mode == Mode::Training && norm.running.track))
+    Ok(instances(sizes, interleaved, source, mode == Mode::Training && norm.running.track))
 }
 
 /// One row per sample and channel.
-fn instances((samples, channels, spatial): (usize, usize, usize), source: Source, updates: bool) -> Geometry {
+fn instances([samples, channels, spatial]: [usize; 3], interleaved: usize, source: Source, updates: bool) -> Geometry {
     Geometry {
         samples,
         channels,
@@ -175,6 +231,7 @@ fn instances((samples, channels, spatial): (usize, usize, usize), source: Source
         rows: samples * channels,
         row_len: spatial,
         runs: 1,
+        interleaved,
         source,
         updates,
         parameter: ParameterIndex { period: channels, step: 1, inner: spatial.max(1) },
@@ -183,7 +240,8 @@ fn instances((samples, channels, spatial): (usize, usize, usize), source: Source
 
 fn group(norm: &GroupNorm, shape: &[usize]) -> Result<Geometry> {
     let name = "group norm";
-    let (samples, channels, spatial) = split(name, 2, "[N, C, *]", norm.channels, true, shape)?;
+    let axes = Axes { norm: name, channels: norm.channels, channels_last: norm.channels_last, batched: true };
+    let ([samples, channels, spatial], interleaved) = axes.split(shape, LAYOUTS)?;
     if spatial == 0 {
         return Err(Error::EmptyInput {
             norm: name,
@@ -202,6 +260,7 @@ fn group(norm: &GroupNorm, shape: &[usize]) -> Result<Geometry> {
         rows: samples * norm.groups,
         row_len: width * spatial,
         runs: 1,
+        interleaved,
         source: Source::Input,
         updates: false,
         parameter: ParameterIndex { period: norm.groups, step: width, inner: spatial },
@@ -210,7 +269,9 @@ fn group(norm: &GroupNorm, shape: &[usize]) -> Result<Geometry> {
 
 fn switchable(norm: &SwitchableNorm, mode: Mode, shape: &[usize]) -> Result<Geometry> {
     let name = "switchable norm";
-    let (samples, channels, spatial) = split(name, 2, "[N, C, *]", norm.channels, true, shape)?;
+    let axes = Axes { norm: name, channels: norm.channels, channels_last: norm.channels_last, batched: true };
+    let (sizes, interleaved) = axes.split(shape, LAYOUTS)?;
+    let [samples, channels, spatial] = sizes;
     let source = if mode == Mode::Evaluation && norm.batch { Source::Running } else { Source::Input };
     if norm.variance == Variance::Reference {
         // The estimators of the authors' code divide by these counts less one.
@@ -226,7 +287,7 @@ fn switchable(norm: &SwitchableNorm, mode: Mode, shape: &[usize]) -> Result<Geom
             return one("instance");
         }
     }
-    Ok(instances((samples, channels, spatial), source, mode == Mode::Training && norm.batch))
+    Ok(instances(sizes, interleaved, source, mode == Mode::Training && norm.batch))
 }
 
 impl SwitchableNorm {

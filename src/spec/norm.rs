@@ -100,6 +100,26 @@ impl NormSpec {
         }
     }
 
+    /// Whether inputs are `[N, *, C]`, of a norm that has them as `[N, C, *]` unless it is told so.
+    pub fn channels_last(&self) -> bool {
+        match self {
+            NormSpec::Batch(norm) => norm.channels_last,
+            NormSpec::Instance(norm) => norm.channels_last,
+            NormSpec::Group(norm) => norm.channels_last,
+            NormSpec::Switchable(norm) => norm.channels_last,
+            NormSpec::Layer(_) | NormSpec::Rms(_) => false,
+        }
+    }
+
+    /// Whether inputs are `[N, C, *]`, of a norm that has what it normalizes at the end unless it is told so.
+    pub fn channels_first(&self) -> bool {
+        match self {
+            NormSpec::Layer(norm) => norm.channels_first,
+            NormSpec::Rms(norm) => norm.channels_first,
+            _ => false,
+        }
+    }
+
     /// What the output goes through.
     pub fn activation(&self) -> Activation {
         match self {
@@ -144,8 +164,8 @@ impl NormSpec {
     /// Checks what can be checked before there is an input.
     ///
     /// # Errors
-    /// [`Error::ZeroSize`], [`Error::EmptyNormalizedShape`], [`Error::Indivisible`], [`Error::EpsNotFinite`],
-    /// [`Error::NothingToSwitch`].
+    /// [`Error::ZeroSize`], [`Error::EmptyNormalizedShape`], [`Error::ChannelsFirst`], [`Error::Indivisible`],
+    /// [`Error::EpsNotFinite`], [`Error::NothingToSwitch`].
     pub fn validate(&self) -> Result<()> {
         let norm = self.name();
         match self {
@@ -154,7 +174,12 @@ impl NormSpec {
             {
                 return Err(Error::EmptyNormalizedShape { norm });
             }
-            NormSpec::Layer(_) | NormSpec::Rms(_) => {}
+            NormSpec::Layer(_) | NormSpec::Rms(_) => {
+                let normalized_shape = self.parameter_shape();
+                if self.channels_first() && normalized_shape.len() != 1 {
+                    return Err(Error::ChannelsFirst { norm, normalized_shape });
+                }
+            }
             _ if self.parameter_shape() == [0] => return Err(Error::ZeroSize { norm, what: "the number of channels" }),
             NormSpec::Group(GroupNorm { groups: 0, .. }) => {
                 return Err(Error::ZeroSize { norm, what: "the number of groups" });

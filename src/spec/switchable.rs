@@ -27,7 +27,7 @@ pub enum Variance {
     Reference,
 }
 
-/// Switchable normalization of inputs `[N, C, *]` of rank 2 and above: a learned mixture of the instance, layer (over
+/// Switchable normalization of inputs `[N, C, *]` of rank 2 and above, or `[N, *, C]` by [`channels_last`](Self::channels_last): a learned mixture of the instance, layer (over
 /// `C` and all spatial dimensions) and batch statistics (Luo, Ren, Peng, Zhang & Li 2019, arXiv:1806.10779).
 ///
 /// `y = weight·(x − Σ w_k·μ_k) / sqrt(Σ w'_k·v_k + eps) + bias`, `k` over (instance, layer, batch), those that are on.
@@ -47,6 +47,7 @@ pub struct SwitchableNorm {
     pub(crate) variance: Variance,
     pub(crate) instance: bool,
     pub(crate) batch: bool,
+    pub(crate) channels_last: bool,
 }
 
 impl SwitchableNorm {
@@ -63,6 +64,7 @@ impl SwitchableNorm {
             variance: Variance::Biased,
             instance: true,
             batch: true,
+            channels_last: false,
         }
     }
 
@@ -118,6 +120,12 @@ impl SwitchableNorm {
     /// Whether instance statistics take part; off is the authors' form for rank 2, `[N, C]`.
     pub fn instance_statistics(mut self, instance: bool) -> Self {
         self.instance = instance;
+        self
+    }
+
+    /// Inputs are `[N, *, C]`.
+    pub fn channels_last(mut self) -> Self {
+        self.channels_last = true;
         self
     }
 

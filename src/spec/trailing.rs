@@ -31,8 +31,8 @@ impl<const N: usize> From<[usize; N]> for NormalizedShape {
     }
 }
 
-/// Layer normalization over the trailing dimensions `normalized_shape`, of inputs `[*, normalized_shape]`
-/// (`torch.nn.LayerNorm`; Ba, Kiros & Hinton 2016, arXiv:1607.06450).
+/// Layer normalization over the trailing dimensions `normalized_shape`, of inputs `[*, normalized_shape]`, or over the channels of
+/// `[N, C, *]` by [`channels_first`](Self::channels_first) (`torch.nn.LayerNorm`; Ba, Kiros & Hinton 2016, arXiv:1607.06450).
 ///
 /// State: `weight`, `bias` of shape `normalized_shape`.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,13 +42,14 @@ pub struct LayerNorm {
     pub(crate) eps: f32,
     pub(crate) affine: Affine,
     pub(crate) activation: Activation,
+    pub(crate) channels_first: bool,
 }
 
 impl LayerNorm {
     /// eps 1e-5, elementwise affine with bias.
     pub fn new(normalized_shape: impl Into<NormalizedShape>) -> Self {
-        let (affine, activation) = (Affine::BOTH, Activation::Identity);
-        LayerNorm { normalized_shape: normalized_shape.into().0, eps: 1e-5, affine, activation }
+        let (affine, activation, channels_first) = (Affine::BOTH, Activation::Identity, false);
+        LayerNorm { normalized_shape: normalized_shape.into().0, eps: 1e-5, affine, activation, channels_first }
     }
 
     /// Added to the variance.
@@ -68,10 +69,17 @@ impl LayerNorm {
         self.affine.bias = bias;
         self
     }
+
+    /// Inputs are `[N, C, *]`, and each place is normalized over its C channels, which `normalized_shape` is one dimension
+    /// of: ConvNeXt's `data_format="channels_first"` (Liu et al. 2022, arXiv:2201.03545), SAM's `LayerNorm2d`.
+    pub fn channels_first(mut self) -> Self {
+        self.channels_first = true;
+        self
+    }
 }
 
 /// Root-mean-square normalization, `x / sqrt(mean(x²) + eps) · weight`, over the trailing dimensions
-/// `normalized_shape` (`torch.nn.RMSNorm`; Zhang & Sennrich 2019, arXiv:1910.07467).
+/// `normalized_shape`, or over the channels of `[N, C, *]` by [`channels_first`](Self::channels_first) (`torch.nn.RMSNorm`; Zhang & Sennrich 2019, arXiv:1910.07467).
 ///
 /// State: `weight` of shape `normalized_shape`.
 #[derive(Debug, Clone, PartialEq)]
@@ -81,13 +89,14 @@ pub struct RmsNorm {
     pub(crate) eps: f32,
     pub(crate) affine: bool,
     pub(crate) activation: Activation,
+    pub(crate) channels_first: bool,
 }
 
 impl RmsNorm {
     /// torch's `eps=None`, which is f32's machine epsilon 2⁻²³, and a weight.
     pub fn new(normalized_shape: impl Into<NormalizedShape>) -> Self {
         let (normalized_shape, activation) = (normalized_shape.into().0, Activation::Identity);
-        RmsNorm { normalized_shape, eps: f32::EPSILON, affine: true, activation }
+        RmsNorm { normalized_shape, eps: f32::EPSILON, affine: true, activation, channels_first: false }
     }
 
     /// Added to the mean square.
@@ -99,6 +108,13 @@ impl RmsNorm {
     /// torch's `elementwise_affine`: whether there is a weight.
     pub fn affine(mut self, elementwise_affine: bool) -> Self {
         self.affine = elementwise_affine;
+        self
+    }
+
+    /// Inputs are `[N, C, *]`, and each place is normalized over its C channels, which `normalized_shape` is one dimension
+    /// of.
+    pub fn channels_first(mut self) -> Self {
+        self.channels_first = true;
         self
     }
 }

@@ -11,7 +11,7 @@ use ndarray::{ArrayD, Axis};
 
 use super::compare::{compare, largest, state_dict};
 use super::failures::Failures;
-use super::variants::{CHANNEL_SHAPES, MODES, TRAILING_SHAPES, everywhere, planned, turn};
+use super::variants::{CHANNEL_SHAPES, LAYOUT_SHAPES, MODES, TRAILING_SHAPES, everywhere, planned, turn};
 use super::{adapters, checks, data, torch};
 
 type Outcome = Result<(), String>;
@@ -206,6 +206,11 @@ fn channel_norms_of_planes_in_every_variant() {
 #[test]
 fn trailing_norms_in_every_variant() {
     every_variant(&TRAILING_SHAPES, |shape| data::trailing_specs(shape, shape.len() - 1), 250);
+}
+
+#[test]
+fn other_layouts_in_every_variant() {
+    every_variant(&LAYOUT_SHAPES, data::layout_specs, 250);
 }
 
 /// Channels that lanes hold side by side: few and long, many and short, of odd lengths.

@@ -12,7 +12,7 @@ use super::data;
 #[path = "../../benches/cpu/mod.rs"]
 mod cpu;
 
-fn cases() -> [(NormSpec, &'static [usize]); 22] {
+fn cases() -> [(NormSpec, &'static [usize]); 26] {
     [
         (LayerNorm::new([1]).into(), &[7, 1]),
         (LayerNorm::new([3]).into(), &[20_000, 3]),
@@ -36,6 +36,10 @@ fn cases() -> [(NormSpec, &'static [usize]); 22] {
         (SwitchableNorm::new(4).into(), &[300, 4, 1]),
         (SwitchableNorm::new(3).into(), &[5000, 3, 5]),
         (SwitchableNorm::new(3).into(), &[2, 3, 40, 40]),
+        (BatchNorm::new(6).channels_last().into(), &[5, 11, 13, 6]),
+        (GroupNorm::new(3, 6).channels_last().into(), &[4, 9, 7, 6]),
+        (SwitchableNorm::new(6).channels_last().into(), &[4, 9, 7, 6]),
+        (LayerNorm::new(67).channels_first().into(), &[3, 67, 5, 3]),
     ]
 }
 

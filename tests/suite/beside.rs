@@ -86,8 +86,8 @@ impl Case {
             values("normal", shape, dtype).mapv(|value| 0.5 - value),
         );
         let by_channel = choice.sum > 2 && !trailing && shape.len() > 2;
-        let a = if by_channel { values("uniform", &shape[..2], dtype) } else { a };
-        let added = if by_channel { by_plane(&a, shape) } else { a.clone() };
+        let a = if by_channel { values("uniform", &[shape[0], spec.parameter_shape()[0]], dtype) } else { a };
+        let added = if by_channel { by_plane(&spec, &a, shape) } else { a.clone() };
         let c = rounded(&c, dtype);
         let scale = values("normal", &by_sample, of_samples);
         let shift = values("uniform", &by_sample, of_samples);
@@ -159,6 +159,8 @@ impl Case {
 pub fn specs(shape: &[usize]) -> Vec<NormSpec> {
     let mut specs = data::channel_specs(shape[1]);
     specs.extend(data::trailing_specs(shape, shape.len() - 1));
+    // Those of rank 2 are no others.
+    specs.extend(data::layout_specs(shape).into_iter().filter(|_| shape.len() > 2));
     specs
 }
 
@@ -292,7 +294,7 @@ fn webgpu_binds_each_neighbour() {
             let modulation = Modulation { samples: shape[0], from_one: true, dtype: DType::F32 };
             let alone = [
                 Neighbours { add_before: true, keeps_sum: true, ..none },
-                Neighbours { add_before: true, by_channel: !trailing, keeps_sum: true, ..none },
+                Neighbours { add_before: true, by_channel: (!trailing).then_some(shape[0]), keeps_sum: true, ..none },
                 Neighbours { modulation: Some(modulation), ..none },
                 Neighbours { add_after: true, ..none },
             ];
@@ -302,7 +304,7 @@ fn webgpu_binds_each_neighbour() {
                     input: Gradient::Replaced,
                     parameters: Gradient::Replaced,
                     modulation: neighbours.modulation.is_some(),
-                    addend: neighbours.by_channel,
+                    addend: neighbours.by_channel.is_some(),
                     neighbours,
                 };
                 for pass in [Pass::Forward { saves: true, neighbours }, backward] {

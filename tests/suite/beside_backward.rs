@@ -49,8 +49,12 @@ impl Case {
         let (x, a, c) = (values("normal"), values("uniform"), values("uniform").mapv(|value| value / 4.0 - 1.0));
         let trailing = matches!(spec, NormSpec::Layer(_) | NormSpec::Rms(_));
         let by_channel = along.before == 2 && !trailing && shape.len() > 2;
-        let a = if by_channel { rounded(&data::values("uniform", &shape[..2], geometry.row_len), dtype) } else { a };
-        let added = if by_channel { by_plane(&a, shape) } else { a.clone() };
+        let a = if by_channel {
+            rounded(&data::values("uniform", &[shape[0], spec.parameter_shape()[0]], geometry.row_len), dtype)
+        } else {
+            a
+        };
+        let added = if by_channel { by_plane(spec, &a, shape) } else { a.clone() };
         let sum = if along.before > 0 { rounded(&(&x + &added), dtype) } else { x.clone() };
         let wide = |array: &ArrayD<f32>| array.mapv(f64::from);
         let sum = wide(&sum);

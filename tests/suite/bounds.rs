@@ -21,14 +21,10 @@ thread_local! {
 }
 
 /// Bytes of what a step binds.
-fn bound(
-    (plan, step): (&Plan, &Step),
-    spec: &NormSpec,
-    (beside, planes, dtype): (Neighbours, usize, DType),
-    binding: Binding,
-) -> u64 {
+fn bound((plan, step): (&Plan, &Step), spec: &NormSpec, (beside, dtype): (Neighbours, DType), binding: Binding) -> u64 {
     let state = data::state(spec);
     let floats = |array: &Option<ndarray::ArrayD<f64>>| 4 * array.as_ref().map_or(0, |array| array.len()) as u64;
+    let planes = || beside.by_channel.expect("there is one") * spec.parameter_shape()[0];
     if step.replaced() == Some(binding) {
         return 16;
     }
@@ -45,8 +41,8 @@ fn bound(
             floats(&state.mean_weight)
         }
         // In whole units.
-        Binding::AddBefore if beside.by_channel => ((planes * dtype.size()) as u64).next_multiple_of(16),
-        Binding::AddBeforeGradient => 4 * planes as u64,
+        Binding::AddBefore if beside.by_channel.is_some() => ((planes() * dtype.size()) as u64).next_multiple_of(16),
+        Binding::AddBeforeGradient => 4 * planes() as u64,
         Binding::AddBefore | Binding::AddAfter | Binding::OutputGradient => step.bytes.end - step.bytes.start,
         Binding::KeptSum if beside.keeps_sum => step.bytes.end - step.bytes.start,
         Binding::KeptSum => 16,
@@ -78,14 +74,14 @@ fn chosen(count: u32, few: u32) -> Vec<u32> {
 }
 
 /// Runs the invocations of `step` that [`chosen`] says; what is addressed beyond its bindings, and loops beyond its count.
-fn faults(planned: &Planned, step: &Step, spec: &NormSpec, of: (usize, DType), form: Subgroups) -> Vec<String> {
+fn faults(planned: &Planned, step: &Step, spec: &NormSpec, dtype: DType, form: Subgroups) -> Vec<String> {
     let &Planned { ref plan, beside, rows } = planned;
     let shader = SHADERS.with_borrow_mut(|shaders| shaders.of(step));
     let bounds: Vec<(u32, u64)> = step
         .kernel
         .bindings()
         .into_iter()
-        .map(|(binding, _)| (binding as u32, bound((plan, step), spec, (beside, of.0, of.1), binding)))
+        .map(|(binding, _)| (binding as u32, bound((plan, step), spec, (beside, dtype), binding)))
         .collect();
     let mut faults = vec![];
     let [x, y] = step.workgroups;
@@ -130,7 +126,7 @@ impl Apart {
     fn new(random: &mut Random, spec: &NormSpec, geometry: &Geometry, dtype: DType) -> Option<Apart> {
         let (len, size) = (geometry.row_len, dtype.size());
         let trailing = matches!(spec, NormSpec::Layer(_) | NormSpec::Rms(_));
-        if !trailing || geometry.is_empty() || !(len * size).is_multiple_of(4) {
+        if !trailing || spec.channels_first() || geometry.is_empty() || !(len * size).is_multiple_of(4) {
             return None;
         }
         let unit = [4 / size, 16 / size][random.below(2)];
@@ -189,11 +185,11 @@ fn neighbours(spec: &NormSpec, shape: &[usize], dtype: DType) -> Neighbours {
     let samples = if matches!(spec, NormSpec::Instance(_)) && shape.len() == 2 { 1 } else { shape[0] };
     let modulation = |from_one, dtype| batched.then_some(Modulation { samples, from_one, dtype });
     let none = Neighbours::NONE;
-    let by_channel = batched && !trailing;
+    let by_channel = (batched && !trailing).then_some(samples);
     match shape.iter().sum::<usize>() % 4 {
         0 => {
             let modulation = modulation(true, DType::F32);
-            Neighbours { add_before: true, by_channel: false, keeps_sum: true, modulation, add_after: true }
+            Neighbours { add_before: true, by_channel: None, keeps_sum: true, modulation, add_after: true }
         }
         1 => Neighbours { add_before: true, by_channel, keeps_sum: true, ..none },
         2 => Neighbours { add_before: true, modulation: modulation(false, dtype), ..none },
@@ -211,7 +207,7 @@ fn plans(
 ) -> Vec<(Plan, Neighbours)> {
     let plan = |pass| Plan::new(spec, geometry, dtype, caps, strategy, pass).ok();
     let saved = plan(Pass::forward(true));
-    let parts = saved.as_ref().map_or(1, |plan| plan.steps.first().map_or(1, |step| step.params.segments.max(1)));
+    let parts = saved.as_ref().map_or(1, |plan| plan.steps.first().map_or(1, |step| step.params.partial_row.max(1)));
     let parts = if matches!(spec, NormSpec::Switchable(_)) { parts as usize } else { 1 };
     let forward = plan(Pass::forward(false));
     let backward = |(input, parameters)| saved.as_ref().and_then(|_| plan(Pass::backward(parts, input, parameters)));
@@ -226,7 +222,7 @@ fn plans(
     let activated = spec.clone().with_activation(Activation::LeakyRelu { negative_slope: 0.2 });
     let through = |neighbours: Neighbours| {
         let (input, parameters) = (Gradient::Replaced, Gradient::Added);
-        let (modulation, addend) = (true, neighbours.by_channel);
+        let (modulation, addend) = (true, neighbours.by_channel.is_some());
         let pass = Pass::Backward { parts, input, parameters, modulation, addend, neighbours };
         Plan::new(&activated, geometry, dtype, caps, strategy, pass).ok()
     };
@@ -235,8 +231,8 @@ fn plans(
         plan.steps.retain(|step| matches!(step.kernel, Kernel::BackwardOutput { .. }));
         Some(plan)
     });
-    let addend = saved.as_ref().filter(|_| neighbours.by_channel).and_then(|_| {
-        let mut plan = through(Neighbours { by_channel: true, ..Neighbours::NONE })?;
+    let addend = saved.as_ref().filter(|_| neighbours.by_channel.is_some()).and_then(|_| {
+        let mut plan = through(Neighbours { by_channel: neighbours.by_channel, ..Neighbours::NONE })?;
         plan.steps.retain(|step| step.takes == Takes::Dx);
         Some(plan)
     });
@@ -312,8 +308,7 @@ fn check(drawn: &Drawn, caps: &Caps, strategy: Strategy, random: &mut Random) ->
         let plan = &planned.plan;
         for step in &plan.steps {
             for form in forms(step) {
-                let of = (geometry.samples * geometry.channels, dtype);
-                let faults = faults(&planned, step, spec, of, form);
+                let faults = faults(&planned, step, spec, dtype, form);
                 let place = || format!("{spec:?} {mode:?} {shape:?} {dtype} {caps:?} {strategy:?}\n{plan}{step:?}");
                 assert!(
                     faults.is_empty(),
@@ -342,6 +337,7 @@ impl Drawn {
         let shape = shape[..2 + random.below(3)].to_vec();
         let mut specs = data::channel_specs(shape[1]);
         specs.extend((1..shape.len()).flat_map(|axis| data::trailing_specs(&shape, axis)));
+        specs.extend(data::layout_specs(&shape));
         let spec = specs.swap_remove(random.below(specs.len()));
         let mode = [Mode::Training, Mode::Evaluation][random.below(2)];
         Drawn { shape, spec, mode, dtype: [DType::F32, DType::F16, DType::BF16][random.below(3)] }

@@ -94,6 +94,7 @@ pub const VALUES: [&str; 21] = [
 pub fn value_cases(shape: &[usize]) -> Vec<(&'static str, NormSpec)> {
     let mut specs = channel_specs(shape[1]);
     specs.extend(trailing_specs(shape, 2));
+    specs.extend(layout_specs(shape).into_iter().step_by(3));
     // Squares of 3e38 are beyond f32, as they are for torch; so is a plain share of such a mean.
     let beyond = |spec: &NormSpec| format!("{spec:?}").contains("Plain") || matches!(spec, NormSpec::Rms(_));
     let cases = VALUES.into_iter().flat_map(|values| specs.iter().map(move |spec| (values, spec.clone())));
@@ -122,7 +123,6 @@ pub fn state(spec: &NormSpec) -> State {
 
 /// Every norm with its options, for inputs of `c` channels.
 pub fn channel_specs(c: usize) -> Vec<NormSpec> {
-    let groups = (2..c).find(|groups| c.is_multiple_of(*groups)).unwrap_or(1);
     let sn = SwitchableNorm::new;
     vec![
         BatchNorm::new(c).into(),
@@ -131,7 +131,7 @@ pub fn channel_specs(c: usize) -> Vec<NormSpec> {
         InstanceNorm::new(c).into(),
         InstanceNorm::new(c).affine(true).track_running_stats(true).momentum(0.3).into(),
         GroupNorm::new(1, c).into(),
-        GroupNorm::new(groups, c).bias(false).into(),
+        GroupNorm::new(groups(c), c).bias(false).into(),
         GroupNorm::new(c, c).affine(false).into(),
         sn(c).into(),
         sn(c).weighting(Weighting::Plain).into(),
@@ -152,4 +152,50 @@ pub fn trailing_specs(shape: &[usize], axis: usize) -> Vec<NormSpec> {
         RmsNorm::new(normalized).into(),
         RmsNorm::new(normalized).affine(false).eps(1e-6).into(),
     ]
+}
+
+/// The norms of inputs whose channels come last, and of those over channels that come first.
+pub fn layout_specs(shape: &[usize]) -> Vec<NormSpec> {
+    let (first, last) = (shape[1], shape[shape.len() - 1]);
+    let sn = || SwitchableNorm::new(last).channels_last();
+    vec![
+        BatchNorm::new(last).channels_last().into(),
+        InstanceNorm::new(last).channels_last().into(),
+        InstanceNorm::new(last).affine(true).track_running_stats(true).momentum(0.3).channels_last().into(),
+        GroupNorm::new(1, last).channels_last().into(),
+        GroupNorm::new(groups(last), last).bias(false).channels_last().into(),
+        GroupNorm::new(groups(last), last).affine(false).channels_last().into(),
+        sn().into(),
+        sn().variance(Variance::Reference).momentum(0.3).into(),
+        sn().batch_statistics(false).weighting(Weighting::Plain).into(),
+        LayerNorm::new(first).channels_first().into(),
+        LayerNorm::new(first).channels_first().bias(false).into(),
+        LayerNorm::new(first).channels_first().affine(false).into(),
+        RmsNorm::new(first).channels_first().into(),
+        RmsNorm::new(first).channels_first().affine(false).eps(1e-6).into(),
+    ]
+}
+
+/// The fewest groups of `c` channels but one, unless there are no others.
+fn groups(c: usize) -> usize {
+    (2..c).find(|groups| c.is_multiple_of(*groups)).unwrap_or(1)
+}
+
+/// The same layer of inputs whose channels are elsewhere: last, or of layer and RMS norm first.
+pub fn exchanged(spec: NormSpec) -> NormSpec {
+    match spec {
+        NormSpec::Batch(norm) => norm.channels_last().into(),
+        NormSpec::Instance(norm) => norm.channels_last().into(),
+        NormSpec::Group(norm) => norm.channels_last().into(),
+        NormSpec::Switchable(norm) => norm.channels_last().into(),
+        NormSpec::Layer(norm) => norm.channels_first().into(),
+        NormSpec::Rms(norm) => norm.channels_first().into(),
+        _ => unimplemented!("{}", spec.name()),
+    }
+}
+
+/// Which of so many dimensions the parameters of a layer go along, if it is one.
+pub fn parameter_axis(spec: &NormSpec, rank: usize) -> usize {
+    let trailing = matches!(spec, NormSpec::Layer(_) | NormSpec::Rms(_)) && !spec.channels_first();
+    if trailing || spec.channels_last() { rank - 1 } else { 1 }
 }

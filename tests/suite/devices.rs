@@ -37,6 +37,7 @@ fn every_norm(gpu: &Gpu) -> (usize, Vec<(NormSpec, Mode, String)>) {
     let (mut checks, mut failed) = (0, vec![]);
     for shape in [&[3, 6, 11, 12][..], &[70, 6, 1], &[2, 6, 5000]] {
         let specs = data::channel_specs(6).into_iter().chain(data::trailing_specs(shape, 1));
+        let specs = specs.chain(data::layout_specs(shape).into_iter().filter(|_| shape.len() == 4));
         // The oracle is slow: long rows only where they are cut up.
         let long = |spec: &NormSpec| matches!(spec, NormSpec::Switchable(_) | NormSpec::Batch(_) | NormSpec::Rms(_));
         for spec in specs.filter(|spec| shape[2] < 100 || long(spec)) {

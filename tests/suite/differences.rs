@@ -35,14 +35,14 @@ impl Case {
             mode,
             state: data::state(spec),
             x: values("normal", shape),
-            by_channel: (!trailing).then(|| values("uniform", &shape[..2])),
+            by_channel: (!trailing).then(|| values("uniform", &[shape[0], spec.parameter_shape()[0]])),
             neighbours,
             dy: values("normal", shape).mapv(|value| 0.5 - value),
         }
     }
 
     fn sum(&self) -> ArrayD<f64> {
-        self.by_channel.iter().fold(self.x.clone(), |x, a| x + by_plane(a, self.x.shape()))
+        self.by_channel.iter().fold(self.x.clone(), |x, a| x + by_plane(&self.spec, a, self.x.shape()))
     }
 
     fn loss(&self) -> f64 {

@@ -61,6 +61,17 @@ fn layers_that_cannot_be() {
         "switchable norm: instance and batch statistics are both off, which leaves only layer norm; keep one of them \
          or use LayerNorm",
     );
+    for (norm, spec) in [
+        ("layer norm", NormSpec::from(LayerNorm::new([2, 3]).channels_first())),
+        ("rms norm", RmsNorm::new([2, 3]).channels_first().into()),
+    ] {
+        let told = "channels_first normalizes over one dimension, the channels, got normalized_shape [2, 3]";
+        check(spec, &format!("{norm}: {told}"));
+    }
+    check(
+        LayerNorm::new([]).channels_first().into(),
+        "layer norm: normalized_shape must have at least one dimension, got []",
+    );
     for spec in data::channel_specs(6).into_iter().chain(data::trailing_specs(&[2, 6], 1)) {
         for (eps, text) in [(f32::NAN, "NaN"), (f32::INFINITY, "inf"), (f32::NEG_INFINITY, "-inf")] {
             let told = format!("{}: eps must be a finite number, got {text}", spec.name());
@@ -171,6 +182,27 @@ fn shapes_that_a_layer_does_not_take() {
             mode,
             &[2, 6, 0],
             "group norm: the product of the spatial dimensions must be greater than 0, got shape [2, 6, 0]",
+        );
+        for spec in [&batch, &group, &switchable] {
+            let (spec, name) = (data::exchanged(spec.clone()), spec.name());
+            refuse(&spec, mode, &[6], &format!("{name}: {}", tail(2, "[N, *, C]", "[6]")));
+            let told = "expected 6 channels in dimension 2, got 3 in shape [2, 6, 3]";
+            refuse(&spec, mode, &[2, 6, 3], &format!("{name}: {told}"));
+        }
+        for (spec, layout) in [(&instance, "[N, *, C] or [L, C]"), (&unbatched, "[*, C]")] {
+            let spec = data::exchanged(spec.clone());
+            refuse(&spec, mode, &[6], &format!("instance norm: {}", tail(2, layout, "[6]")));
+            let told = "instance norm: expected 6 channels in dimension 1, got 5 in shape [6, 5]";
+            refuse(&spec, mode, &[6, 5], told);
+        }
+        let places = NormSpec::from(RmsNorm::new(5).channels_first());
+        refuse(&places, mode, &[5], &format!("rms norm: {}", tail(2, "[N, C, *]", "[5]")));
+        refuse(&places, mode, &[2, 3, 5], "rms norm: expected 5 channels in dimension 1, got 3 in shape [2, 3, 5]");
+        refuse(
+            &data::exchanged(group.clone()),
+            mode,
+            &[2, 0, 6],
+            "group norm: the product of the spatial dimensions must be greater than 0, got shape [2, 0, 6]",
         );
         let one =
             |per: &str, shape| format!("expected more than 1 value per {per} to take statistics of, got shape {shape}");

@@ -7,7 +7,7 @@ use ndarray::{ArrayD, IxDyn};
 
 use super::compare::{self, Case};
 use super::failures::Failures;
-use super::variants::{CHANNEL_SHAPES, MODES, TRAILING_SHAPES, everywhere, turn, variants};
+use super::variants::{CHANNEL_SHAPES, LAYOUT_SHAPES, MODES, TRAILING_SHAPES, everywhere, turn, variants};
 use super::{adapters, data, torch};
 
 #[test]
@@ -55,6 +55,11 @@ fn channel_norms_in_every_variant() {
 #[test]
 fn trailing_norms_in_every_variant() {
     every_variant(&TRAILING_SHAPES, |shape| data::trailing_specs(shape, shape.len() - 1), 500);
+}
+
+#[test]
+fn other_layouts_in_every_variant() {
+    every_variant(&LAYOUT_SHAPES, data::layout_specs, 500);
 }
 
 #[test]
@@ -128,7 +133,9 @@ fn constant_rows_are_their_bias() {
     for (name, gpu) in adapters::all() {
         for (variant, gpu, strategy) in variants(gpu) {
             for constant in ["constant 0.1", "constant 3333333.25", "constant 3e38"] {
-                for spec in data::channel_specs(4).into_iter().chain(data::trailing_specs(&[3, 4, 35], 2)) {
+                let shape = [3, 4, 35];
+                let specs = data::channel_specs(4).into_iter().chain(data::trailing_specs(&shape, 2));
+                for spec in specs.chain(data::layout_specs(&shape).into_iter().step_by(3)) {
                     if matches!(spec, NormSpec::Switchable(_) | NormSpec::Rms(_)) {
                         continue; // plain shares need not sum to 1, and RMS norm keeps the mean
                     }
@@ -136,7 +143,7 @@ fn constant_rows_are_their_bias() {
                     let mut norm = GpuNorm::new(&gpu, spec.clone()).unwrap();
                     norm.load_state_dict(&compare::state_dict(&state), "").unwrap();
                     norm.set_strategy(strategy);
-                    let x = data::values(constant, &[3, 4, 35], 1);
+                    let x = data::values(constant, &shape, 1);
                     let y = match norm.forward(&x) {
                         Err(Error::Strategy { .. } | Error::TooLarge { .. }) => continue,
                         y => y.unwrap(),
@@ -144,7 +151,7 @@ fn constant_rows_are_their_bias() {
                     let zero = ArrayD::zeros(vec![1]);
                     let bias = state.bias.as_ref().unwrap_or(&zero).mapv(|bias| bias as f32);
                     for (place, &value) in y.indexed_iter() {
-                        let channel = if matches!(spec, NormSpec::Layer(_)) { place[2] } else { place[1] };
+                        let channel = place[data::parameter_axis(&spec, 3)];
                         let expected = bias[[channel % bias.len()]];
                         assert_eq!(value, expected, "{name}, {variant}, {spec:?}, {constant}");
                     }

@@ -98,6 +98,7 @@ fn what_is_not_the_tensors_stays() {
             for shape in shapes {
                 let mut specs = data::channel_specs(shape[1]);
                 specs.extend(data::trailing_specs(shape, 1));
+                specs.extend(data::layout_specs(shape));
                 for (index, spec) in specs.iter().enumerate() {
                     for mode in [Mode::Training, Mode::Evaluation] {
                         let dtype = [DType::F16, DType::BF16][index % 2];
@@ -130,6 +131,7 @@ fn checks_change_nothing() {
                     GroupNorm::new(3, shape[1]).into(),
                     SwitchableNorm::new(shape[1]).into(),
                     LayerNorm::new(&shape[1..]).into(),
+                    LayerNorm::new(shape[1]).channels_first().into(),
                 ];
                 for (spec, dtype) in specs.iter().flat_map(|spec| [(spec, DType::F32), (spec, DType::F16)]) {
                     let [checked, unchecked] = both.each_ref().map(|gpu| run(gpu, spec, Mode::Training, shape, dtype));

@@ -14,7 +14,7 @@ use ndarray::Array1;
 use proptest::prelude::*;
 
 use super::errors::refused;
-use super::{adapters, settings};
+use super::{adapters, data, settings};
 
 mod files;
 mod fuzz;
@@ -196,44 +196,47 @@ fn spec(shape: Vec<usize>) -> impl Strategy<Value = NormSpec> {
     let rank = shape.len();
     let normalized = prop_oneof![8 => (0..=rank).prop_map(move |axis| shape[axis..].to_vec()), 1 => self::shape()];
     let number = || prop_oneof![8 => Just(1e-5f32), 1 => Just(0.0), 1 => Just(-1.0), 1 => any::<f32>()];
-    (0..6, channels, groups, normalized, number(), number(), any::<[bool; 6]>()).prop_map(
-        |(norm, channels, groups, normalized, eps, momentum, [affine, bias, track, cumulative, a, b])| match norm {
-            0 | 1 if cumulative => BatchNorm::new(channels)
-                .eps(eps)
-                .cumulative_average()
-                .affine(affine)
-                .bias(bias)
-                .track_running_stats(track)
-                .into(),
-            0 => BatchNorm::new(channels)
-                .eps(eps)
-                .momentum(momentum)
-                .affine(affine)
-                .bias(bias)
-                .track_running_stats(track)
-                .into(),
-            1 => InstanceNorm::new(channels)
-                .eps(eps)
-                .momentum(momentum)
-                .affine(affine)
-                .bias(bias)
-                .track_running_stats(track)
-                .unbatched(a)
-                .into(),
-            2 => GroupNorm::new(groups, channels).eps(eps).affine(affine).bias(bias).into(),
-            3 => LayerNorm::new(normalized).eps(eps).affine(affine).bias(bias).into(),
-            4 => RmsNorm::new(normalized).eps(eps).affine(affine).into(),
-            _ => {
-                let variance = if track { Variance::Biased } else { Variance::Reference };
-                SwitchableNorm::new(channels)
+    (0..6, channels, groups, normalized, number(), number(), any::<[bool; 7]>()).prop_map(
+        |(norm, channels, groups, normalized, eps, momentum, [affine, bias, track, cumulative, a, b, elsewhere])| {
+            let spec = match norm {
+                0 | 1 if cumulative => BatchNorm::new(channels)
+                    .eps(eps)
+                    .cumulative_average()
+                    .affine(affine)
+                    .bias(bias)
+                    .track_running_stats(track)
+                    .into(),
+                0 => BatchNorm::new(channels)
                     .eps(eps)
                     .momentum(momentum)
                     .affine(affine)
-                    .instance_statistics(a)
-                    .batch_statistics(b)
-                    .variance(variance)
-                    .into()
-            }
+                    .bias(bias)
+                    .track_running_stats(track)
+                    .into(),
+                1 => InstanceNorm::new(channels)
+                    .eps(eps)
+                    .momentum(momentum)
+                    .affine(affine)
+                    .bias(bias)
+                    .track_running_stats(track)
+                    .unbatched(a)
+                    .into(),
+                2 => GroupNorm::new(groups, channels).eps(eps).affine(affine).bias(bias).into(),
+                3 => LayerNorm::new(normalized).eps(eps).affine(affine).bias(bias).into(),
+                4 => RmsNorm::new(normalized).eps(eps).affine(affine).into(),
+                _ => {
+                    let variance = if track { Variance::Biased } else { Variance::Reference };
+                    SwitchableNorm::new(channels)
+                        .eps(eps)
+                        .momentum(momentum)
+                        .affine(affine)
+                        .instance_statistics(a)
+                        .batch_statistics(b)
+                        .variance(variance)
+                        .into()
+                }
+            };
+            if elsewhere { data::exchanged(spec) } else { spec }
         },
     )
 }

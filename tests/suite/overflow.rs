@@ -27,7 +27,8 @@ fn huge(name: &str, shape: &[usize]) -> ArrayD<f32> {
 }
 
 fn specs(shape: &[usize]) -> Vec<NormSpec> {
-    data::channel_specs(shape[1]).into_iter().chain(data::trailing_specs(shape, shape.len() - 1)).collect()
+    let specs = data::channel_specs(shape[1]).into_iter().chain(data::trailing_specs(shape, shape.len() - 1));
+    specs.chain(data::layout_specs(shape).into_iter().step_by(3)).collect()
 }
 
 /// As every other device and under every strategy, and with shader checks where a kernel is new.
@@ -120,8 +121,7 @@ fn finite_in_finite_out(shapes: &[&[usize]]) {
                             // r² · M is 1 over the sum of squares.
                             let squares = expected.row_len as f64 / expected.inverse_std[&place].powi(2);
                             if squares > 1.1 * f64::from(f32::MAX) {
-                                let channel =
-                                    if matches!(spec, NormSpec::Layer(_)) { place[shape.len() - 1] } else { place[1] };
+                                let channel = place[data::parameter_axis(&spec, shape.len())];
                                 let dx = found.gradients.iter().find(|(of, _)| *of == "input");
                                 assert!(dx.is_none_or(|(_, dx)| dx[&place] == 0.0), "{what}: {dx:?}");
                                 let expected = bias[[channel % bias.len()]] as f32;

@@ -110,6 +110,41 @@ pub fn check_limits(plan: &Plan, caps: &Caps, geometry: &Geometry, dtype: DType)
     }
 }
 
+/// An element of a step's columns, by the contract in shaders/part/common/columns.wgsl.
+pub struct OfColumn {
+    /// In the tensor.
+    pub element: usize,
+    /// Of the statistics.
+    pub row: u32,
+    /// Where the weight is another from line to line, its line's.
+    pub parameter: u32,
+    /// Where a partial result with it is kept.
+    pub partial: u32,
+}
+
+pub fn of_columns(step: &Step, dtype: DType) -> Vec<OfColumn> {
+    let (p, start, width) = (&step.params, slice_start(step, dtype), step.kernel.element().unwrap().width);
+    let (chunks, by_line) = (p.lines.div_ceil(p.segment_units), step.constant("BY_LINE") == Some(1));
+    let mut all = vec![];
+    for team in teams(step) {
+        let (block, chunk) = (team % p.rows, team / p.rows);
+        let (sample, chunk) = (chunk / chunks, chunk % chunks);
+        let lines = chunk * p.segment_units..((chunk + 1) * p.segment_units).min(p.lines);
+        let columns = block * p.run * width..((block + 1) * p.run).min(p.units) * width;
+        for (column, line) in columns.flat_map(|column| lines.clone().map(move |line| (column, line))) {
+            let plane = sample * p.units * width;
+            let row = p.first + plane + column / p.inner;
+            all.push(OfColumn {
+                element: start + ((sample * p.lines + line) * p.units * width + column) as usize,
+                row: row / p.statistics_run % p.statistics_period,
+                parameter: if by_line { line } else { column / p.inner },
+                partial: p.partial_first + (plane + column) * p.partial_row + chunk * p.partial_segment,
+            });
+        }
+    }
+    all
+}
+
 /// Elements and statistics, as a plan treats them.
 #[derive(Default)]
 struct Trace {
@@ -124,6 +159,16 @@ struct Trace {
 fn parameter(step: &Step, row: u32, i: u32) -> u32 {
     let p = &step.params;
     row % p.period * p.step + i / p.inner
+}
+
+/// The row of an element of a slice, and its place in it, by the contract in shaders/part/common/places.wgsl.
+fn place(step: &Step, element: u32) -> (u32, u32) {
+    let p = &step.params;
+    if step.constant("INTERLEAVED") != Some(1) {
+        return (element / p.row_len, element % p.row_len);
+    }
+    let line = element / p.interleaved;
+    (line / p.row_len * p.interleaved + element % p.interleaved, line % p.row_len)
 }
 
 /// The elements of the bound slice that the first of several steps sums up in a segment of a row: whole units, and in the
@@ -145,7 +190,8 @@ pub fn summed(step: &Step, row: u32, segment: u32) -> Vec<u32> {
 
 fn follow(plan: &Plan, dtype: DType) -> Trace {
     let mut trace = Trace::default();
-    let split = plan.steps.iter().any(|step| matches!(step.kernel, Kernel::ForwardMoments { .. }));
+    let split = |step: &Step| matches!(step.kernel, Kernel::ForwardMoments { .. } | Kernel::ForwardColumns { .. });
+    let split = plan.steps.iter().any(split);
     for step in &plan.steps {
         let (p, start) = (&step.params, slice_start(step, dtype));
         let width = step.kernel.element().map_or(1, |element| element.width);
@@ -174,23 +220,17 @@ fn follow(plan: &Plan, dtype: DType) -> Trace {
                     trace.partials.entry(partial).or_default().extend(elements);
                 }
             }
-            Kernel::ForwardColumns { .. } | Kernel::ForwardApplyColumns { .. } => {
-                for team in teams(step) {
-                    let (block, chunk) = (team % p.rows, team / p.rows);
-                    let columns = block * p.run..((block + 1) * p.run).min(p.units);
-                    let samples = chunk * p.segment_units..((chunk + 1) * p.segment_units).min(p.samples);
-                    for (column, sample) in columns.flat_map(|column| samples.clone().map(move |s| (column, s))) {
-                        for k in 0..width {
-                            let element = start + ((sample * p.units + column) * width + k) as usize;
-                            let channel = (column * width + k) / p.inner;
-                            if matches!(step.kernel, Kernel::ForwardColumns { .. }) {
-                                let partial = p.partial_first + (chunk * p.units + column) * width + k;
-                                trace.partials.entry(partial).or_default().push(element);
-                            } else {
-                                let row = channel % p.statistics_period;
-                                trace.written.entry(element).or_default().push((row, channel));
-                            }
-                        }
+            Kernel::ForwardColumns { .. } => {
+                for OfColumn { element, partial, .. } in of_columns(step, dtype) {
+                    trace.partials.entry(partial).or_default().push(element);
+                }
+            }
+            Kernel::ForwardApplyColumns { from, .. } => {
+                for OfColumn { element, row, parameter, .. } in of_columns(step, dtype) {
+                    trace.written.entry(element).or_default().push((row, parameter));
+                    if from == StatisticsFrom::Mixed {
+                        let parts = (0..p.parts).map(|part| row * p.parts + part);
+                        trace.merged.entry(row).or_insert_with(|| parts.collect());
                     }
                 }
             }
@@ -217,8 +257,9 @@ fn follow(plan: &Plan, dtype: DType) -> Trace {
                         // By row a team's units lie in its row; else the tensor is one stretch.
                         for local in applied(step, row * p.units + i, width) {
                             let element = start + local as usize;
-                            let owner = p.first + local / p.row_len;
-                            let parameter = parameter(step, owner, local % p.row_len);
+                            let (row, i) = place(step, local);
+                            let owner = p.first + row;
+                            let parameter = parameter(step, owner, i);
                             trace
                                 .written
                                 .entry(element)
@@ -236,7 +277,10 @@ fn follow(plan: &Plan, dtype: DType) -> Trace {
 
 /// What the definition says: the statistics row and the parameter of an element.
 pub fn expected(spec: &NormSpec, geometry: &Geometry, element: usize) -> (usize, usize) {
-    let (c, s) = (geometry.channels, geometry.spatial);
+    let (c, s, interleaved) = (geometry.channels, geometry.spatial, geometry.interleaved);
+    // As if a plane's elements were neighbours.
+    let (line, column) = (element / interleaved, element % interleaved);
+    let element = (line / s * interleaved + column) * s + line % s;
     let (sample, channel, position) = (element / (c * s), element / s % c, element % s);
     match spec {
         NormSpec::Batch(_) => (channel, channel),
@@ -290,6 +334,7 @@ type Check = fn(&NormSpec, Mode, &[usize], DType, &Caps, Strategy) -> bool;
 pub fn everywhere(shape: &[usize], (spec, dtype, training): (usize, usize, bool), check: Check) {
     let mut specs = data::channel_specs(shape[1]);
     specs.extend((1..shape.len()).flat_map(|axis| data::trailing_specs(shape, axis)));
+    specs.extend(data::layout_specs(shape));
     let spec = &specs[spec % specs.len()];
     let dtype = [DType::F32, DType::F16, DType::BF16][dtype];
     let mode = if training { Mode::Training } else { Mode::Evaluation };
@@ -306,7 +351,7 @@ proptest! {
     #[test]
     fn every_element_is_visited_once(
         n in 1usize..6, c in 1usize..9, h in 1usize..10, w in 1usize..12, rank in 2usize..5,
-        spec in 0usize..32, dtype in 0usize..3, training: bool,
+        spec in 0usize..64, dtype in 0usize..3, training: bool,
     ) {
         let shape = &[n, c, h, w][..rank];
         everywhere(shape, (spec, dtype, training), check);
@@ -314,12 +359,13 @@ proptest! {
 
     #[test]
     fn limits_hold_for_any_size(
-        n in 1usize..3_000_000, c in 1usize..5000, s in 1usize..3_000_000, spec in 0usize..24, dtype in 0usize..3,
+        n in 1usize..3_000_000, c in 1usize..5000, s in 1usize..3_000_000, spec in 0usize..38, dtype in 0usize..3,
     ) {
         // Two of the three sizes at most are large, or nothing would fit anywhere.
         let shape = if n > s { [n, c, s % 64 + 1] } else { [n % 64 + 1, c, s] };
         let mut specs = data::channel_specs(c);
         specs.extend((1..3).flat_map(|axis| data::trailing_specs(&shape, axis)));
+        specs.extend(data::layout_specs(&shape));
         let spec = &specs[spec % specs.len()];
         let dtype = [DType::F32, DType::F16, DType::BF16][dtype];
         for mode in [Mode::Training, Mode::Evaluation] {
@@ -350,10 +396,10 @@ proptest! {
 #[test]
 fn plans_exist_where_they_should() {
     for caps in &zoo()[..5] {
-        for spec in data::channel_specs(6) {
+        let shape = [4, 6, 9, 7];
+        for spec in data::channel_specs(6).into_iter().chain(data::layout_specs(&shape)) {
             for mode in [Mode::Training, Mode::Evaluation] {
                 for dtype in [DType::F32, DType::F16] {
-                    let shape = [4, 6, 9, 7];
                     assert!(check(&spec, mode, &shape, dtype, caps, Strategy::default()), "{spec:?} {mode:?} {caps:?}");
                 }
             }

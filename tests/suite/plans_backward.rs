@@ -10,7 +10,10 @@ use gpunorm::unstable::{
 use gpunorm::{BatchNorm, DType, GroupNorm, InstanceNorm, LayerNorm, Mode, NormSpec, RmsNorm, SwitchableNorm};
 use proptest::prelude::*;
 
-use super::plans::{address, applied, check_limits, everywhere, expected, slice_start, spec_has_weight, summed, zoo};
+use super::plans::{
+    OfColumn, address, applied, check_limits, everywhere, expected, of_columns, slice_start, spec_has_weight, summed,
+    zoo,
+};
 use super::{data, settings};
 
 /// Elements, as a plan treats them.
@@ -98,11 +101,11 @@ fn follow(plan: &Plan, dtype: DType) -> Trace {
         let writes_dx = step.kernel.bindings().contains(&(Binding::Dx, true));
         let width = step.kernel.element().map_or(1, |element| element.width);
         let elements = |unit: u32| (0..width).map(move |k| start + (unit * width + k) as usize);
-        // Of kernels that own blocks of columns.
+        // Of a kernel that owns blocks of whole rows.
         let blocks = || {
             teams(step, p.rows * p.segments).flat_map(|team| {
                 let (block, chunk) = (team % p.rows, team / p.rows);
-                let samples = chunk * p.segment_units..((chunk + 1) * p.segment_units).min(p.samples);
+                let samples = chunk * p.segment_units..((chunk + 1) * p.segment_units).min(p.lines);
                 let columns = block * p.run..((block + 1) * p.run).min(p.units);
                 columns.flat_map(move |column| samples.clone().map(move |sample| (chunk, column, sample)))
             })
@@ -152,15 +155,12 @@ fn follow(plan: &Plan, dtype: DType) -> Trace {
             }
             Kernel::BackwardColumns { .. } | Kernel::BackwardApplyColumns { .. } => {
                 let sums = matches!(step.kernel, Kernel::BackwardColumns { .. });
-                for (chunk, column, sample) in blocks() {
-                    for (k, element) in elements(sample * p.units + column).enumerate() {
-                        if sums {
-                            let entry = p.partial_first + (chunk * p.units + column) * width + k as u32;
-                            trace.sum(number, entry, element);
-                        }
-                        if writes_dx {
-                            trace.write(element);
-                        }
+                for OfColumn { element, partial, .. } in of_columns(step, dtype) {
+                    if sums {
+                        trace.sum(number, partial, element);
+                    }
+                    if writes_dx {
+                        trace.write(element);
                     }
                 }
             }
@@ -267,7 +267,7 @@ proptest! {
     #[test]
     fn every_gradient_is_written_once(
         n in 1usize..6, c in 1usize..9, h in 1usize..10, w in 1usize..12, rank in 2usize..5,
-        spec in 0usize..32, dtype in 0usize..3, training: bool,
+        spec in 0usize..64, dtype in 0usize..3, training: bool,
     ) {
         let shape = &[n, c, h, w][..rank];
         everywhere(shape, (spec, dtype, training), check);
@@ -279,7 +279,8 @@ proptest! {
 fn backward_plans_exist_where_they_should() {
     for caps in &zoo()[..5] {
         let shape = [4, 6, 9, 7];
-        for spec in data::channel_specs(6).into_iter().chain(data::trailing_specs(&shape, 2)) {
+        let specs = data::channel_specs(6).into_iter().chain(data::trailing_specs(&shape, 2));
+        for spec in specs.chain(data::layout_specs(&shape)) {
             for mode in [Mode::Training, Mode::Evaluation] {
                 for dtype in [DType::F32, DType::F16] {
                     assert!(check(&spec, mode, &shape, dtype, caps, Strategy::default()), "{spec:?} {mode:?} {caps:?}");

@@ -17,7 +17,7 @@ fn random_layers_agree_with_the_oracle() {
     let values =
         prop::sample::select(vec!["normal", "uniform", "mean 1e4", "mean -1e6", "first outlier", "constant 100.1"]);
     let dtype = prop::sample::select(vec![DType::F32, DType::F32, DType::F16, DType::BF16]);
-    let choices = (0usize..64, any::<bool>(), any::<bool>(), dtype, values, (route, team, lanes));
+    let choices = (0usize..96, any::<bool>(), any::<bool>(), dtype, values, (route, team, lanes));
     let mut runner = TestRunner::new(settings::cases(150));
     let ran = std::cell::Cell::new(0);
     let outcome = runner.run(
@@ -26,6 +26,7 @@ fn random_layers_agree_with_the_oracle() {
             let shape = &[n, c, h, w][..rank];
             let mut specs = data::channel_specs(c);
             specs.extend((1..rank).flat_map(|axis| data::trailing_specs(shape, axis)));
+            specs.extend(data::layout_specs(shape));
             let spec = &specs[spec % specs.len()];
             let mode = if training { Mode::Training } else { Mode::Evaluation };
             let values = if dtype == DType::F32 { values } else { "normal" };

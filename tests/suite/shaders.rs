@@ -114,6 +114,7 @@ fn planned_kernels_translate_to_every_backend() {
     let mut seen = BTreeSet::new();
     for shape in [&[3, 6, 11, 12][..], &[5, 4, 7], &[2, 6, 5000], &[70, 6], &[9, 3, 5]] {
         let specs = data::channel_specs(shape[1]).into_iter().chain(data::trailing_specs(shape, 1));
+        let specs = specs.chain(data::layout_specs(shape));
         for (spec, dtype) in specs.flat_map(|spec| [(spec.clone(), DType::F32), (spec, DType::F16)]) {
             for mode in [Mode::Training, Mode::Evaluation] {
                 let Ok(geometry) = Geometry::new(&spec, mode, shape) else { continue };

@@ -182,7 +182,8 @@ fn the_same_input_gives_the_same_bits() {
         let as_chosen = (&varying, Strategy::default());
         let every = strategies.iter().flat_map(|&strategy| [(gpu, strategy), (&hardware, strategy)]);
         for (gpu, strategy) in every.chain([as_chosen]) {
-            for (index, spec) in data::channel_specs(6).into_iter().chain(data::trailing_specs(&shape, 2)).enumerate() {
+            let specs = data::channel_specs(6).into_iter().chain(data::trailing_specs(&shape, 2));
+            for (index, spec) in specs.chain(data::layout_specs(&shape).into_iter().step_by(3)).enumerate() {
                 let dtype = [DType::F32, DType::F16, DType::BF16][index % 3];
                 let run = || -> Result<_, Error> {
                     let mut norm = GpuNorm::new(gpu, spec.clone())?;

@@ -1,4 +1,4 @@
-//! PyTorch's own results, from `tests/fixtures/` (made by `generate.py` there), and the oracle held to them.
+//! PyTorch's own results, from `tests/fixtures/` (made by `generate.py` and `layouts.py` there), and the oracle held to them.
 
 use std::collections::BTreeMap;
 
@@ -30,12 +30,19 @@ pub struct Case {
 
 /// All fixtures.
 pub fn cases() -> Vec<Case> {
-    let list: Vec<Value> = serde_json::from_str(include_str!("../fixtures/torch.json")).unwrap();
-    let tensors = SafeTensors::deserialize(include_bytes!("../fixtures/torch.safetensors")).unwrap();
-    list.iter()
-        .enumerate()
-        .map(|(index, entry)| case(entry, &|key| tensor(&tensors, &format!("{index}.{key}"))))
-        .collect()
+    let of = |list: &str, tensors: &[u8]| {
+        let (list, tensors): (Vec<Value>, _) =
+            (serde_json::from_str(list).unwrap(), SafeTensors::deserialize(tensors).unwrap());
+        let case = |(index, entry)| case(entry, &|key| tensor(&tensors, &format!("{index}.{key}")));
+        list.iter().enumerate().map(case).collect::<Vec<_>>()
+    };
+    [
+        of(include_str!("../fixtures/torch.json"), include_bytes!("../fixtures/torch.safetensors")),
+        of(include_str!("../fixtures/layouts.json"), include_bytes!("../fixtures/layouts.safetensors")),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn case(entry: &Value, tensor: &dyn Fn(&str) -> Option<ArrayD<f64>>) -> Case {
@@ -83,7 +90,8 @@ fn case(entry: &Value, tensor: &dyn Fn(&str) -> Option<ArrayD<f64>>) -> Case {
 /// What a spec says of itself, by torch's names.
 #[test]
 fn specs_tell_what_they_were_made_of() {
-    let list: Vec<Value> = serde_json::from_str(include_str!("../fixtures/torch.json")).unwrap();
+    let lists = [include_str!("../fixtures/torch.json"), include_str!("../fixtures/layouts.json")];
+    let list = lists.into_iter().flat_map(|list| serde_json::from_str::<Vec<Value>>(list).unwrap());
     let mut told = std::collections::BTreeSet::new();
     for entry in list {
         let (norm, args) = (entry["norm"].as_str().unwrap(), entry["args"].as_object().unwrap());
@@ -100,6 +108,8 @@ fn specs_tell_what_they_were_made_of() {
                     Some(Momentum::Fixed(momentum)) => value.as_f64() == Some(momentum.into()),
                 },
                 "affine" | "elementwise_affine" => value.as_bool() == Some(spec.has_weight()),
+                "channels_last" => value.as_bool() == Some(spec.channels_last()),
+                "channels_first" => value.as_bool() == Some(spec.channels_first()),
                 _ => continue,
             };
             assert!(same, "{name} of {entry}: {spec:?}");
@@ -108,7 +118,7 @@ fn specs_tell_what_they_were_made_of() {
         assert_eq!(spec.weighting().is_some(), norm == "switchable");
         assert_eq!(spec.variance().is_some(), norm == "switchable");
     }
-    assert_eq!(told.len(), 8, "{told:?}");
+    assert_eq!(told.len(), 10, "{told:?}");
 }
 
 pub fn tensor(tensors: &SafeTensors, key: &str) -> Option<ArrayD<f64>> {
@@ -140,6 +150,7 @@ pub fn spec(norm: &str, args: &Map<String, Value>) -> NormSpec {
                 "affine" => norm.affine(on(value)),
                 "bias" => norm.bias(on(value)),
                 "track_running_stats" => norm.track_running_stats(on(value)),
+                "channels_last" => norm.channels_last(),
                 _ => panic!("batch norm: {key}"),
             })
             .into(),
@@ -149,6 +160,7 @@ pub fn spec(norm: &str, args: &Map<String, Value>) -> NormSpec {
                 "eps" => norm.eps(number(value)),
                 "elementwise_affine" => norm.affine(on(value)),
                 "bias" => norm.bias(on(value)),
+                "channels_first" => norm.channels_first(),
                 _ => panic!("layer norm: {key}"),
             })
             .into(),
@@ -162,6 +174,7 @@ pub fn spec(norm: &str, args: &Map<String, Value>) -> NormSpec {
                 "bias" => norm.bias(on(value)),
                 "track_running_stats" => norm.track_running_stats(on(value)),
                 "unbatched" => norm.unbatched(on(value)),
+                "channels_last" => norm.channels_last(),
                 _ => panic!("instance norm: {key}"),
             })
             .into(),
@@ -171,6 +184,7 @@ pub fn spec(norm: &str, args: &Map<String, Value>) -> NormSpec {
                 "eps" => norm.eps(number(value)),
                 "affine" => norm.affine(on(value)),
                 "bias" => norm.bias(on(value)),
+                "channels_last" => norm.channels_last(),
                 _ => panic!("group norm: {key}"),
             })
             .into(),
@@ -179,6 +193,7 @@ pub fn spec(norm: &str, args: &Map<String, Value>) -> NormSpec {
                 "normalized_shape" => norm,
                 "eps" => norm.eps(number(value)),
                 "elementwise_affine" => norm.affine(on(value)),
+                "channels_first" => norm.channels_first(),
                 _ => panic!("rms norm: {key}"),
             })
             .into(),
@@ -196,6 +211,7 @@ pub fn spec(norm: &str, args: &Map<String, Value>) -> NormSpec {
                 ("variance", Some("reference")) => norm.variance(Variance::Reference),
                 ("instance", _) => norm.instance_statistics(on(value)),
                 ("batch", _) => norm.batch_statistics(on(value)),
+                ("channels_last", _) => norm.channels_last(),
                 _ => panic!("switchable norm: {key}"),
             })
             .into(),

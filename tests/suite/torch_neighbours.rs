@@ -54,7 +54,7 @@ fn cases() -> Vec<Case> {
             mode: if entry["mode"] == "training" { Mode::Training } else { Mode::Evaluation },
             state,
             sum: match tensor("add_before") {
-                Some(a) if by_channel => by_plane(&a, x.shape()) + x,
+                Some(a) if by_channel => by_plane(&spec, &a, x.shape()) + x,
                 Some(a) => x + a,
                 None => x,
             },
@@ -85,8 +85,9 @@ fn cases() -> Vec<Case> {
 }
 
 /// `[N, C]` in an input's shape.
-pub fn by_plane<T: Copy>(values: &ArrayD<T>, shape: &[usize]) -> ArrayD<T> {
-    ArrayD::from_shape_fn(shape, |at| values[[at[0], at[1]]])
+pub fn by_plane<T: Copy>(spec: &NormSpec, values: &ArrayD<T>, shape: &[usize]) -> ArrayD<T> {
+    let channel = if spec.channels_last() { shape.len() - 1 } else { 1 };
+    ArrayD::from_shape_fn(shape, |at| values[[at[0], at[channel]]])
 }
 
 /// As for a layer alone (`torch`), with the roundings of what follows; torch's larger error of a mean goes through it too.

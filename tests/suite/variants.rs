@@ -12,6 +12,9 @@ pub const CHANNEL_SHAPES: [&[usize]; 8] =
 pub const TRAILING_SHAPES: [&[usize]; 7] =
     [&[7], &[3, 1], &[70, 64], &[2, 3, 33], &[4, 1031], &[5, 2, 512], &[3, 4096]];
 
+/// Lines and columns: of odd, even and whole units, few and many, one sample and several.
+pub const LAYOUT_SHAPES: [&[usize]; 4] = [&[2, 40, 6], &[3, 21, 5], &[1, 33, 2, 16], &[2, 3, 2, 2, 4]];
+
 /// Sizes of subgroups among which the adapters' own are.
 pub const VARYING: SubgroupSizes = SubgroupSizes { min: 4, max: 64 };
 

@@ -10,7 +10,7 @@ fn find_coefficients(
     first: u32,
 ) {
     for (var k = 0u; k < UNITS; k++) {
-        let end = select(0u, params.units, FULL || first + k < block.sample_end);
+        let end = select(0u, params.units, FULL || first + k < block.line_end);
         let row = select(0u, first + k, end > 0u);
         let s = statistics_for(params.first + row);
         let start = row * params.units;
@@ -21,7 +21,7 @@ fn find_coefficients(
             var few = LaneSums();
             for (var j = 0u; j < UNITS; j++) {
                 if WHOLE_TILES || i + j < end {
-                    let weights = weight_unit(parameter((i + j) * WIDTH, params.first + block.sample));
+                    let weights = weight_unit(parameter((i + j) * WIDTH, params.first + block.line));
                     let gradient = mul(unpack(load_dy(start + i + j)), weights);
                     few = add_unit(few, gradient, unpack(load_x(start + i + j)), s);
                 }

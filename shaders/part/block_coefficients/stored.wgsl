@@ -6,7 +6,7 @@ fn find_coefficients(
     first: u32,
 ) {
     for (var k = 0u; k < UNITS; k++) {
-        if FULL || first + k < block.sample_end {
+        if FULL || first + k < block.line_end {
             (*found)[k] = coefficients_for(params.first + first + k);
             (*offsets)[k] = offsets_of(first + k);
         }

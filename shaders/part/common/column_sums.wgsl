@@ -25,9 +25,9 @@ fn add_dy_x(a: ColumnSums, dy_x: Values) -> ColumnSums {
 
 override PARTS_OF_SAMPLES: bool = false; // chunks are parts of samples, whose columns each have sums of their own
 
-// Where those of a chunk of rows lie among others. Of parts of samples, the first ones of all samples come first: what belongs to
+// Which those of a chunk of rows are among others. Of parts of samples, the first ones of all samples come first: what belongs to
 // a column lies evenly apart, of each sample as of all.
-fn place_of(chunk: u32) -> u32 {
+fn order_of(chunk: u32) -> u32 {
     if PARTS_OF_SAMPLES {
         let chunks = params.sample_rows / params.segment_units;
         return chunk % chunks * (params.samples / params.sample_rows) + chunk / chunks;
@@ -35,8 +35,7 @@ fn place_of(chunk: u32) -> u32 {
     return chunk;
 }
 
-fn store_column_sums(place: u32, unit: u32, dy: Values, dy_xhat: Values) {
-    let first = params.partial_first + (place * params.units + unit) * WIDTH;
+fn store_column_sums(first: u32, dy: Values, dy_xhat: Values) {
     for (var k = 0u; k < WIDTH; k++) {
         sums[first + k] = vec2(extract(dy, k), extract(dy_xhat, k));
     }

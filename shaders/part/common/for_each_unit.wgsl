@@ -25,10 +25,10 @@ fn for_each_unit(builtins: Builtins) {
         }
     } else if LOOKUP == BY_UNIT {
         for (var i = begin + lane; i < end; i += lanes()) {
-            let element = i * WIDTH;
-            let owner = params.first + element / params.row_len;
-            begin_row(element / params.row_len);
-            store(i, finish(output_unit(i, load_row(owner), parameter_base(owner), element % params.row_len), i));
+            let place = place_of(i * WIDTH);
+            begin_row(place.row);
+            let owner = params.first + place.row;
+            store(i, finish(output_unit(i, load_row(owner), parameter_base(owner), place.i), i));
         }
     } else if LOOKUP == BY_ROWS {
         for_each_unit_of_rows(begin, end);

@@ -52,5 +52,7 @@ struct Params {
     gradient_start: u32,
     gradient_row: u32,
     gradient_group: u32,
+    lines: u32,             // lines of a sample (common/columns.wgsl)
+    interleaved: u32,       // common/places.wgsl
 }
 @group(0) @binding(2) var<uniform> params: Params;

@@ -1,4 +1,4 @@
-// The words of 16-bit rows of odd length, which may lie in two rows: units first, first + lanes(), .. below end. A
+// The words of 16-bit rows of odd length, or that interleave, which may lie in two rows: units first, first + lanes(), .. below end. A
 // slice may begin and end in the middle of a word, whose other half is not its own and stays as it is.
 const NOWHERE = 0xffffffffu;
 
@@ -13,12 +13,13 @@ fn for_each_straddling_unit(first: u32, end: u32) {
         var results: array<f32, WIDTH>;
         for (var k = 0u; k < WIDTH; k++) {
             let element = clamp(i * WIDTH + k, before, after - 1u) - before;
-            if element / params.row_len != row {
-                row = element / params.row_len;
+            let place = place_of(element);
+            if place.row != row {
+                row = place.row;
                 row_data = load_row(params.first + row);
                 base = parameter_base(params.first + row);
             }
-            results[k] = output_element(i, k, row_data, base, element % params.row_len);
+            results[k] = output_element(i, k, row_data, base, place.i);
         }
         let keep = select(0u, 0xffffu, i * WIDTH < before) | select(0u, 0xffff0000u, i * WIDTH + 1u >= after);
         var kept = 0u;

@@ -1,6 +1,8 @@
 //! The steps of a backward: sums of dy and dy·x̂ over rows, coefficients and gradients of parameters from them, an apply.
-//! Here is what they share, and the norms whose channels have a weight each; `rows` has those that go row by row.
+//! Here is what they share, and the norms whose channels have a weight each; `rows` has those that go row by row,
+//! `interleaved` what is other where planes interleave.
 
+mod interleaved;
 mod output;
 mod rows;
 mod sums;
@@ -28,6 +30,7 @@ impl Planner<'_> {
         }
         match self.spec {
             NormSpec::Switchable(norm) => self.backward_switchable(norm, parts),
+            NormSpec::Layer(_) | NormSpec::Rms(_) if self.has_weight() && self.interleaves() => self.backward_lines(),
             NormSpec::Layer(_) | NormSpec::Rms(_) if self.has_weight() => self.backward_weighted_rows(),
             _ => match self.columns() {
                 Some(element) => self.backward_columns(element),
@@ -104,7 +107,7 @@ impl Planner<'_> {
             let scaled_by = if self.running() { Parameters::Weight } else { Parameters::None };
             let kernel = Kernel::BackwardColumns { element, parameters: scaled_by, from: self.statistics(), dx };
             let constants: Vec<_> = dx.then(|| self.accumulate_dx()).into_iter().collect();
-            let (sums, chunks) = self.column_steps(kernel, element, &constants)?;
+            let (sums, chunks) = self.column_steps(kernel, element, (1, channels), &constants)?;
             steps.extend(sums);
             let walk = Walk { first: 0, stride: channel, run: channel, run_stride: sample, units: channel * chunks };
             let sets = (!self.running() && self.wants_dx()).then_some(weights);
@@ -116,7 +119,7 @@ impl Planner<'_> {
             let running = self.running();
             let apply = Kernel::BackwardApplyColumns { element, parameters: weights, running };
             steps.extend(if element.writes() {
-                self.column_steps(apply, element, &[self.accumulate_dx()])?.0
+                self.column_steps(apply, element, (1, channels), &[self.accumulate_dx()])?.0
             } else {
                 self.backward_apply(self.instances(), (1, channels), running)?
             });

@@ -20,13 +20,18 @@ impl Planner<'_> {
                 Gradient::Replaced => {}
             }
         }
-        let folded = Planner { folded: neighbours.modulation.map(|modulation| modulation.samples), ..*self };
+        // A channels-last batch norm sees places for samples; what each sample has is of these themselves.
+        let folded = neighbours.modulation.map(|modulation| modulation.samples);
+        let samples = folded.or(neighbours.by_channel);
+        let of_samples = samples.map_or(*self.geometry, |samples| self.geometry.of_samples(samples));
+        let geometry = if folded.is_some() { &of_samples } else { self.geometry };
+        let folded = Planner { folded, geometry, ..*self };
         let mut plan = folded.backward(parts)?;
         if self.geometry.is_empty() {
             return Ok(plan);
         }
         if matches!(self.pass, Pass::Backward { addend: true, .. }) {
-            let (steps, moments) = self.sums_of_dx()?;
+            let (steps, moments) = Planner { geometry: &of_samples, ..*self }.sums_of_dx()?;
             plan.steps.extend(steps);
             plan.scratch.dx_moments = moments as u64;
             plan.scratch.dx = self.tensor_bytes().next_multiple_of(4);

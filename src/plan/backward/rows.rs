@@ -43,7 +43,7 @@ impl Planner<'_> {
         let geometry = self.geometry;
         let sums_rows = !self.running() && !matches!(self.spec, NormSpec::Switchable(_));
         let bound = geometry.runs == 1 || self.tensor_bytes() <= self.binding_limit() && self.folded.is_none();
-        if !sums_rows || !bound || !self.wants_dx() || self.strategy.route == Some(Route::Split) {
+        if !sums_rows || !bound || self.interleaves() || !self.wants_dx() || self.strategy.route == Some(Route::Split) {
             return None;
         }
         let channels = geometry.parameter.step;
@@ -269,9 +269,10 @@ impl Planner<'_> {
             }
         }
         let sum = |slice: Range<usize>, kept: usize| {
+            let first_row = index(slice.start, "rows")?;
             let own = constants.iter().copied().chain(self.by_sample()).chain(self.parts_of_samples()).collect();
             let mut step = self.column_step(kernel, element, slice, (chunk, first + kept), own)?;
-            step.params = self.with_samples(rows.count, step.params)?;
+            step.params.first = first_row;
             step.params.statistics_period = index(rows.count, "rows")?;
             step.params.row_len = index(rows.len, "a row")?;
             let sums = step.params.segments as usize * rows.len;

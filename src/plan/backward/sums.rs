@@ -89,6 +89,9 @@ impl Planner<'_> {
         (run, period): (usize, usize),
         extra: &[(&'static str, u32)],
     ) -> Result<(Vec<Step>, usize)> {
+        if self.interleaves() {
+            return self.interleaved_sums(rows, from, weighted, (run, period), extra);
+        }
         let own = self.by_sample().into_iter().chain([("WEIGHTED", u32::from(weighted))]);
         let constants: Vec<_> = extra.iter().copied().chain(own).collect();
         // A unit of two rows has not one row's weights, and is nobody's to write.
@@ -177,11 +180,20 @@ impl Planner<'_> {
 
     /// dx from coefficients; row `r` uses `(r / run) mod period`.
     pub(super) fn backward_apply(&self, rows: Rows, of: (usize, usize), running: bool) -> Result<Vec<Step>> {
+        if !self.wants_dx() {
+            return Ok(vec![]);
+        }
+        let (element, constants) = (self.element_of_lines(), vec![self.accumulate_dx()]);
+        if self.interleaves() && element.writes() {
+            let parameters = self.parameters(false).without_bias();
+            let kernel = Kernel::BackwardApplyColumns { element, parameters, running };
+            return self.interleaved_apply(kernel, element, constants);
+        }
         let kernel = move |team, element, parameters: Parameters| {
             let parameters = parameters.without_bias();
             Kernel::BackwardApply { team, element, parameters, running }
         };
-        if self.wants_dx() { self.apply(rows, of, &[self.accumulate_dx()], kernel) } else { Ok(vec![]) }
+        self.apply(rows, of, &constants, kernel)
     }
 }
 

@@ -14,6 +14,9 @@ impl Planner<'_> {
     /// Team, units per lane and width of a fused row, or why there is none.
     pub(super) fn row_shape(&self) -> Result<(Team, u32, Element), String> {
         let geometry = self.geometry;
+        if self.interleaves() {
+            return Err("rows are interleaved".into());
+        }
         let run = geometry.row_len / geometry.runs;
         let element = self.widest_element(run).ok_or("16-bit rows of odd length share words")?;
         let units = geometry.row_len / element.width as usize;

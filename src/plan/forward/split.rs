@@ -28,8 +28,11 @@ impl Planner<'_> {
         Ok(Plan { steps, scratch, why: format!("{why}: partial moments, combine, apply") })
     }
 
-    /// Moments of contiguous rows, and how many segments each is cut into.
+    /// Partial moments of rows, and how many each has.
     pub(in crate::plan) fn moments(&self, rows: Rows) -> Result<(Vec<Step>, usize)> {
+        if self.interleaves() {
+            return self.interleaved_moments(rows);
+        }
         let constants = [self.centered(), ("CONTIGUOUS", 1)];
         let sum = self.beside().sum;
         self.segmented(rows, true, &constants, |team, element, units| Kernel::ForwardMoments {
@@ -74,7 +77,7 @@ impl Planner<'_> {
         let geometry = self.geometry;
         let (channel, sample) = (geometry.spatial, geometry.channels * geometry.spatial);
         let kernel = Kernel::ForwardColumns { element, sum: self.beside().sum };
-        let (mut steps, chunks) = self.column_steps(kernel, element, &[])?;
+        let (mut steps, chunks) = self.column_steps(kernel, element, (1, geometry.channels), &[])?;
         steps.push(self.combine(channel, channel, sample, channel * chunks)?);
         steps.extend(self.apply_columns(element)?);
         let scratch =
@@ -89,11 +92,14 @@ impl Planner<'_> {
         }
         let (parameters, from, beside) = (self.parameters(false), self.statistics(), self.beside());
         let kernel = Kernel::ForwardApplyColumns { element, parameters, from, beside };
-        Ok(self.column_steps(kernel, element, &self.output_constants())?.0)
+        Ok(self.column_steps(kernel, element, (1, self.geometry.channels), &self.output_constants())?.0)
     }
 
     /// Of switchable norm from `parts` partial moments per instance.
     pub(super) fn forward_apply(&self, parts: usize) -> Result<Vec<Step>> {
+        if let Some(steps) = self.interleaved_outputs(parts)? {
+            return Ok(steps);
+        }
         self.apply_outputs(parts, |team, element, parameters, from, beside| Kernel::ForwardApply {
             team,
             element,

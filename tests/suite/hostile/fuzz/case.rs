@@ -3,6 +3,7 @@
 use gpunorm::unstable::{Caps, F16, Geometry, Gradient, Pass, Route, Strategy, SubgroupSizes, Team};
 use gpunorm::{DType, Mode, Plan};
 use half::{bf16, f16};
+use ndarray::{ArrayView, IxDyn};
 
 use super::super::super::data::Random;
 use super::super::super::variants::VARYING;
@@ -11,6 +12,7 @@ use super::layer::{Kind, Layer};
 #[derive(Debug, Clone)]
 pub struct Case {
     pub layer: Layer,
+    /// `[N, C, *]` or `[*, normalized]`, wherever the input has its channels.
     pub shape: Vec<usize>,
     pub mode: Mode,
     pub dtype: DType,
@@ -99,6 +101,7 @@ impl Case {
             reference,
             instance: !no_instance,
             batch: !no_batch,
+            exchanged: once_in(random, 3) && (trailing == 1 || !matches!(kind, Kind::Layer | Kind::Rms)),
         };
         let dtype = pick(random, &[DType::F32, DType::F32, DType::F16, DType::BF16]);
         let values: &[&str] = if dtype == DType::F16 { &VALUES[..8] } else { &VALUES };
@@ -154,13 +157,56 @@ impl Case {
     /// What runs on such a device.
     pub fn plans(&self, caps: &Caps) -> Vec<Plan> {
         let spec = self.layer.spec(&self.shape);
-        let Ok(geometry) = Geometry::new(&spec, self.mode, &self.shape) else { return vec![] };
+        let Ok(geometry) = Geometry::new(&spec, self.mode, &self.given_shape()) else { return vec![] };
         let adds = self.wrapped && self.accumulate;
         let gradient = if adds { Gradient::Added } else { Gradient::Replaced };
         let backward = Pass::backward(1, gradient, gradient);
         let passes = [Pass::forward(false), Pass::forward(true), backward];
         let plan = |pass| Plan::new(&spec, &geometry, self.dtype, caps, self.strategy, pass).ok();
         passes.into_iter().filter_map(plan).collect()
+    }
+
+    /// The shape of the input that the layer is given.
+    pub fn given_shape(&self) -> Vec<usize> {
+        let mut shape = self.shape.clone();
+        if self.layer.exchanged {
+            let [from, to] = self.exchange();
+            let channels = shape.remove(from);
+            shape.insert(to, channels);
+        }
+        shape
+    }
+
+    /// Where the channels are, and where the layer has them.
+    fn exchange(&self) -> [usize; 2] {
+        let last = self.shape.len() - 1;
+        match self.layer.kind {
+            Kind::Layer | Kind::Rms => [last, 1.min(last)],
+            Kind::Instance if self.layer.unbatched || last == 1 => [0, last],
+            _ => [1, last],
+        }
+    }
+
+    /// A tensor's values as the layer is given them.
+    pub fn given<T: Copy>(&self, values: &[T]) -> Vec<T> {
+        self.moved(&self.shape, values, self.exchange())
+    }
+
+    /// What the layer gives, as it is computed here.
+    pub fn taken(&self, values: &[f32]) -> Vec<f32> {
+        let [from, to] = self.exchange();
+        self.moved(&self.given_shape(), values, [to, from])
+    }
+
+    fn moved<T: Copy>(&self, shape: &[usize], values: &[T], [from, to]: [usize; 2]) -> Vec<T> {
+        if !self.layer.exchanged {
+            return values.to_vec();
+        }
+        let array = ArrayView::from_shape(IxDyn(shape), values).unwrap();
+        let mut axes: Vec<usize> = (0..shape.len()).collect();
+        let moved = axes.remove(from);
+        axes.insert(to, moved);
+        array.permuted_axes(axes).iter().copied().collect()
     }
 
     /// The input and dy, rounded to the element type.

@@ -4,6 +4,8 @@ use gpunorm::{
     BatchNorm, GroupNorm, InstanceNorm, LayerNorm, Mode, NormSpec, RmsNorm, SwitchableNorm, Variance, Weighting,
 };
 
+use super::super::super::data;
+
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Kind {
     Batch,
@@ -33,6 +35,8 @@ pub struct Layer {
     pub reference: bool,
     pub instance: bool,
     pub batch: bool,
+    /// Whether inputs have their channels last, or of layer and RMS norm over one dimension first.
+    pub exchanged: bool,
 }
 
 macro_rules! options {
@@ -48,7 +52,7 @@ macro_rules! options {
 impl Layer {
     pub fn spec(&self, shape: &[usize]) -> NormSpec {
         let normalized = || &shape[shape.len() - self.trailing..];
-        match self.kind {
+        let spec = match self.kind {
             Kind::Batch => options!(BatchNorm::new(self.channels), self).track_running_stats(self.track).into(),
             Kind::Instance => {
                 let norm = options!(InstanceNorm::new(self.channels), self);
@@ -65,7 +69,8 @@ impl Layer {
                 .instance_statistics(self.instance)
                 .batch_statistics(self.batch)
                 .into(),
-        }
+        };
+        if self.exchanged { data::exchanged(spec) } else { spec }
     }
 
     pub fn is_trailing(&self) -> bool {

@@ -107,9 +107,11 @@ impl Expected {
         let norm = self.layer(case, &restricted)?;
         let done = if case.wrapped { self.wrapped(case, &norm)? } else { self.own(case, &norm)? };
         let near = |what: &str, tensor: &Tensor, wanted: &Wanted, before: f32| {
-            let found = tensor.to_array()?;
-            self.near(what, &found.into_raw_vec_and_offset().0, wanted, tensor.dtype(), f64::from(before))
-                .map_err(Failure::from)
+            let mut found = tensor.to_array()?.into_raw_vec_and_offset().0;
+            if tensor.shape() == case.given_shape() {
+                found = case.taken(&found);
+            }
+            self.near(what, &found, wanted, tensor.dtype(), f64::from(before)).map_err(Failure::from)
         };
         if let Some(output) = &self.output {
             near("output", &done.y, output, 0.0)?;
@@ -164,7 +166,7 @@ impl Expected {
     /// By tensors of the crate's.
     fn own(&self, case: &Case, norm: &GpuNorm) -> Result<Done, Failure> {
         let tensor = |values: &[f32]| {
-            let array = ArrayD::from_shape_vec(IxDyn(&case.shape), values.to_vec()).unwrap();
+            let array = ArrayD::from_shape_vec(case.given_shape(), case.given(values)).unwrap();
             Tensor::from_array_as(norm.gpu(), &array, case.dtype)
         };
         let (x, dy) = (tensor(&self.x)?, tensor(&self.dy)?);
@@ -185,12 +187,12 @@ impl Expected {
             Ok(placed[placed.len() - 1].1.tensor.clone())
         };
         let filled = |tensor: &Tensor| vec![BEFORE; tensor.len()];
-        let x = place("x", &case.shape, &self.x, case.dtype)?;
-        let dy = place("dy", &case.shape, &self.dy, case.dtype)?;
-        let y = place("y", &case.shape, &filled(&x), case.dtype)?;
-        let again = place("y of the saved forward", &case.shape, &filled(&x), case.dtype)?;
-        let mut gradients =
-            Gradients::new(place("dx", &case.shape, &filled(&x), case.dtype)?).accumulate(case.accumulate);
+        let shape = &case.given_shape();
+        let x = place("x", shape, &case.given(&self.x), case.dtype)?;
+        let dy = place("dy", shape, &case.given(&self.dy), case.dtype)?;
+        let y = place("y", shape, &filled(&x), case.dtype)?;
+        let again = place("y of the saved forward", shape, &filled(&x), case.dtype)?;
+        let mut gradients = Gradients::new(place("dx", shape, &filled(&x), case.dtype)?).accumulate(case.accumulate);
         gradients = gradients.accumulate_input(case.accumulate);
         let mut of = |what, like: Option<&Tensor>| {
             like.map(|like| place(what, like.shape(), &filled(like), DType::F32)).transpose()
