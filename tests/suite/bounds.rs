@@ -244,7 +244,9 @@ fn plans(
         Some((plan, modulation))
     }));
     let modulated = modulates.and_then(|_| through(modulation));
-    let backwards = WANTED.into_iter().filter_map(backward).chain(added).chain(addend).map(alone);
+    let backwards = WANTED.into_iter().filter_map(backward).chain(added).map(alone);
+    let by_channel = Neighbours { by_channel: neighbours.by_channel, ..Neighbours::NONE };
+    let backwards = backwards.chain(addend.map(|plan| (plan, by_channel)));
     for (mut plan, beside) in backwards.chain(modulated.map(|plan| (plan, modulation))) {
         let Scratch { moments, statistics, axes, .. } = scratch.unwrap_or_default();
         plan.scratch = Scratch { moments, statistics, axes, ..plan.scratch };
@@ -271,7 +273,7 @@ fn laid_out(
     let layout = Layout { in_place, pitched: rows.map(|rows| rows.pitched) };
     let plan = |spec: &NormSpec, pass, layout| Plan::laid_out(spec, geometry, dtype, caps, strategy, pass, layout).ok();
     let Some(forward) = plan(spec, Pass::forward(false), layout) else { return vec![] };
-    let parts = forward.steps.first().map_or(1, |step| step.params.segments.max(1));
+    let parts = forward.steps.first().map_or(1, |step| step.params.partial_row.max(1));
     let parts = if matches!(spec, NormSpec::Switchable(_)) { parts as usize } else { 1 };
     let (scratch, pass) = (forward.scratch, Pass::backward(parts, Gradient::Replaced, Gradient::Replaced));
     let activated = spec.clone().with_activation(Activation::Silu);
