@@ -121,7 +121,8 @@ fn f16(features: Features, info: &wgpu::AdapterInfo) -> F16 {
     let (converts, backend) = (features.contains(Features::SHADER_F16), info.backend);
     // HLSL promises no rounding of its conversions, and a browser does not tell what it translates to.
     if converts && matches!(backend, Backend::Vulkan | Backend::Metal) {
-        return F16::Native;
+        // To f16 a software driver takes more instructions for the one than our integers are.
+        return if info.device_type == wgpu::DeviceType::Cpu { F16::NativeDecode } else { F16::Native };
     }
     // wgpu refuses them on lavapipe without the feature.
     let refused = backend == Backend::Vulkan && info.driver.contains("llvmpipe") && !converts;

@@ -14,6 +14,8 @@ const COLUMN_SPATIAL: usize = 64;
 
 /// Neighbouring units of one line that an invocation of a software adapter owns: 2 KiB in one piece.
 const BLOCK: usize = 128;
+/// So many blocks keep the lanes of its cores busy: of a small tensor they are smaller.
+const BUSY_BLOCKS: usize = 64;
 /// Bytes that it may own, so that going through them column by column stays in its core's cache: while they are only
 /// read, and while as many are written.
 const READ_BYTES: usize = 64 << 10;
@@ -124,7 +126,7 @@ impl Planner<'_> {
         // Of all samples, so that chunks are as long in every slice of them.
         let all = lines * all;
         let (block, chunk) = if self.caps.software {
-            let block = units.min(BLOCK);
+            let block = (units * samples.div_ceil(2 * held)).div_ceil(BUSY_BLOCKS).min(BLOCK).min(units);
             let bytes = if reads { READ_BYTES } else { WRITTEN_BYTES };
             let busy = all / BUSY_SOFTWARE.div_ceil(units.div_ceil(block));
             (block, (bytes / (16 * block)).min(busy))

@@ -4,6 +4,7 @@
 use gpunorm::Gpu;
 use gpunorm::unstable::F16;
 use half::{bf16, f16};
+use wgpu::Features;
 
 use super::adapters;
 use super::compute::Compute;
@@ -41,10 +42,12 @@ fn ways(gpu: &Gpu) -> Vec<(&'static str, &'static str, [&'static str; 2])> {
     let integer = ("f16", piece!("decode/f16"), ["", piece!("encode/f16")]);
     let native = piece!("decode/f16_native");
     let mut ways = vec![integer, ("bf16", piece!("decode/bf16"), ["", piece!("encode/bf16")])];
-    match gpu.caps().f16 {
-        F16::Integer => {}
-        F16::NativeDecode => ways.push(("f16", native, integer.2)),
-        F16::Native => ways.push(("f16", native, ["enable f16;\n", piece!("encode/f16_native")])),
+    if gpu.caps().f16 != F16::Integer {
+        ways.push(("f16", native, integer.2));
+    }
+    // Software drivers have it too, and it is not taken there only because it is slow.
+    if gpu.device().features().contains(Features::SHADER_F16) {
+        ways.push(("f16", native, ["enable f16;\n", piece!("encode/f16_native")]));
     }
     ways
 }

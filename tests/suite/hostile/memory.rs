@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use gpunorm::{BatchNorm, Gpu, GpuNorm, GroupNorm, InstanceNorm, LayerNorm, NormSpec, RmsNorm, SwitchableNorm, Tensor};
+use gpunorm::{
+    BatchNorm, DType, Gpu, GpuNorm, GroupNorm, InstanceNorm, LayerNorm, NormSpec, RmsNorm, SwitchableNorm, Tensor,
+};
 use ndarray::ArrayD;
 use wgpu::PollType;
 
@@ -63,18 +65,20 @@ fn calls(gpu: &Gpu, random: &mut Random) -> usize {
 #[test]
 fn training_loops_take_no_memory() {
     isolated_for(settings::within(240), "memory::training_loops_take_no_memory", &[], || {
-        let specs: [NormSpec; 6] = [
-            BatchNorm::new(64).into(),
-            InstanceNorm::new(64).affine(true).into(),
-            GroupNorm::new(8, 64).into(),
-            LayerNorm::new([64, 256]).into(),
-            RmsNorm::new([256]).into(),
-            SwitchableNorm::new(64).into(),
+        let cases: [(NormSpec, usize, DType); 7] = [
+            (BatchNorm::new(64).into(), 256, DType::F32),
+            (InstanceNorm::new(64).affine(true).into(), 256, DType::F32),
+            (GroupNorm::new(8, 64).into(), 256, DType::F32),
+            (LayerNorm::new([64, 256]).into(), 256, DType::F32),
+            (RmsNorm::new([256]).into(), 256, DType::F32),
+            (SwitchableNorm::new(64).into(), 256, DType::F32),
+            (SwitchableNorm::new(64).into(), 49, DType::F16),
         ];
         for (name, gpu) in adapters::all() {
-            for spec in &specs {
+            for (spec, spatial, dtype) in &cases {
                 let norm = GpuNorm::new(gpu, spec.clone()).unwrap();
-                let x = Tensor::from_array(gpu, &ArrayD::from_shape_fn(vec![8, 64, 256], |at| at[2] as f32)).unwrap();
+                let values = ArrayD::from_shape_fn(vec![8, 64, *spatial], |at| at[2] as f32);
+                let x = Tensor::from_array_as(gpu, &values, *dtype).unwrap();
                 let (y, saved) = norm.forward_saved(&x).unwrap();
                 let gradients = norm.zero_gradients(&saved).unwrap();
                 let steps = |count: usize| {
