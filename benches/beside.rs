@@ -23,7 +23,11 @@ use crate::harness::report::{self, milliseconds};
 #[derive(Clone, Copy, PartialEq)]
 enum Beside {
     SumKept,
-    Modulated { from_one: bool },
+    /// A value for each sample's channel.
+    SumByChannel,
+    Modulated {
+        from_one: bool,
+    },
     Added,
     Nothing,
 }
@@ -60,6 +64,13 @@ fn cases() -> Vec<Case> {
             Beside::Nothing,
             1.0,
         ),
+        case(
+            "[N, C] add + GroupNorm + silu",
+            GroupNorm::new(32, 320).activation(Activation::Silu).into(),
+            &[2, 320, 64, 64],
+            Beside::SumByChannel,
+            1.0,
+        ),
         case("BatchNorm + add + relu", relu.clone(), &[32, 256, 56, 56], Beside::Added, 1.5),
         Case {
             mode: Mode::Evaluation,
@@ -73,6 +84,7 @@ impl Case {
     fn id(&self) -> String {
         let beside = match self.beside {
             Beside::SumKept => "-sum",
+            Beside::SumByChannel => "-channels",
             Beside::Modulated { from_one: true } => "-modulated",
             Beside::Modulated { from_one: false } => "-scaled",
             Beside::Added => "-added",
@@ -101,7 +113,11 @@ impl Case {
     fn to_json(&self) -> Value {
         let mut json = self.alone().to_json();
         json["id"] = self.id().into();
-        json["add_before"] = (self.beside == Beside::SumKept).then_some("input").into();
+        json["add_before"] = match self.beside {
+            Beside::SumKept => "input".into(),
+            Beside::SumByChannel => "channels".into(),
+            _ => Value::Null,
+        };
         json["keep_sum"] = (self.beside == Beside::SumKept).into();
         json["add_after"] = (self.beside == Beside::Added).into();
         json["modulation"] = match self.beside {
@@ -140,7 +156,11 @@ impl<'a> Bench<'a> {
         let tensor = || Tensor::from_slice(gpu, &values, &case.shape);
         let turn = |_| Ok(Tensors { x: tensor()?, y: tensor()?, like: tensor()?, between: tensor()? });
         let of_samples = [&case.shape[..1], &case.spec.parameter_shape()].concat();
-        let by_sample = || Tensor::from_slice(gpu, &values[..of_samples.iter().product()], &of_samples);
+        let by_sample = |factor: f32| {
+            let count = of_samples.iter().product();
+            let values: Vec<f32> = values[..count].iter().map(|value| value * factor).collect();
+            Tensor::from_slice(gpu, &values, &of_samples)
+        };
         let plain = case.spec.clone().with_activation(Activation::Identity);
         let layer = |spec: NormSpec| {
             let norm = GpuNorm::new(gpu, spec)?;
@@ -151,7 +171,8 @@ impl<'a> Bench<'a> {
         let mut separate = vec![];
         match case.beside {
             Beside::SumKept | Beside::Added => separate.push(Elementwise::new(gpu, "add", &[])),
-            Beside::Modulated { from_one } => {
+            Beside::SumByChannel | Beside::Modulated { .. } => {
+                let from_one = case.beside != Beside::Modulated { from_one: false };
                 let trailing = matches!(case.spec, NormSpec::Layer(_));
                 let sample = len / case.shape[0] / 4;
                 let constants = [
@@ -174,8 +195,9 @@ impl<'a> Bench<'a> {
             norm: layer(case.spec.clone())?,
             plain: layer(plain)?,
             turns: (0..turns(4, len).max(2)).map(turn).collect::<gpunorm::Result<_>>()?,
-            scale: by_sample()?,
-            shift: by_sample()?,
+            // Modulated by nothing, x is added to.
+            scale: by_sample(f32::from(u8::from(case.beside != Beside::SumByChannel)))?,
+            shift: by_sample(1.0)?,
             separate,
         })
     }
@@ -184,6 +206,7 @@ impl<'a> Bench<'a> {
         let call = self.norm.call();
         match self.case.beside {
             Beside::SumKept => call.add_before(&turn.like).keep_sum(&turn.between),
+            Beside::SumByChannel => call.add_before(&self.shift),
             Beside::Modulated { from_one: true } => call.modulate(&self.scale, &self.shift),
             Beside::Modulated { from_one: false } => call.scale_and_shift(&self.scale, &self.shift),
             Beside::Added => call.add_after(&turn.like),
@@ -197,6 +220,12 @@ impl<'a> Bench<'a> {
         if self.case.beside == Beside::SumKept {
             self.separate[0].record(self.gpu, encoder, x, &[like], between);
             return self.plain.encode_forward(encoder, between, y);
+        }
+        if self.case.beside == Beside::SumByChannel {
+            self.separate[0].record(self.gpu, encoder, x, &[&self.scale, &self.shift], y);
+            self.plain.encode_forward(encoder, y, between)?;
+            self.separate[1].record(self.gpu, encoder, between, &[between, between], y);
+            return Ok(());
         }
         // To and fro: what comes of the last is in y.
         let (mut from, mut to) = if self.separate.len().is_multiple_of(2) { (between, y) } else { (y, between) };

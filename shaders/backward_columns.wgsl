@@ -38,7 +38,7 @@ fn backward_columns(builtins: Builtins) {
         }
         let all = own.dy + own.dy_error;
         store_column_sums(
-            block.chunk,
+            place_of(block.chunk),
             column,
             all,
             mul_or_zero_each(from_array(rstds), (own.dy_x + own.dy_x_error) - mul(from_array(means), all)),

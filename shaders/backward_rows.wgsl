@@ -10,11 +10,13 @@
 @compute @workgroup_size(WORKGROUP)
 fn backward_rows(builtins: Builtins) {
     let block = block_of(team_of(builtins));
+    let place = place_of(block.chunk);
+    let parameters = parameter(0u, params.first + block.sample);
     for (var first = block.sample; first < block.sample_end; first += UNITS) {
         var of_rows: array<Coefficients, UNITS>;
         find_coefficients(&of_rows, block, first);
         for (var column = block.column; column < block.column_end; column++) {
-            let weights = weight_unit(parameter(column * WIDTH, params.first + block.sample));
+            let weights = weight_unit(parameters + Parameter(column * WIDTH));
             var sum_dy = splat(0.0);
             var sum_x = splat(0.0);
             for (var k = 0u; k < UNITS; k++) {
@@ -29,7 +31,7 @@ fn backward_rows(builtins: Builtins) {
                     store(at, mul(mul(gradient, weights) + through, splat(c.rstd)));
                 }
             }
-            store_column_sums(block.chunk, column, sum_dy, sum_x);
+            store_column_sums(place, column, sum_dy, sum_x);
         }
     }
 }

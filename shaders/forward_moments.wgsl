@@ -15,8 +15,11 @@ fn forward_moments(builtins: Builtins) {
     if SHARED_UNITS {
         own = edge_moments(edges_of(row, own_segment.live && own_segment.segment == 0u && lane == 0u));
     }
-    for (var t = 0u; t < params.tiles; t++) {
-        let first = own_segment.begin + t * UNITS * lanes() + lane;
+    // Bounds that differ by team: shaders/README.md, Speed.
+    let tile = UNITS * lanes();
+    let stop = own_segment.begin + params.tiles * tile;
+    for (var begin = own_segment.begin; begin < stop; begin += tile) {
+        let first = begin + lane;
         read_tile(&held, row, first, end);
         own = merge_tile(own, &held, first, end);
     }

@@ -13,6 +13,6 @@ pub use crate::kernel::{
     StatisticsFrom, Target, Team,
 };
 pub use crate::plan::{
-    Caps, Gradient, MAX_ITERATIONS, Modulation, Neighbours, Pass, Route, Scratch, Step, Strategy, SubgroupSizes,
+    Caps, Gradient, MAX_ITERATIONS, Modulation, Neighbours, Pass, Route, Scratch, Step, Strategy, SubgroupSizes, Takes,
 };
 pub use crate::spec::geometry::{Geometry, ParameterIndex, Source};

@@ -6,6 +6,7 @@ pub mod backward;
 mod columns;
 mod samples;
 mod tiny;
+mod vectors;
 
 use std::iter::{Sum, repeat_n};
 use std::ops::AddAssign;
@@ -58,7 +59,7 @@ impl Cpu {
                 if row_len <= tiny::LONGEST =>
             {
                 let [weight, bias] = [&self.weight, &self.bias].map(|of| self.of_elements(of, spatial));
-                tiny::forward(x, y, row_len, [&weight, &bias], |tile| tiny::normalize(tile, centered, eps));
+                tiny::forward(x, y, row_len, [&weight, &bias], &tiny::Own { centered, eps });
             }
             NormSpec::Layer(_) | NormSpec::Rms(_) => {
                 rows(x, y, row_len, TASK.min(row_len), (centered, eps), |x, y, s, _, at| {

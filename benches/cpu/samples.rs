@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::arithmetic::{Moments, Sums};
 use super::backward::{Gradients, by_shares, through_parts};
-use super::tiny::{self, LONGEST, Lanes, ManyMoments, ManyStatistics, ROWS};
+use super::tiny::{self, LONGEST, Lanes, ManyMoments, ManyStatistics, Normalize, ROWS};
 use super::{Cpu, columns};
 
 /// What the samples of a tile have in a channel.
@@ -18,6 +18,22 @@ struct Planes {
     /// Σ dy and Σ dy·x̂.
     sums: [Lanes; 2],
     weight: f32,
+}
+
+/// Normalizes each channel of samples by its mixed statistics.
+struct Mixed<'a> {
+    layer: &'a Cpu,
+    batch: &'a [Moments],
+}
+
+impl Normalize for Mixed<'_> {
+    #[inline(always)]
+    fn normalize(&self, tile: &mut [Lanes]) {
+        let layer = ManyMoments::of(tile, true);
+        for (tile, batch) in tile.chunks_mut(tile.len() / self.batch.len()).zip(self.batch) {
+            self.layer.mixed_lanes(&ManyMoments::of(tile, true), &layer, batch).normalize(tile);
+        }
+    }
 }
 
 /// Sums over the whole batch.
@@ -33,14 +49,10 @@ impl Cpu {
         let batch: Vec<Moments> = columns.chunks(spatial).map(|of| of.iter().copied().sum()).collect();
         self.track(&batch, 1.0);
         let [weight, bias] = [&self.weight, &self.bias].map(|of| self.of_elements(of, spatial));
-        tiny::forward(x, y, batch.len() * spatial, [&weight, &bias], |tile| {
-            let layer = ManyMoments::of(tile, true);
-            for (tile, batch) in tile.chunks_mut(spatial).zip(&batch) {
-                self.mixed_lanes(&ManyMoments::of(tile, true), &layer, batch).normalize(tile);
-            }
-        });
+        tiny::forward(x, y, batch.len() * spatial, [&weight, &bias], &Mixed { layer: self, batch: &batch });
     }
 
+    #[inline(always)]
     fn mixed_lanes(&self, instance: &ManyMoments, layer: &ManyMoments, batch: &Moments) -> ManyStatistics {
         ManyStatistics::each(|row| self.mixed(&[instance.row(row), layer.row(row), *batch]))
     }

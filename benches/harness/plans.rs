@@ -24,12 +24,12 @@ pub fn plans(case: &Case, dtype: DType, caps: &Caps) -> gpunorm::Result<[(&'stat
     let modulation = Some(Modulation { samples: case.shape[0], from_one: true, dtype: DType::F32 });
     // 16-bit rows that share words keep no sum.
     let beside = |keeps_sum| {
-        let neighbours = Neighbours { add_before: true, keeps_sum, modulation, add_after: true };
+        let neighbours = Neighbours { add_before: true, by_channel: false, keeps_sum, modulation, add_after: true };
         plan_beside(Pass::Forward { saves: false, neighbours })
     };
     let neighbours = Neighbours { modulation, add_after: true, ..Neighbours::NONE };
-    let (input, modulation) = (Gradient::Replaced, Gradient::Replaced);
-    let backward_beside = plan_beside(Pass::Backward { parts, input, parameters, modulation, neighbours })?;
+    let (input, modulation, addend) = (Gradient::Replaced, true, false);
+    let backward_beside = plan_beside(Pass::Backward { parts, input, parameters, modulation, addend, neighbours })?;
     Ok([
         ("forward", plan(Pass::forward(false))?),
         ("forward_saved", saving),

@@ -17,12 +17,6 @@ import typing
 
 HERE = pathlib.Path(__file__).resolve().parent
 BURN = HERE / "burn" / "target" / "release" / "burn-norms"
-# A time step's bias, which peers can add to each channel of a sample and gpunorm not yet.
-NOT_OURS = {
-    "id": "group-2x320x64x64-channels-silu", "name": "[N, C] add + GroupNorm + silu", "norm": "group",
-    "shape": [2, 320, 64, 64], "groups": 32, "affine": True, "normalized": None, "training": True,
-    "add_before": "channels", "keep_sum": False, "add_after": False, "modulation": None, "activation": "silu",
-}  # fmt: skip
 
 
 class Kind(typing.NamedTuple):
@@ -121,9 +115,6 @@ def main():
     if not run("cases", bench + flag + ["--cases", out / "cases.json"] + given.words, problems):
         sys.exit(1)
     cases = load(out / "cases.json")
-    if given.kind == "beside" and is_chosen(NOT_OURS, given.words):
-        cases.append(NOT_OURS)
-        (out / "cases.json").write_text(json.dumps(cases, indent=1))
     files = ["--json", out / "gpunorm.json", "--svg", out / "gpunorm.svg"]
     bench += files + flag + quick + given.words
     norms = load(out / "gpunorm.json") if run("gpunorm", bench, problems) else None

@@ -137,6 +137,12 @@ impl Tensor {
         self.byte_len().next_multiple_of(4).max(4)
     }
 
+    /// The same in whole units of 16 bytes, where the buffer goes on so far.
+    pub(crate) fn bound_units(&self) -> Option<u64> {
+        let bytes = self.bound_bytes().next_multiple_of(16);
+        (self.offset() + bytes <= self.memory().buffer.size()).then_some(bytes)
+    }
+
     /// The app may now have recorded work with the tensor: its memory goes to no other one.
     pub(crate) fn forbid_reuse(&self) {
         self.lease.set_reusable(false);

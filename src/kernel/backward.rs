@@ -11,7 +11,7 @@ use super::piece::{Link, Piece, piece};
 pub(super) fn all() -> Vec<Kernel> {
     let first = [all_outputs(), all_row(), all_rows(), all_sums(), all_columns()].concat();
     let second = [all_combines(), all_axes(), all_mixes(), all_modulations(), all_folds()].concat();
-    [first, second, all_applies(), all_columns_applied()].concat()
+    [first, second, all_applies(), all_columns_applied(), vec![Kernel::BackwardAddend]].concat()
 }
 
 /// A kernel of a backward: its teams reduce sums.
@@ -334,6 +334,12 @@ fn all_folds() -> Vec<Kernel> {
     let folded = [Parameters::Weight, Parameters::Both];
     let fold = |team| folded.map(|parameters| Kernel::BackwardFold { team, parameters });
     Team::ALL.into_iter().flat_map(fold).collect()
+}
+
+pub(super) fn addend() -> impl Declared {
+    let own = piece!("backward_addend", writes: [AddBeforeGradient]);
+    let pieces = |link: &mut Link| link(&[part::MOMENTS_IN]);
+    declare(own, Team::Invocation, None, pieces, |launch| u64::from(launch.params.parts).max(1))
 }
 
 /// What gradients there are.

@@ -41,6 +41,8 @@ pub enum Binding {
     FoldedBiasGradient = 33,
     ScaleGradient = 34,
     ShiftGradient = 35,
+    AddBeforeGradient = 36,
+    DxMoments = 37,
 }
 
 impl Binding {

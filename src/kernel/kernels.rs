@@ -61,6 +61,8 @@ pub enum Kernel {
     BackwardModulation { parameters: Parameters },
     /// The gradients of `parameters` that were multiplied out.
     BackwardFold { team: Team, parameters: Parameters },
+    /// The gradient of what was added to whole planes.
+    BackwardAddend,
 }
 
 impl Kernel {
@@ -84,6 +86,11 @@ impl Kernel {
             ForwardColumns { .. } | BackwardColumns { .. } => Kernel::COLUMN_UNITS,
             _ => 1,
         }
+    }
+
+    /// Whether what it normalizes is a sum.
+    pub(crate) fn adds_before(self) -> bool {
+        self.bindings().contains(&(Binding::AddBefore, false))
     }
 
     /// How many tensors of the input's shape it reads.

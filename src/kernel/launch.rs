@@ -95,14 +95,12 @@ impl Launch<'_> {
     pub fn stretch(&self, lookup: u64, parameters: u64) -> u64 {
         let stretch = self.params.segment_units.min(self.params.units);
         let (units, width) = (self.per_lane(stretch), self.width());
+        let rows = u64::from(stretch) * width / u64::from(self.params.row_len.max(1)) + 2;
         match self.constant("LOOKUP") {
             Some(BY_ROW) => lookup + units * (1 + parameters),
-            Some(BY_ROWS) => units * (1 + parameters) + width * (2 + 2 * lookup + width) + lookup,
+            Some(BY_ROWS) => (units + rows) * (1 + parameters) + rows * (lookup + width),
             Some(BY_UNIT) => units * (1 + parameters + lookup),
-            _ => {
-                let rows = u64::from(stretch) * width / u64::from(self.params.row_len.max(1)) + 2;
-                units * (1 + width) + lookup.saturating_mul(rows.min(units * width))
-            }
+            _ => units * (1 + width) + lookup.saturating_mul(rows.min(units * width)),
         }
     }
 

@@ -46,5 +46,7 @@ pub struct Params {
     pub slope: f32,
     pub sample_rows: u32,
     pub sample_stride: u32,
+    pub first_element: u32,
+    pub plane_len: u32,
     pub weight_stride: u32,
 }

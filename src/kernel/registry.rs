@@ -54,6 +54,7 @@ impl Kernel {
                 read(&backward::rows(element, units, parameters, from))
             }
             Kernel::BackwardModulation { parameters } => read(&backward::modulation(parameters)),
+            Kernel::BackwardAddend => read(&backward::addend()),
             Kernel::BackwardFold { team, parameters } => read(&backward::fold(team, parameters)),
         }
     }

@@ -42,6 +42,7 @@ fn is_output(binding: Binding) -> bool {
             | BiasGradient
             | MeanWeightGradient
             | VarWeightGradient
+            | AddBeforeGradient
             | ScaleGradient
             | ShiftGradient
     )

@@ -26,27 +26,18 @@ pub(super) struct ScaleShift<'a> {
 }
 
 impl<'a> Beside<'a> {
-    /// Those of the input's shape.
-    pub(super) fn like_input(&self) -> impl Iterator<Item = (Binding, &'a Tensor)> + use<'a> {
+    /// All of them.
+    pub(super) fn tensors(&self) -> impl Iterator<Item = (Binding, &'a Tensor)> + use<'a> {
+        let both = |ScaleShift { scale, shift, .. }: ScaleShift<'a>| {
+            [(Binding::ModulationScale, scale), (Binding::ModulationShift, shift)]
+        };
         let tensors = [
             (Binding::AddBefore, self.add_before),
             (Binding::KeptSum, self.kept_sum),
             (Binding::AddAfter, self.add_after),
         ];
-        tensors.into_iter().filter_map(|(binding, tensor)| Some((binding, tensor?)))
-    }
-
-    /// Those of a sample's parameters.
-    pub(super) fn of_samples(&self) -> impl Iterator<Item = (Binding, &'a Tensor)> + use<'a> {
-        let both = |ScaleShift { scale, shift, .. }: ScaleShift<'a>| {
-            [(Binding::ModulationScale, scale), (Binding::ModulationShift, shift)]
-        };
-        self.modulation.map(both).into_iter().flatten()
-    }
-
-    /// All of them.
-    pub(super) fn tensors(&self) -> impl Iterator<Item = (Binding, &'a Tensor)> + use<'a> {
-        self.like_input().chain(self.of_samples())
+        let like_input = tensors.into_iter().filter_map(|(binding, tensor)| Some((binding, tensor?)));
+        like_input.chain(self.modulation.map(both).into_iter().flatten())
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -54,12 +45,15 @@ impl<'a> Beside<'a> {
     }
 
     /// What they are to a plan, for an input of this shape; whether they fit it is for [`check`](Self::check) to say.
-    pub(super) fn neighbours(&self, shape: &[usize]) -> Neighbours {
+    pub(super) fn neighbours(&self, spec: &NormSpec, shape: &[usize]) -> Neighbours {
         let samples = shape.first().copied().unwrap_or(0);
         let modulation =
             |ScaleShift { scale, from_one, .. }: ScaleShift| Modulation { samples, from_one, dtype: scale.dtype() };
+        let by_channel =
+            |a: &Tensor| !matches!(spec, NormSpec::Layer(_) | NormSpec::Rms(_)) && a.shape().len() < shape.len();
         Neighbours {
             add_before: self.add_before.is_some(),
+            by_channel: self.add_before.is_some_and(by_channel),
             keeps_sum: self.kept_sum.is_some(),
             modulation: self.modulation.map(modulation),
             add_after: self.add_after.is_some(),
@@ -68,16 +62,27 @@ impl<'a> Beside<'a> {
 
     /// Fails where one of them does not fit an input of this shape and type.
     pub(super) fn check(&self, gpu: &Gpu, spec: &NormSpec, shape: &[usize], dtype: DType) -> Result<()> {
-        for (binding, tensor) in self.like_input() {
-            tensor.check(gpu, name(binding), shape, dtype)?;
+        let neighbours = self.neighbours(spec, shape);
+        for (binding, tensor) in self.tensors() {
+            let by_sample = neighbours.is_whole(binding).then(|| modulation_shape(spec, shape)).transpose()?;
+            let dtype = match (binding, self.modulation) {
+                (Binding::ModulationScale | Binding::ModulationShift, Some(given))
+                    if given.scale.dtype() == DType::F32 =>
+                {
+                    DType::F32
+                }
+                _ => dtype,
+            };
+            tensor.check(gpu, name(binding), by_sample.as_deref().unwrap_or(shape), dtype)?;
         }
         if self.kept_sum.is_some() && self.add_before.is_none() {
             return Err(Error::Neighbour { reason: "nothing is added before: there is no sum to keep" });
         }
-        let Some(ScaleShift { scale, .. }) = self.modulation else { return Ok(()) };
-        let expected = modulation_shape(spec, shape)?;
-        let of_samples = if scale.dtype() == DType::F32 { DType::F32 } else { dtype };
-        self.of_samples().try_for_each(|(binding, tensor)| tensor.check(gpu, name(binding), &expected, of_samples))
+        if neighbours.by_channel && self.add_before.is_some_and(|a| a.bound_units().is_none()) {
+            let reason = "what is added by channel is read in units of 16 bytes, beyond which its buffer ends";
+            return Err(Error::Neighbour { reason });
+        }
+        Ok(())
     }
 }
 
@@ -90,7 +95,7 @@ fn modulation_shape(spec: &NormSpec, shape: &[usize]) -> Result<Vec<usize>> {
         _ => true,
     };
     if !batched {
-        return Err(Error::Neighbour { reason: "a modulation is by sample, and this input has no batch dimension" });
+        return Err(Error::Neighbour { reason: "what goes along by sample needs an input with a batch dimension" });
     }
     Ok([&shape[..1], &parameters].concat())
 }

@@ -122,7 +122,8 @@ impl<'a> Call<'a> {
         Self { mode, ..self }
     }
 
-    /// `x + a` is normalized instead of `x`: a transformer's residual. `a` has the input's shape and element type.
+    /// `x + a` is normalized instead of `x`: a transformer's residual. `a` has the input's shape and element type; or, of norms by
+    /// channel, is `[N, C]`, a value for each sample's channel: what a diffusion net's time step adds.
     pub fn add_before(mut self, a: &'a Tensor) -> Self {
         self.beside.add_before = Some(a);
         self
@@ -227,12 +228,14 @@ impl<'a> Call<'a> {
         if self.beside.is_empty() {
             return prepare(&own, &[]);
         }
-        let sliced: Vec<_> = own.into_iter().chain(self.beside.like_input()).collect();
-        prepare(&sliced, &self.beside.of_samples().collect::<Vec<_>>())
+        let neighbours = self.beside.neighbours(&self.norm.spec, x.shape());
+        let (whole, like_input): (Vec<_>, Vec<_>) =
+            self.beside.tensors().partition(|(binding, _)| neighbours.is_whole(*binding));
+        prepare(&[&own[..], &like_input].concat(), &whole)
     }
 
     fn pass(&self, shape: &[usize]) -> Pass {
-        Pass::Forward { saves: false, neighbours: self.beside.neighbours(shape) }
+        Pass::Forward { saves: false, neighbours: self.beside.neighbours(&self.norm.spec, shape) }
     }
 
     /// What the layer is for an input of this shape and type, which what goes along has to fit.

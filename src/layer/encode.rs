@@ -84,7 +84,9 @@ fn tensor_for<'a>(
                 let message = format!("{} binds {binding:?}, which this layer lacks", step.kernel.name());
                 Error::Wgpu { during, source: Cause::new(message) }
             })?;
-            (tensor, 0..tensor.bound_bytes())
+            // What is added by channel is read in units, of which the last may be begun only.
+            let units = tensor.bound_units().filter(|_| binding == Binding::AddBefore);
+            (tensor, 0..units.unwrap_or(tensor.bound_bytes()))
         }
     };
     Ok((&tensor.memory().buffer, tensor.offset() + bytes.start..tensor.offset() + bytes.end))

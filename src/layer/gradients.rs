@@ -25,9 +25,11 @@ pub struct Gradients {
     pub mean_weight: Option<Tensor>,
     /// Of switchable norm's `var_weight`, likewise.
     pub var_weight: Option<Tensor>,
-    /// Of what was [added after](crate::Call::add_after) the layer, in the input's shape and element type: always replaced. What
-    /// was added before has the input's gradient.
+    /// Of what was [added after](crate::Call::add_after) the layer, in the input's shape and element type: always replaced.
     pub add_after: Option<Tensor>,
+    /// Of what was [added before](crate::Call::add_before) by channel, `[N, C]`: always replaced. It is summed from
+    /// the input's as that is stored; what was added in the input's shape has that one itself.
+    pub add_before: Option<Tensor>,
     /// Of the scale that [modulated](crate::Call::modulate) the layer, in its shape: always replaced.
     pub scale: Option<Tensor>,
     /// Of the shift, likewise.
@@ -78,20 +80,15 @@ impl Gradients {
         self
     }
 
-    /// What a backward does with the input's, with those of parameters, and with those of a modulation.
-    pub(super) fn stored(&self) -> [Gradient; 3] {
+    /// What a backward does with the input's, and with those of parameters.
+    pub(super) fn stored(&self) -> [Gradient; 2] {
         let stored = |wanted, adds| match (wanted, adds) {
             (false, _) => Gradient::Unwanted,
             (true, false) => Gradient::Replaced,
             (true, true) => Gradient::Added,
         };
         let parameters = self.parameters().next().is_some();
-        let modulation = self.modulation().next().is_some();
-        [
-            stored(self.input.is_some(), self.accumulate_input),
-            stored(parameters, self.accumulate),
-            stored(modulation, false),
-        ]
+        [stored(self.input.is_some(), self.accumulate_input), stored(parameters, self.accumulate)]
     }
 
     /// Sets all of them to 0, after the work that was submitted before.
@@ -124,7 +121,7 @@ impl Gradients {
     }
 
     /// All of them, by what they are of.
-    pub fn named(&self) -> [(&'static str, Option<&Tensor>); 8] {
+    pub fn named(&self) -> [(&'static str, Option<&Tensor>); 9] {
         [
             ("input", self.input.as_ref()),
             ("weight", self.weight.as_ref()),
@@ -134,12 +131,14 @@ impl Gradients {
             ("add_after", self.add_after.as_ref()),
             ("scale", self.scale.as_ref()),
             ("shift", self.shift.as_ref()),
+            ("add_before", self.add_before.as_ref()),
         ]
     }
 
-    /// Those of the scale and the shift, by these and what they bind to.
-    pub(super) fn modulation(&self) -> impl Iterator<Item = (Binding, Binding, &Tensor)> {
+    /// Those of what each sample has, by this and what they bind to.
+    pub(super) fn of_samples(&self) -> impl Iterator<Item = (Binding, Binding, &Tensor)> {
         let given = [
+            (Binding::AddBefore, Binding::AddBeforeGradient, &self.add_before),
             (Binding::ModulationScale, Binding::ScaleGradient, &self.scale),
             (Binding::ModulationShift, Binding::ShiftGradient, &self.shift),
         ];

@@ -25,6 +25,7 @@ pub(super) fn name(binding: Binding) -> &'static str {
         Binding::ModulationScale => "scale",
         Binding::ModulationShift => "shift",
         Binding::AddAfter => "tensor added after",
+        Binding::AddBeforeGradient => "gradient of what was added by channel",
         Binding::ScaleGradient => "scale's gradient",
         Binding::ShiftGradient => "shift's gradient",
         Binding::AddAfterGradient => "gradient of what was added after",
@@ -34,6 +35,7 @@ pub(super) fn name(binding: Binding) -> &'static str {
         | Binding::Sums
         | Binding::Coefficients
         | Binding::AxisGradients
+        | Binding::DxMoments
         | Binding::FoldedWeight
         | Binding::FoldedBias
         | Binding::FoldedScale

@@ -54,8 +54,7 @@ impl Saved {
 
     /// What went along that is bound whole, or in slices as the input is.
     fn along(&self, whole: bool) -> impl Iterator<Item = (Binding, &Tensor)> {
-        let is_whole = |binding| matches!(binding, Binding::ModulationScale | Binding::ModulationShift);
-        borrowed(&self.beside).filter(move |&(binding, _)| is_whole(binding) == whole)
+        borrowed(&self.beside).filter(move |&(binding, _)| self.neighbours.is_whole(binding) == whole)
     }
 
     /// What the layer normalized.
@@ -108,7 +107,7 @@ impl Call<'_> {
     fn record_saved(&self, to: &mut impl Recorder, x: &Tensor, y: &Tensor) -> Result<Saved> {
         self.norm.check_gpu(x, "the input")?;
         self.geometry(x.shape(), x.dtype())?;
-        let neighbours = self.beside.neighbours(x.shape());
+        let neighbours = self.beside.neighbours(&self.norm.spec, x.shape());
         // A backward takes the sum, wanted by others or not.
         let mut beside: Vec<_> = self.beside.tensors().map(|(binding, tensor)| (binding, tensor.clone())).collect();
         if neighbours.add_before && !neighbours.keeps_sum {
@@ -305,6 +304,10 @@ impl GpuNorm {
             mean_weight: of(Binding::MeanWeight)?,
             var_weight: of(Binding::VarWeight)?,
             add_after: beside(Binding::AddAfter).map(|c| like(c, c.dtype())).transpose()?,
+            add_before: beside(Binding::AddBefore)
+                .filter(|_| saved.neighbours.by_channel)
+                .map(|a| like(a, DType::F32))
+                .transpose()?,
             scale: beside(Binding::ModulationScale).map(|scale| like(scale, DType::F32)).transpose()?,
             shift: beside(Binding::ModulationShift).map(|shift| like(shift, DType::F32)).transpose()?,
             ..Gradients::default()
@@ -320,9 +323,11 @@ impl GpuNorm {
         if let Some((unknown, ..)) = parameters.find(|(parameter, ..)| self.state.tensor(*parameter).is_none()) {
             return Err(Error::NoParameter { name: name(unknown) });
         }
-        let [input, stored, modulation] = gradients.stored();
+        let [input, stored] = gradients.stored();
         let (parts, neighbours) = (saved.parts, saved.neighbours);
-        let pass = Pass::Backward { parts, input, parameters: stored, modulation, neighbours };
+        let (modulation, addend) =
+            (gradients.scale.is_some() || gradients.shift.is_some(), gradients.add_before.is_some());
+        let pass = Pass::Backward { parts, input, parameters: stored, modulation, addend, neighbours };
         let through_activation = self.spec.activation() != Activation::Identity;
         let mut sliced = vec![(Binding::X, saved.normalized())];
         sliced.push((if through_activation { Binding::OutputGradient } else { Binding::Dy }, dy));
@@ -333,7 +338,7 @@ impl GpuNorm {
         if through_activation {
             sliced.extend(saved.beside(Binding::AddAfter).map(|c| (Binding::AddAfter, c)));
         }
-        let given = gradients.parameters().chain(gradients.modulation());
+        let given = gradients.parameters().chain(gradients.of_samples());
         let given = given.map(|(_, gradient, tensor)| (gradient, tensor));
         let kept: Vec<_> = saved.kept().chain(given).collect();
         let bound = BoundPass { mode: saved.mode, pass, sliced: &sliced, kept: &kept };
@@ -342,8 +347,8 @@ impl GpuNorm {
             // No step writes the sums of nothing.
             let sums_of_nothing = saved.x.is_empty() && stored == Gradient::Replaced;
             let parameters = gradients.parameters().filter(|_| sums_of_nothing);
-            let modulation = gradients.modulation().filter(|_| saved.x.is_empty());
-            let mut first = zeros(parameters.chain(modulation).map(|(.., tensor)| tensor), RUNNING_BACKWARD)?;
+            let of_samples = gradients.of_samples().filter(|_| saved.x.is_empty());
+            let mut first = zeros(parameters.chain(of_samples).map(|(.., tensor)| tensor), RUNNING_BACKWARD)?;
             let same = gradients.add_after.as_ref().filter(|_| !through_activation).map(|dc| (dy, dc));
             first.extend(copies(same, RUNNING_BACKWARD)?);
             Ok((first, self.plan_pass(&saved.geometry, saved.x.dtype(), pass)?))
@@ -360,8 +365,9 @@ impl GpuNorm {
             }
             dc.check(&self.gpu, "the gradient of what was added after", shape, dtype)?;
         }
-        for (given, gradient, tensor) in gradients.modulation() {
-            let given = saved.beside(given).ok_or(Error::NoParameter { name: name(given) })?;
+        for (given, gradient, tensor) in gradients.of_samples() {
+            let there = saved.beside(given).filter(|_| saved.neighbours.is_whole(given));
+            let given = there.ok_or(Error::NoParameter { name: name(given) })?;
             tensor.check(&self.gpu, name(gradient), given.shape(), DType::F32)?;
         }
         for (parameter, gradient, tensor) in gradients.parameters() {
@@ -378,9 +384,10 @@ impl GpuNorm {
     /// [`Error::OtherLayer`], [`Error::TooLarge`], [`Error::Strategy`].
     pub fn plan_backward(&self, saved: &Saved) -> Result<Plan> {
         self.check_saved(saved)?;
-        let (input, parameters, modulation) = (Gradient::Replaced, Gradient::Replaced, Gradient::Replaced);
+        let (input, parameters) = (Gradient::Replaced, Gradient::Replaced);
         let (parts, neighbours) = (saved.parts, saved.neighbours);
-        let pass = Pass::Backward { parts, input, parameters, modulation, neighbours };
+        let (modulation, addend) = (neighbours.modulation.is_some(), neighbours.by_channel);
+        let pass = Pass::Backward { parts, input, parameters, modulation, addend, neighbours };
         self.plan_pass(&saved.geometry, saved.x.dtype(), pass)
     }
 }

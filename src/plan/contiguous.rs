@@ -90,7 +90,6 @@ impl Planner<'_> {
         let each = (self.geometry.len() / width / self.busy_lanes(kernel.bytes_at_once())).clamp(1, 8);
         // Units that a team takes.
         let stretch = match team {
-            _ if lookup == BY_ROWS => rows.len,
             Team::Invocation => 256,
             _ => each * lanes,
         };
@@ -101,7 +100,6 @@ impl Planner<'_> {
         for slice in self.slices(rows)? {
             let (count, units) = match lookup {
                 BY_ROW => (slice.len(), rows.len / width),
-                BY_ROWS => (slice.len() / width, rows.len),
                 // The first element may be the second of its word.
                 _ => (1, (slice.start * rows.len % width + slice.len() * rows.len).div_ceil(width)),
             };
@@ -127,19 +125,14 @@ impl Planner<'_> {
         let element = Element { dtype: self.dtype, width: Element::widths(self.dtype)[0] };
         let width = element.width as usize;
         let whole = self.geometry.len().is_multiple_of(width) && self.tensor_bytes() <= self.binding_limit();
+        let whole = whole && !self.neighbours().by_channel;
         (whole && rows.len > width && !rows.len.is_multiple_of(width)).then_some(element)
     }
 
-    /// The element that a software adapter takes rows with which have whole units of it only together, as many as a unit has
-    /// elements: its invocations own stretches anyway. Where each row has one parameter.
+    /// The widest element for a software adapter, whose invocations own stretches of rows anyway, where these have whole units of
+    /// it only together and one parameter each.
     fn element_of_rows(&self, rows: Rows) -> Option<Element> {
-        let team = self.strategy.team.unwrap_or(Team::Invocation);
-        if !self.caps.software || team != Team::Invocation || self.tensor_bytes() > self.binding_limit() {
-            return None;
-        }
-        let element = Element { dtype: self.dtype, width: Element::widths(self.dtype)[0] };
-        let width = element.width as usize;
-        let together = !rows.len.is_multiple_of(width) && rows.len >= width && rows.count.is_multiple_of(width);
-        (together && self.affine(rows, element) == PER_ROW).then_some(element)
+        let alone = self.caps.software && self.strategy.team.unwrap_or(Team::Invocation) == Team::Invocation;
+        self.shared_element(rows).filter(|&element| alone && self.affine(rows, element) == PER_ROW)
     }
 }

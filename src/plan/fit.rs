@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use super::caps::SubgroupSizes;
-use super::planner::{BUSY_GPU, BUSY_SOFTWARE, Planner, Rows};
-use super::steps::{MAX_ITERATIONS, Step, Strategy};
+use super::planner::{BUSY_GPU, BUSY_SOFTWARE, Planner, Rows, index};
+use super::steps::{MAX_ITERATIONS, Step, Strategy, Takes};
 use crate::error::{Error, Result};
 use crate::kernel::{Element, Kernel, Params, Registers, Team};
 
@@ -52,7 +52,12 @@ impl Planner<'_> {
 
     fn element_of(&self, len: usize, most: u32) -> Option<Element> {
         let elements = Element::widths(self.dtype).iter().map(|&width| Element { dtype: self.dtype, width });
-        let fits = |element: &Element| len.is_multiple_of(element.width as usize) && element.width <= most;
+        // A value that is added by channel is one unit's.
+        let planes = if self.neighbours().by_channel { self.geometry.spatial } else { 0 };
+        let fits = |element: &Element| {
+            let whole = |len: usize| len.is_multiple_of(element.width as usize);
+            whole(len) && whole(planes) && element.width <= most
+        };
         elements.filter(fits).find(|element| element.writes())
     }
 
@@ -218,9 +223,17 @@ impl Planner<'_> {
     ) -> Result<Step> {
         // A binding begins where it may, and what it is for a little later.
         let begin = bytes.start - bytes.start % self.caps.alignment;
-        params.start = ((bytes.start - begin) / self.dtype.size() as u64) as u32;
+        let first_byte = bytes.start - begin;
+        params.start = (first_byte / self.dtype.size() as u64) as u32;
         let bytes = begin..bytes.end;
         constants.extend(kernel.element().map(|_| ("SLICED", u32::from(params.start > 0))));
+        if let Some(element) = kernel.element().filter(|_| self.neighbours().by_channel && kernel.adds_before()) {
+            let (width, first) = (u64::from(element.width), (begin + first_byte) / self.dtype.size() as u64);
+            params.first_element = index((first / width * width) as usize, "elements")?;
+            params.plane_len = index(self.geometry.spatial, "a plane")?;
+            let whole = self.geometry.spatial.is_multiple_of(element.width as usize);
+            constants.extend([("BY_CHANNEL", 1), ("ONE_PLANE", u32::from(whole))]);
+        }
         let on = |name| constants.contains(&(name, 1));
         let items = |[firsts, seconds]: [u32; 2]| {
             let teams = |count: u32, alone| u64::from(if alone { count.div_ceil(lanes) } else { count });
@@ -256,7 +269,8 @@ impl Planner<'_> {
         for full in constants.iter_mut().filter(|(name, _)| *name == "FULL") {
             full.1 &= u32::from(teams == launched);
         }
-        Ok(Step { kernel, constants, params, workgroups, bytes, folded: self.folded.is_some() })
+        let takes = if self.folded.is_some() { Takes::Folded } else { Takes::Own };
+        Ok(Step { kernel, constants, params, workgroups, bytes, takes })
     }
 
     /// Workgroups folded over two dimensions; the last ones may be idle.

@@ -18,7 +18,7 @@ mod steps;
 
 pub use caps::{Caps, SubgroupSizes};
 use planner::Planner;
-pub use steps::{Gradient, MAX_ITERATIONS, Modulation, Neighbours, Pass, Plan, Route, Scratch, Step, Strategy};
+pub use steps::{Gradient, MAX_ITERATIONS, Modulation, Neighbours, Pass, Plan, Route, Scratch, Step, Strategy, Takes};
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
@@ -70,7 +70,7 @@ impl Plan {
         for binding in Scratch::BINDINGS {
             // What has the input's shape is bound in slices.
             let (what, most) = match binding {
-                Binding::Dy => ("a gradient between two steps", u64::MAX),
+                Binding::Dy | Binding::Dx => ("a gradient between two steps", u64::MAX),
                 _ => ("a buffer of partial statistics", caps.max_binding),
             };
             let limit = most.min(caps.max_buffer);

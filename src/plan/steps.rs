@@ -50,6 +50,8 @@ pub enum Gradient {
 pub struct Neighbours {
     /// `a`, added to the input.
     pub add_before: bool,
+    /// It is one value for each sample's channel.
+    pub by_channel: bool,
     /// The sum is written out.
     pub keeps_sum: bool,
     /// `scale` and `shift`.
@@ -87,8 +89,10 @@ pub enum Pass {
         input: Gradient,
         /// What becomes of the parameters'.
         parameters: Gradient,
-        /// What becomes of those of a scale and a shift; they are never added.
-        modulation: Gradient,
+        /// Whether those of a scale and a shift are wanted.
+        modulation: bool,
+        /// Whether that of what was added by channel is.
+        addend: bool,
         /// What went along with the forward.
         neighbours: Neighbours,
     },
@@ -96,7 +100,17 @@ pub enum Pass {
 
 impl Neighbours {
     /// None.
-    pub const NONE: Neighbours = Neighbours { add_before: false, keeps_sum: false, modulation: None, add_after: false };
+    pub const NONE: Neighbours =
+        Neighbours { add_before: false, by_channel: false, keeps_sum: false, modulation: None, add_after: false };
+
+    /// Whether a tensor that goes along is bound whole, or in slices as the input is.
+    pub(crate) fn is_whole(&self, binding: Binding) -> bool {
+        match binding {
+            Binding::ModulationScale | Binding::ModulationShift => true,
+            Binding::AddBefore => self.by_channel,
+            _ => false,
+        }
+    }
 }
 
 impl Pass {
@@ -114,7 +128,7 @@ impl Pass {
 
     /// A backward of one.
     pub const fn backward(parts: usize, input: Gradient, parameters: Gradient) -> Pass {
-        Pass::Backward { parts, input, parameters, modulation: Gradient::Unwanted, neighbours: Neighbours::NONE }
+        Pass::Backward { parts, input, parameters, modulation: false, addend: false, neighbours: Neighbours::NONE }
     }
 }
 
@@ -148,6 +162,10 @@ pub struct Scratch {
     pub axis_gradients: u64,
     /// The gradient of what goes into an activation, bytes of a whole tensor.
     pub dy: u64,
+    /// Moments of dx, 16 bytes each.
+    pub dx_moments: u64,
+    /// dx where nobody else wants it, bytes of a whole tensor.
+    pub dx: u64,
     /// Parameters that are multiplied out with a modulation, 4 bytes each.
     pub folded: u64,
     /// Their gradients, likewise.
@@ -164,6 +182,8 @@ impl Scratch {
             Binding::Coefficients => (self.coefficients, 20),
             Binding::AxisGradients => (self.axis_gradients, 16),
             Binding::Dy => (self.dy, 1),
+            Binding::Dx => (self.dx, 1),
+            Binding::DxMoments => (self.dx_moments, MOMENTS_BYTES),
             Binding::FoldedWeight | Binding::FoldedBias | Binding::FoldedScale => (self.folded, 4),
             Binding::FoldedWeightGradient | Binding::FoldedBiasGradient => (self.folded_gradients, 4),
             _ => (self.moments, MOMENTS_BYTES),
@@ -172,7 +192,7 @@ impl Scratch {
     }
 
     /// The bindings that are scratch.
-    pub const BINDINGS: [Binding; 12] = [
+    pub const BINDINGS: [Binding; 14] = [
         Binding::Moments,
         Binding::Statistics,
         Binding::Axes,
@@ -180,6 +200,8 @@ impl Scratch {
         Binding::Coefficients,
         Binding::AxisGradients,
         Binding::Dy,
+        Binding::Dx,
+        Binding::DxMoments,
         Binding::FoldedWeight,
         Binding::FoldedBias,
         Binding::FoldedScale,
@@ -201,8 +223,19 @@ pub struct Step {
     pub workgroups: [u32; 2],
     /// The bytes of x and y that it binds, relative to the tensors.
     pub bytes: Range<u64>,
-    /// Its parameters are those that are multiplied out with a modulation, and so are their gradients.
-    pub folded: bool,
+    /// What it takes in place of the layer's own.
+    pub takes: Takes,
+}
+
+/// What a step binds in place of what its kernel calls them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Takes {
+    /// Nothing else.
+    Own,
+    /// Parameters that are multiplied out with a modulation, and their gradients.
+    Folded,
+    /// dx for x, and moments of their own.
+    Dx,
 }
 
 impl Plan {
@@ -221,12 +254,14 @@ impl Plan {
 impl Step {
     /// The buffer behind a binding.
     pub fn resource(&self, binding: Binding) -> Binding {
-        match binding {
-            Binding::Weight if self.folded => Binding::FoldedWeight,
-            Binding::Bias if self.folded => Binding::FoldedBias,
-            Binding::WeightGradient if self.folded => Binding::FoldedWeightGradient,
-            Binding::BiasGradient if self.folded => Binding::FoldedBiasGradient,
-            binding => binding,
+        match (self.takes, binding) {
+            (Takes::Folded, Binding::Weight) => Binding::FoldedWeight,
+            (Takes::Folded, Binding::Bias) => Binding::FoldedBias,
+            (Takes::Folded, Binding::WeightGradient) => Binding::FoldedWeightGradient,
+            (Takes::Folded, Binding::BiasGradient) => Binding::FoldedBiasGradient,
+            (Takes::Dx, Binding::X) => Binding::Dx,
+            (Takes::Dx, Binding::Moments) => Binding::DxMoments,
+            (_, binding) => binding,
         }
     }
 

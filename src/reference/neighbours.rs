@@ -2,7 +2,7 @@
 
 use std::f64::consts::{FRAC_1_SQRT_2, PI};
 
-use ndarray::{ArrayD, Zip};
+use ndarray::{ArrayD, ArrayView1, Axis, Zip};
 
 use super::backward::{Gradient, Gradients, backward, of};
 use super::forward::{Forward, layer};
@@ -134,15 +134,20 @@ pub struct NeighbourGradients {
     pub shift: Option<Gradient>,
     /// Of what is added after, whether or not anything is.
     pub add_after: Gradient,
+    /// Of a value of each sample's channel that is added before, `[N, C]`: the sum of the input's over the channel. Of layer and RMS
+    /// norm, which have no channels, there is none.
+    pub add_before: Option<Gradient>,
 }
 
 impl NeighbourGradients {
-    /// Those of whatever is there, by what they are of; `added` says whether something was added after.
-    pub fn named(&self, added: bool) -> [(&'static str, Option<&Gradient>); 8] {
+    /// Those of whatever is there, by what they are of: `after` says whether something was added after, `by_channel` whether
+    /// something was before.
+    pub fn named(&self, after: bool, by_channel: bool) -> [(&'static str, Option<&Gradient>); 9] {
         let [input, weight, bias, mean_weight, var_weight] = self.layer.named();
-        let add_after = ("add_after", Some(&self.add_after).filter(|_| added));
-        let modulation = [("scale", self.scale.as_ref()), ("shift", self.shift.as_ref())];
-        [input, weight, bias, mean_weight, var_weight, add_after, modulation[0], modulation[1]]
+        let add_after = ("add_after", Some(&self.add_after).filter(|_| after));
+        let add_before = ("add_before", self.add_before.as_ref().filter(|_| by_channel));
+        let (scale, shift) = (("scale", self.scale.as_ref()), ("shift", self.shift.as_ref()));
+        [input, weight, bias, mean_weight, var_weight, add_after, scale, shift, add_before]
     }
 }
 
@@ -194,7 +199,17 @@ pub fn backward_beside(
             gradient.magnitude += &(&rough.magnitude * off);
         }
     }
-    Ok(NeighbourGradients { layer: gradients, scale, shift, add_after: of(dr, sizes, 1) })
+    let channels = !matches!(spec, NormSpec::Layer(_) | NormSpec::Rms(_)) && x.ndim() > 2;
+    let add_before = channels.then(|| {
+        let Gradient { value, magnitude, terms } = &gradients.input;
+        let planes = |array: &ArrayD<f64>| {
+            let all = array.to_shape((x.shape()[0], x.shape()[1], x.shape()[2..].iter().product()));
+            let sum = |plane: ArrayView1<f64>| sum(&plane.to_vec());
+            all.expect("it has as many elements").map_axis(Axis(2), sum).into_dyn()
+        };
+        of(planes(value), planes(magnitude), *terms.max(&x.shape()[2..].iter().product()))
+    });
+    Ok(NeighbourGradients { layer: gradients, scale, shift, add_after: of(dr, sizes, 1), add_before })
 }
 
 /// The derivatives of [`activate`]; at 0 torch's.

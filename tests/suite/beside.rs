@@ -10,6 +10,7 @@ use gpunorm::{
 use ndarray::ArrayD;
 
 use super::compare::{self, compare};
+use super::torch_neighbours::by_plane;
 use super::variants::{self, MODES};
 use super::{adapters, data};
 
@@ -25,7 +26,7 @@ pub const ACTIVATIONS: [Activation; 6] = [
 /// What one call takes along; each choice is a number, 0 for none.
 #[derive(Debug, Clone, Copy)]
 struct Choice {
-    /// 1: added before. 2: and the sum is kept.
+    /// 1: added before. 2: and the sum is kept. 3 and 4: the same by channel, where there are any.
     sum: usize,
     /// 1: from one, in f32. 2: in the element type.
     modulation: usize,
@@ -36,8 +37,8 @@ struct Choice {
 
 impl Choice {
     fn all() -> Vec<Choice> {
-        let number = |i: usize| Choice { sum: i % 3, modulation: i / 3 % 3, after: i / 9 % 2, activation: i / 18 };
-        (0..108).map(number).collect()
+        let number = |i: usize| Choice { sum: i % 5, modulation: i / 5 % 3, after: i / 15 % 2, activation: i / 30 };
+        (0..180).map(number).collect()
     }
 
     /// Each two of its choices.
@@ -84,10 +85,13 @@ impl Case {
             values("uniform", shape, dtype),
             values("normal", shape, dtype).mapv(|value| 0.5 - value),
         );
+        let by_channel = choice.sum > 2 && !trailing && shape.len() > 2;
+        let a = if by_channel { values("uniform", &shape[..2], dtype) } else { a };
+        let added = if by_channel { by_plane(&a, shape) } else { a.clone() };
         let c = rounded(&c, dtype);
         let scale = values("normal", &by_sample, of_samples);
         let shift = values("uniform", &by_sample, of_samples);
-        let sum = if choice.sum > 0 { rounded(&(&x + &a), dtype) } else { x.clone() };
+        let sum = if choice.sum > 0 { rounded(&(&x + &added), dtype) } else { x.clone() };
         let wide = |array: &ArrayD<f32>| array.mapv(f64::from);
         let one = f64::from(u8::from(choice.modulation == 1));
         let neighbours = reference::Neighbours {
@@ -115,7 +119,8 @@ impl Case {
         if self.choice.sum > 0 {
             call = call.add_before(&a);
         }
-        if self.choice.sum > 1 {
+        let keeps = self.choice.sum > 0 && self.choice.sum.is_multiple_of(2);
+        if keeps {
             call = call.keep_sum(&sum);
         }
         call = match self.choice.modulation {
@@ -127,13 +132,13 @@ impl Case {
             call = call.add_after(&c);
         }
         let y = match call.forward_tensor(&x) {
-            Err(error) if variants::may_be_refused_beside(gpu, self.dtype, self.choice.sum == 2, &error) => {
+            Err(error) if variants::may_be_refused_beside(gpu, self.dtype, keeps, &error) => {
                 return Ok(false);
             }
             y => y.map_err(|error| error.to_string())?.to_array().unwrap(),
         };
         compare(&y, &self.expected.output, &self.tolerance()).map_err(|worst| format!("output, {worst}"))?;
-        if self.choice.sum > 1 {
+        if keeps {
             let kept = sum.to_array().unwrap();
             let same = kept.iter().zip(&self.sum).all(|(kept, sum)| kept.to_bits() == sum.to_bits());
             same.then_some(()).ok_or("the kept sum is another")?;
@@ -283,9 +288,11 @@ fn webgpu_binds_each_neighbour() {
         for mode in MODES {
             let Ok(geometry) = Geometry::new(&spec, mode, shape) else { continue };
             let none = Neighbours::NONE;
+            let trailing = matches!(spec, NormSpec::Layer(_) | NormSpec::Rms(_));
             let modulation = Modulation { samples: shape[0], from_one: true, dtype: DType::F32 };
             let alone = [
                 Neighbours { add_before: true, keeps_sum: true, ..none },
+                Neighbours { add_before: true, by_channel: !trailing, keeps_sum: true, ..none },
                 Neighbours { modulation: Some(modulation), ..none },
                 Neighbours { add_after: true, ..none },
             ];
@@ -294,7 +301,8 @@ fn webgpu_binds_each_neighbour() {
                     parts: 1,
                     input: Gradient::Replaced,
                     parameters: Gradient::Replaced,
-                    modulation: Gradient::Replaced,
+                    modulation: neighbours.modulation.is_some(),
+                    addend: neighbours.by_channel,
                     neighbours,
                 };
                 for pass in [Pass::Forward { saves: true, neighbours }, backward] {
@@ -332,6 +340,10 @@ fn dispatches_stay() {
             // Running statistics that move take three.
             let alone = if matches!(spec, NormSpec::Batch(_)) { 3 } else { alone };
             assert_eq!(plan.dispatches(), alone, "{spec:?}\n{plan}");
+            if !matches!(spec, NormSpec::Layer(_) | NormSpec::Rms(_)) {
+                let plan = norm.call().add_before(&of_samples).keep_sum(&sum).plan(shape, DType::F32).unwrap();
+                assert_eq!(plan.dispatches(), alone, "{spec:?}\n{plan}");
+            }
         }
     }
 }

@@ -11,6 +11,7 @@ use ndarray::{ArrayD, Zip};
 
 use super::beside::{ACTIVATIONS, rounded, specs};
 use super::compare::{self, compare};
+use super::torch_neighbours::by_plane;
 use super::variants::{self, MODES};
 use super::{adapters, backward, data};
 
@@ -34,7 +35,8 @@ struct Case {
 /// What goes along; a modulation as a call knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Along {
-    before: bool,
+    /// 1: like the input. 2: by channel, where there are any.
+    before: usize,
     /// 1: from one, in f32. 2: in the element type.
     modulation: usize,
     after: bool,
@@ -45,12 +47,15 @@ impl Case {
         let geometry = Geometry::new(spec, mode, shape).ok()?;
         let values = |name| rounded(&data::values(name, shape, geometry.row_len), dtype);
         let (x, a, c) = (values("normal"), values("uniform"), values("uniform").mapv(|value| value / 4.0 - 1.0));
-        let sum = if along.before { rounded(&(&x + &a), dtype) } else { x.clone() };
+        let trailing = matches!(spec, NormSpec::Layer(_) | NormSpec::Rms(_));
+        let by_channel = along.before == 2 && !trailing && shape.len() > 2;
+        let a = if by_channel { rounded(&data::values("uniform", &shape[..2], geometry.row_len), dtype) } else { a };
+        let added = if by_channel { by_plane(&a, shape) } else { a.clone() };
+        let sum = if along.before > 0 { rounded(&(&x + &added), dtype) } else { x.clone() };
         let wide = |array: &ArrayD<f32>| array.mapv(f64::from);
         let sum = wide(&sum);
         let c = rounded(&c, dtype);
         let by_sample = [&shape[..1], &spec.parameter_shape()].concat();
-        let trailing = matches!(spec, NormSpec::Layer(_) | NormSpec::Rms(_));
         if along.modulation > 0 && trailing && by_sample.len() > shape.len() {
             return None;
         }
@@ -77,7 +82,7 @@ impl Case {
         let dy = rounded(&dy, dtype);
         let expected = reference::backward_beside(spec, mode, &state, &sum, &neighbours, &wide(&dy)).unwrap();
         let (off, r) = backward::off(&forward, &sum);
-        let (a, c) = (along.before.then_some(a), along.after.then_some(c));
+        let (a, c) = ((along.before > 0).then_some(a), along.after.then_some(c));
         Some(Case { spec: spec.clone(), mode, dtype, state, x, a, modulation, c, dy, expected, off, r })
     }
 
@@ -118,15 +123,21 @@ impl Case {
         let scale = self.modulation.as_ref().map_or(1.0, |(scale, ..)| 1.0 + compare::largest(&scale.mapv(f64::from)));
         let dy = self.dy.mapv(f64::from) * (2.0 * scale);
         let allowance = backward::allowance(self.off, self.r, &self.state, &dy);
-        // What goes back is stored before the layer's own backward takes it.
-        let stored = match (self.spec.activation(), self.dtype) {
-            (Activation::Identity, _) | (_, DType::F32) => 0.0,
-            (_, DType::F16) => 2f64.powi(-11),
-            (_, _) => 2f64.powi(-8),
+        // What goes back is stored before the layer's own backward takes it, and dx before it is summed.
+        let rounded = match self.dtype {
+            DType::F32 => 0.0,
+            DType::F16 => 2f64.powi(-11),
+            _ => 2f64.powi(-8),
         };
-        let expected = self.expected.named(self.c.is_some());
+        let activated = self.spec.activation() != Activation::Identity;
+        let stored = |what| match what {
+            "add_before" => rounded * f64::from(1 + u8::from(activated)),
+            _ if activated => rounded,
+            _ => 0.0,
+        };
+        let expected = self.expected.named(self.c.is_some(), self.a.as_ref().is_some_and(|a| a.ndim() < self.x.ndim()));
         for ((what, found), (_, expected)) in gradients.named().into_iter().zip(expected) {
-            let beside = ["input", "add_after", "scale", "shift"].contains(&what);
+            let beside = ["input", "add_after", "scale", "shift", "add_before"].contains(&what);
             let is_wanted = match wanted {
                 Wanted::Input => beside,
                 Wanted::Parameters => !beside,
@@ -135,7 +146,7 @@ impl Case {
             match (found, expected.filter(|_| is_wanted)) {
                 (Some(found), Some(expected)) => {
                     let dtype = if ["input", "add_after"].contains(&what) { self.dtype } else { DType::F32 };
-                    let tolerance = expected.tolerance(dtype) + &expected.magnitude * stored + allowance(what);
+                    let tolerance = expected.tolerance(dtype) + &expected.magnitude * stored(what) + allowance(what);
                     compare(&found.to_array().unwrap(), &expected.value, &tolerance)
                         .map_err(|worst| format!("{what}, {worst}"))?;
                 }
@@ -154,7 +165,7 @@ fn everywhere(shapes: &[&[usize]], stride: usize) {
             for (index, spec) in specs(shape).iter().enumerate().skip(turn % 3).step_by(3) {
                 turn += stride;
                 let activation = turn % ACTIVATIONS.len();
-                let along = Along { before: turn / 6 % 2 == 1, modulation: turn / 12 % 3, after: turn / 36 % 2 == 1 };
+                let along = Along { before: turn / 6 % 3, modulation: turn / 18 % 3, after: turn / 54 % 2 == 1 };
                 let (dtype, mode) = (variants::turn(index + turn, shape).0, MODES[turn / 3 % 2]);
                 let wanted = [Wanted::All, Wanted::All, Wanted::Input, Wanted::Parameters][turn % 4];
                 let spec = spec.clone().with_activation(ACTIVATIONS[activation]);
@@ -162,14 +173,14 @@ fn everywhere(shapes: &[&[usize]], stride: usize) {
                 let place = || format!("{variant}, {spec:?}, {mode:?}, {shape:?}, {dtype}, {along:?}, {wanted:?}");
                 if case.check(&gpu, strategy, wanted).unwrap_or_else(|reason| panic!("{}: {reason}", place())) {
                     ran += 1;
-                    let choices = [usize::from(along.before), along.modulation, usize::from(along.after)];
+                    let choices = [along.before, along.modulation, usize::from(along.after)];
                     seen.extend(choices.into_iter().enumerate().map(|choice| (activation, choice)));
                 }
             }
         }
     }
     // Each activation with each choice of what goes along.
-    assert_eq!(seen.len(), ACTIVATIONS.len() * 7, "{seen:?}");
+    assert_eq!(seen.len(), ACTIVATIONS.len() * 8, "{seen:?}");
     assert!(ran > 30 * adapters::count(), "only {ran} runs");
 }
 
@@ -193,7 +204,8 @@ fn of_tokens() {
             for spec in [layer.clone().into(), RmsNorm::new(shape[2]).into(), NormSpec::from(layer.affine(false))] {
                 turn += 1;
                 let spec = spec.with_activation(ACTIVATIONS[turn / 3 % 2 * 3]);
-                let along = Along { before: turn % 5 == 0, modulation: 1 + turn % 2, after: turn % 3 == 0 };
+                let along =
+                    Along { before: usize::from(turn % 5 == 0), modulation: 1 + turn % 2, after: turn % 3 == 0 };
                 let dtype = variants::turn(turn, &shape).0;
                 let wanted = [Wanted::All, Wanted::All, Wanted::Input, Wanted::Parameters][turn % 4];
                 let case = Case::new(&spec, Mode::Training, &shape, dtype, along).unwrap();
@@ -208,7 +220,7 @@ fn of_tokens() {
 #[test]
 fn the_check_can_fail() {
     let spec = NormSpec::from(LayerNorm::new(8)).with_activation(Activation::Silu);
-    let along = Along { before: true, modulation: 1, after: true };
+    let along = Along { before: 1, modulation: 1, after: true };
     let case = || Case::new(&spec, Mode::Training, &[2, 3, 8], DType::F32, along).unwrap();
     let fails = |change: &dyn Fn(&mut Case)| {
         let mut case = case();

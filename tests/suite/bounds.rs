@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use gpunorm::Plan;
 use gpunorm::unstable::{
-    Binding, Caps, Geometry, Gradient, Kernel, Modulation, Neighbours, Params, Pass, Scratch, Step, Strategy,
+    Binding, Caps, Geometry, Gradient, Kernel, Modulation, Neighbours, Params, Pass, Scratch, Step, Strategy, Takes,
 };
 use gpunorm::{Activation, DType, Mode, NormSpec};
 
@@ -20,7 +20,12 @@ thread_local! {
 }
 
 /// Bytes of what a step binds.
-fn bound(plan: &Plan, step: &Step, spec: &NormSpec, beside: Neighbours, binding: Binding) -> u64 {
+fn bound(
+    (plan, step): (&Plan, &Step),
+    spec: &NormSpec,
+    (beside, planes, dtype): (Neighbours, usize, DType),
+    binding: Binding,
+) -> u64 {
     let state = data::state(spec);
     let floats = |array: &Option<ndarray::ArrayD<f64>>| 4 * array.as_ref().map_or(0, |array| array.len()) as u64;
     match step.resource(binding) {
@@ -32,6 +37,9 @@ fn bound(plan: &Plan, step: &Step, spec: &NormSpec, beside: Neighbours, binding:
         Binding::MeanWeight | Binding::VarWeight | Binding::MeanWeightGradient | Binding::VarWeightGradient => {
             floats(&state.mean_weight)
         }
+        // In whole units.
+        Binding::AddBefore if beside.by_channel => ((planes * dtype.size()) as u64).next_multiple_of(16),
+        Binding::AddBeforeGradient => 4 * planes as u64,
         Binding::AddBefore | Binding::AddAfter | Binding::OutputGradient => step.bytes.end - step.bytes.start,
         Binding::KeptSum if beside.keeps_sum => step.bytes.end - step.bytes.start,
         Binding::KeptSum => 16,
@@ -63,13 +71,18 @@ fn chosen(count: u32, few: u32) -> Vec<u32> {
 }
 
 /// Runs the invocations of `step` that [`chosen`] says; what is addressed beyond its bindings, and loops beyond its count.
-fn faults(plan: &Plan, step: &Step, spec: &NormSpec, beside: Neighbours, form: Subgroups) -> Vec<String> {
+fn faults(
+    (plan, step): (&Plan, &Step),
+    spec: &NormSpec,
+    beside: (Neighbours, usize, DType),
+    form: Subgroups,
+) -> Vec<String> {
     let shader = SHADERS.with_borrow_mut(|shaders| shaders.of(step));
     let bounds: Vec<(u32, u64)> = step
         .kernel
         .bindings()
         .into_iter()
-        .map(|(binding, _)| (binding as u32, bound(plan, step, spec, beside, binding)))
+        .map(|(binding, _)| (binding as u32, bound((plan, step), spec, beside, binding)))
         .collect();
     let mut faults = vec![];
     let [x, y] = step.workgroups;
@@ -108,11 +121,14 @@ fn neighbours(spec: &NormSpec, shape: &[usize], dtype: DType) -> Neighbours {
     let samples = if matches!(spec, NormSpec::Instance(_)) && shape.len() == 2 { 1 } else { shape[0] };
     let modulation = |from_one, dtype| batched.then_some(Modulation { samples, from_one, dtype });
     let none = Neighbours::NONE;
-    match shape.iter().sum::<usize>() % 3 {
+    let by_channel = batched && !trailing;
+    match shape.iter().sum::<usize>() % 4 {
         0 => {
-            Neighbours { add_before: true, keeps_sum: true, modulation: modulation(true, DType::F32), add_after: true }
+            let modulation = modulation(true, DType::F32);
+            Neighbours { add_before: true, by_channel: false, keeps_sum: true, modulation, add_after: true }
         }
-        1 => Neighbours { add_before: true, modulation: modulation(false, dtype), ..none },
+        1 => Neighbours { add_before: true, by_channel, keeps_sum: true, ..none },
+        2 => Neighbours { add_before: true, modulation: modulation(false, dtype), ..none },
         _ => Neighbours { add_after: true, ..none },
     }
 }
@@ -140,14 +156,20 @@ fn plans(
     plans.extend([&forward, &saved].into_iter().flatten().cloned().map(alone));
     // Of a backward through an activation, what it has besides; and one through a modulation, and its saved forward.
     let activated = spec.clone().with_activation(Activation::LeakyRelu { negative_slope: 0.2 });
-    let through = |neighbours| {
-        let (input, parameters) = WANTED[0];
-        let pass = Pass::Backward { parts, input, parameters, modulation: Gradient::Replaced, neighbours };
+    let through = |neighbours: Neighbours| {
+        let (input, parameters) = (Gradient::Replaced, Gradient::Added);
+        let (modulation, addend) = (true, neighbours.by_channel);
+        let pass = Pass::Backward { parts, input, parameters, modulation, addend, neighbours };
         Plan::new(&activated, geometry, dtype, caps, strategy, pass).ok()
     };
     let added = saved.as_ref().and_then(|_| {
         let mut plan = through(Neighbours { add_after: true, ..Neighbours::NONE })?;
         plan.steps.retain(|step| matches!(step.kernel, Kernel::BackwardOutput { .. }));
+        Some(plan)
+    });
+    let addend = saved.as_ref().filter(|_| neighbours.by_channel).and_then(|_| {
+        let mut plan = through(Neighbours { by_channel: true, ..Neighbours::NONE })?;
+        plan.steps.retain(|step| step.takes == Takes::Dx);
         Some(plan)
     });
     let modulation = Neighbours { modulation: neighbours.modulation, ..Neighbours::NONE };
@@ -158,7 +180,7 @@ fn plans(
         Some((plan, modulation))
     }));
     let modulated = modulates.and_then(|_| through(modulation));
-    let backwards = WANTED.into_iter().filter_map(backward).chain(added).map(alone);
+    let backwards = WANTED.into_iter().filter_map(backward).chain(added).chain(addend).map(alone);
     for (mut plan, beside) in backwards.chain(modulated.map(|plan| (plan, modulation))) {
         let Scratch { moments, statistics, axes, .. } = scratch.unwrap_or_default();
         plan.scratch = Scratch { moments, statistics, axes, ..plan.scratch };
@@ -185,7 +207,8 @@ fn check(spec: &NormSpec, mode: Mode, shape: &[usize], dtype: DType, caps: &Caps
     for (plan, beside) in plans((spec, shape, &geometry), dtype, caps, strategy) {
         for step in &plan.steps {
             for form in forms(step) {
-                let faults = faults(&plan, step, spec, beside, form);
+                let beside = (beside, geometry.samples * geometry.channels, dtype);
+                let faults = faults((&plan, step), spec, beside, form);
                 let place = || format!("{spec:?} {mode:?} {shape:?} {dtype} {caps:?} {strategy:?}\n{plan}{step:?}");
                 assert!(
                     faults.is_empty(),

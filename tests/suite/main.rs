@@ -11,6 +11,7 @@ mod compute;
 mod conversions;
 mod data;
 mod devices;
+mod differences;
 mod dispatches;
 mod errors;
 mod exact;

@@ -45,12 +45,19 @@ fn cases() -> Vec<Case> {
         (state.running_mean, state.running_var) = (tensor("before.running_mean"), tensor("before.running_var"));
         state.num_batches_tracked = spec.has_running_stats().then_some(3);
         let x = tensor("x").unwrap();
+        let by_channel = entry["add_before"] == "channels";
+        // The input's, where it has its shape.
+        let gradient = |name| tensor(&format!("grad.{name}")).filter(|_| name != "add_before" || by_channel);
         let one = entry["modulation"].as_f64().unwrap_or(0.0);
         Case {
             name: entry.to_string(),
             mode: if entry["mode"] == "training" { Mode::Training } else { Mode::Evaluation },
             state,
-            sum: tensor("add_before").map_or(x.clone(), |a| x + a),
+            sum: match tensor("add_before") {
+                Some(a) if by_channel => by_plane(&a, x.shape()) + x,
+                Some(a) => x + a,
+                None => x,
+            },
             neighbours: Neighbours {
                 scale: tensor("scale").map(|scale| scale + one),
                 shift: tensor("shift"),
@@ -58,13 +65,28 @@ fn cases() -> Vec<Case> {
             },
             y: tensor("y").unwrap(),
             dy: tensor("dy").unwrap(),
-            gradients: ["x", "weight", "bias", "mean_weight", "var_weight", "add_after", "scale", "shift"]
-                .map(|name| (name, tensor(&format!("grad.{name}"))))
-                .to_vec(),
+            gradients: [
+                "x",
+                "weight",
+                "bias",
+                "mean_weight",
+                "var_weight",
+                "add_after",
+                "scale",
+                "shift",
+                "add_before",
+            ]
+            .map(|name| (name, gradient(name)))
+            .to_vec(),
             spec,
         }
     };
     list.iter().enumerate().map(case).collect()
+}
+
+/// `[N, C]` in an input's shape.
+pub fn by_plane<T: Copy>(values: &ArrayD<T>, shape: &[usize]) -> ArrayD<T> {
+    ArrayD::from_shape_fn(shape, |at| values[[at[0], at[1]]])
 }
 
 /// As for a layer alone (`torch`), with the roundings of what follows; torch's larger error of a mean goes through it too.
@@ -95,7 +117,7 @@ fn the_oracle_has_torchs_gradients() {
         let (state, neighbours) = (&case.state, &case.neighbours);
         let gradients =
             reference::backward_beside(&case.spec, case.mode, state, &case.sum, neighbours, &case.dy).unwrap();
-        let found = gradients.named(neighbours.add_after.is_some());
+        let found = gradients.named(neighbours.add_after.is_some(), case.gradients[8].1.is_some());
         for ((what, found), (_, expected)) in found.into_iter().zip(&case.gradients) {
             assert_eq!(found.is_some(), expected.is_some(), "{}: {what}", case.name);
             let (Some(found), Some(expected)) = (found, expected) else { continue };

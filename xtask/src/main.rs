@@ -13,9 +13,10 @@ use drivers::Driver;
 use steps::{Runner, Step};
 
 /// Modules of the suite in which no GPU computes, and the examples, which are programs of their own.
-const SAME_EVERYWHERE: [&str; 10] = [
+const SAME_EVERYWHERE: [&str; 11] = [
     "baseline::",
     "bounds::",
+    "differences::",
     "dispatches::",
     "examples::",
     "layering::",

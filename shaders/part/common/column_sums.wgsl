@@ -35,8 +35,8 @@ fn place_of(chunk: u32) -> u32 {
     return chunk;
 }
 
-fn store_column_sums(chunk: u32, unit: u32, dy: Values, dy_xhat: Values) {
-    let first = params.partial_first + (place_of(chunk) * params.units + unit) * WIDTH;
+fn store_column_sums(place: u32, unit: u32, dy: Values, dy_xhat: Values) {
+    let first = params.partial_first + (place * params.units + unit) * WIDTH;
     for (var k = 0u; k < WIDTH; k++) {
         sums[first + k] = vec2(extract(dy, k), extract(dy_xhat, k));
     }

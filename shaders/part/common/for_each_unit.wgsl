@@ -4,7 +4,7 @@
 const BY_ROW = 0u;     // the stretch lies in one row: one RowData
 const BY_UNIT = 1u;    // the tensor is one stretch of params.units; each unit looks its row up
 const BY_ELEMENT = 2u; // the same, and a unit may lie in two rows (straddling/words.wgsl)
-const BY_ROWS = 3u;    // the stretch is WIDTH rows, which have whole units only together, with a parameter for each row
+const BY_ROWS = 3u;    // the same of rows that have a parameter each: they are looked up one after the other
 override LOOKUP: u32 = 2u;
 
 fn for_each_unit(builtins: Builtins) {
@@ -29,42 +29,36 @@ fn for_each_unit(builtins: Builtins) {
             store(i, finish(output_unit(i, load_row(owner), parameter_base(owner), element % params.row_len), i));
         }
     } else if LOOKUP == BY_ROWS {
-        for_each_unit_of_rows(row, live);
+        for_each_unit_of_rows(begin, end);
     } else {
         for_each_straddling_unit(begin + lane, end);
     }
 }
 
-// Row after row; a unit that begins in one and ends in the next is made of both. Bounds differ by team: shaders/README.md, Speed.
-fn for_each_unit_of_rows(rows: u32, live: bool) {
-    let start = rows * params.units;
-    let first = params.first + rows * WIDTH;
-    let len = select(0u, params.row_len, live);
-    var row_data = load_row(first);
-    var base = parameter_base(first);
-    var i = 0u;
-    for (var k = 1u; k <= WIDTH; k++) {
-        let stop = k * len / WIDTH;
-        for (; i < stop; i++) {
-            let at = start + i;
-            store(at, finish(output_unit(at, row_data, base, 0u), at));
-        }
-        let next = first + min(k, WIDTH - 1u);
-        let next_data = load_row(next);
-        let next_base = parameter_base(next);
-        let own = k * len % WIDTH;
-        if own > 0u {
-            let at = start + i;
-            let ends = output_unit(at, row_data, base, 0u);
-            let begins = output_unit(at, next_data, next_base, 0u);
+// Row after row; a unit that ends one and begins the next is made of both.
+fn for_each_unit_of_rows(begin: u32, end: u32) {
+    var i = begin;
+    var ends = splat(0.0);
+    var joins = 0u; // elements of unit i that are of the row before
+    for (var row = begin * WIDTH / params.row_len; i < end; row++) {
+        let row_data = load_row(params.first + row);
+        let base = parameter_base(params.first + row);
+        if joins > 0u {
+            let begins = output_unit(i, row_data, base, 0u);
             var joined: array<f32, WIDTH>;
             for (var e = 0u; e < WIDTH; e++) {
-                joined[e] = select(extract(begins, e), extract(ends, e), e < own);
+                joined[e] = select(extract(begins, e), extract(ends, e), e < joins);
             }
-            store(at, finish(from_array(joined), at));
+            store(i, finish(from_array(joined), i));
             i++;
         }
-        row_data = next_data;
-        base = next_base;
+        let stop = (row + 1u) * params.row_len;
+        for (; i < min(stop / WIDTH, end); i++) {
+            store(i, finish(output_unit(i, row_data, base, 0u), i));
+        }
+        joins = select(0u, stop % WIDTH, i < end);
+        if joins > 0u {
+            ends = output_unit(i, row_data, base, 0u);
+        }
     }
 }

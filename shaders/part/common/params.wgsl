@@ -39,6 +39,8 @@ struct Params {
     slope: f32,             // of a leaky relu
     sample_rows: u32,       // rows of a sample, and values that modulate it
     sample_stride: u32,
+    first_element: u32,     // number of this binding's first element in the whole tensor, and elements of a plane
+    plane_len: u32,
     weight_stride: u32,     // from the weight of one plane of a set to the next one's
 }
 @group(0) @binding(2) var<uniform> params: Params;

@@ -1,18 +1,35 @@
 //! The gradient through what follows a layer: an activation, which takes the layer's output again, and a modulation.
 
-use crate::error::Result;
-use crate::kernel::{Kernel, Parameters};
-use crate::plan::planner::Planner;
-use crate::plan::steps::{Neighbours, Pass, Plan, Step};
+use crate::error::{Error, Result};
+use crate::kernel::{Kernel, Parameters, Params};
+use crate::plan::planner::{Planner, index};
+use crate::plan::steps::{Gradient, Neighbours, Pass, Plan, Step, Takes};
 use crate::spec::Activation;
 
 impl Planner<'_> {
     /// A backward of a forward with these neighbours, whose switchable norm has left `parts` partial moments per row.
     pub(in crate::plan) fn backward_beside(&self, parts: usize, neighbours: Neighbours) -> Result<Plan> {
+        if let Pass::Backward { input, addend: true, .. } = self.pass {
+            match input {
+                Gradient::Unwanted => return self.with_dx().backward_beside(parts, neighbours),
+                Gradient::Added => {
+                    let reason =
+                        "what is added by channel has sums of the input's gradient, which others must not be added to";
+                    return Err(Error::Neighbour { reason });
+                }
+                Gradient::Replaced => {}
+            }
+        }
         let folded = Planner { folded: neighbours.modulation.map(|modulation| modulation.samples), ..*self };
         let mut plan = folded.backward(parts)?;
         if self.geometry.is_empty() {
             return Ok(plan);
+        }
+        if matches!(self.pass, Pass::Backward { addend: true, .. }) {
+            let (steps, moments) = self.sums_of_dx()?;
+            plan.steps.extend(steps);
+            plan.scratch.dx_moments = moments as u64;
+            plan.scratch.dx = self.tensor_bytes().next_multiple_of(4);
         }
         if folded.folded.is_some() {
             plan.steps.extend(folded.unfold(self.parameters(false))?);
@@ -24,6 +41,28 @@ impl Planner<'_> {
             plan.why = format!("through the activation, then {}", plan.why);
         }
         Ok(plan)
+    }
+
+    /// The same, with dx for its own steps if for nobody else.
+    fn with_dx(&self) -> Planner<'_> {
+        let pass = match self.pass {
+            Pass::Backward { parts, parameters, modulation, addend, neighbours, .. } => {
+                Pass::Backward { parts, input: Gradient::Replaced, parameters, modulation, addend, neighbours }
+            }
+            forward => forward,
+        };
+        Planner { pass, ..*self }
+    }
+
+    /// The gradient of what was added by channel: sums of dx over planes, from so many moments.
+    fn sums_of_dx(&self) -> Result<(Vec<Step>, usize)> {
+        let planes = self.planes();
+        let (mut steps, segments) = self.moments(planes)?;
+        let params =
+            Params { rows: index(planes.count, "planes")?, parts: index(segments, "a plane")?, ..self.params() };
+        steps.push(self.step(Kernel::BackwardAddend, params, vec![], 0..0)?);
+        steps.iter_mut().for_each(|step| step.takes = Takes::Dx);
+        Ok((steps, planes.count * segments))
     }
 
     fn through_activation(&self, parts: usize, neighbours: Neighbours) -> Result<Vec<Step>> {

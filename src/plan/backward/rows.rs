@@ -175,10 +175,12 @@ impl Planner<'_> {
         let Some(element) = self.column_element(rows.len, 2) else { return self.backward_shared_words(rows) };
         let parameters = self.parameters(self.quads(rows, element)).without_bias();
         let units = rows.len / element.width as usize;
-        // Few rows at once where there are few, and where they are long: an invocation has to loop over all of them.
+        // Few rows at once where there are few, and where they are long: an invocation has to loop over all of them. Parameters of
+        // samples take registers of their own.
         let [least, few, most] = Kernel::ROWS;
         let held = match rows.count <= least as usize {
             true => least,
+            false if units > 512 && self.folded.is_some() => least,
             false if units > 512 => few,
             false => most,
         };
@@ -337,8 +339,8 @@ impl Planner<'_> {
         combine: impl Fn(&Planner, usize, bool) -> Result<Option<Step>>,
     ) -> Result<(Vec<Step>, usize)> {
         let pass = match self.pass {
-            Pass::Backward { parts, input, modulation, neighbours, .. } => {
-                Pass::Backward { parts, input, parameters: Gradient::Added, modulation, neighbours }
+            Pass::Backward { parts, input, modulation, addend, neighbours, .. } => {
+                Pass::Backward { parts, input, parameters: Gradient::Added, modulation, addend, neighbours }
             }
             forward => forward,
         };

@@ -54,7 +54,7 @@ impl Planner<'_> {
 
     /// Whether anybody wants the gradients of what modulates the outputs.
     pub(super) fn wants_modulation(&self) -> bool {
-        !matches!(self.pass, Pass::Backward { modulation: Gradient::Unwanted, .. })
+        matches!(self.pass, Pass::Backward { modulation: true, .. })
     }
 
     /// The parameters whose gradients somebody wants: where they are multiplied out, these.

@@ -29,7 +29,7 @@ impl Planner<'_> {
     }
 
     /// Moments of contiguous rows, and how many segments each is cut into.
-    pub(super) fn moments(&self, rows: Rows) -> Result<(Vec<Step>, usize)> {
+    pub(in crate::plan) fn moments(&self, rows: Rows) -> Result<(Vec<Step>, usize)> {
         let constants = [self.centered(), ("CONTIGUOUS", 1)];
         let sum = self.beside().sum;
         self.segmented(rows, true, &constants, |team, element, units| Kernel::ForwardMoments {
