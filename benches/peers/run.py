@@ -138,7 +138,7 @@ def main():
     about += ["in brackets: how many times gpunorm's time on the same clock"]
     text = "\n".join(f"* {line}" for line in about) + "\n\n" + table(cases, norms, peers, kind)
     (out / "peers.md").write_text(text)
-    (out / "peers.json").write_text(json.dumps({"cases": cases, "gpunorm": norms, "peers": peers}, indent=1) + "\n")
+    (out / "peers.json").write_text(json.dumps({"gpunorm": norms, "peers": peers}, indent=1) + "\n")
     print(text)
     print(f"wrote {out / 'peers.md'} and {out / 'peers.json'}")
     if problems:

@@ -124,50 +124,33 @@ def trees(name):
     return markdown(heads, lines)
 
 
-def peers(name):
+def peers(name, own, baseline):
+    """`own` are gpunorm's columns; ONNX Runtime's factor is against `baseline`, others' against the wall's."""
     made = report(name)
     columns = []
     for peer in made["peers"]:
         for variant in dict.fromkeys(row["variant"] for row in peer["rows"]):
             times = {row["id"]: row["milliseconds"] for row in peer["rows"] if row["variant"] == variant}
-            key = "cpu_ms" if peer["peer"] == "ONNX Runtime" else "wall_ms"
+            key = baseline if peer["peer"] == "ONNX Runtime" else "wall_ms"
             columns.append((f"{peer['peer']} {variant}", key, times))
     lines = []
     for row in made["gpunorm"]["rows"]:
-        cells = case(row) + [f"{row[key]:.2f}" for key in ("copy_ms", "wall_ms", "cpu_ms")]
+        cells = case(row) + [f"{row[key]:.2f}" for key in own]
         for _, key, times in columns:
             time = times.get(row["id"])
             cells.append("–" if time is None else f"{time:.2f} ({time / row[key]:.2f})")
         lines.append(cells)
-    titles = [title for title, _, _ in columns]
-    return markdown(["case", "shape", "copy", "gpunorm on llvmpipe", "gpunorm's CPU baseline", *titles], lines)
-
-
-def peers_beside():
-    made = report("peers-llvmpipe-beside")
-    own = {row["id"]: row for row in made["gpunorm"]["rows"]}
-    columns = {}
-    for peer in made["peers"]:
-        for row in peer["rows"]:
-            columns.setdefault(f"{peer['peer']} {row['variant']}", {})[row["id"]] = row["milliseconds"]
-    lines = []
-    for measured in made["cases"]:
-        row = own.get(measured["id"])
-        cells = [measured["name"], "×".join(map(str, measured["shape"]))]
-        cells += [f"{row[key]:.2f}" if row else "–" for key in ("copy_ms", "wall_ms", "apart_ms")]
-        for times in columns.values():
-            time = times.get(measured["id"])
-            factor = f" ({time / row['wall_ms']:.2f})" if time and row else ""
-            cells.append(f"{time:.2f}{factor}" if time else "–")
-        lines.append(cells)
-    return markdown(["case", "shape", "copy", "gpunorm on llvmpipe", "its kernels apart", *columns], lines)
+    return markdown(["case", "shape", *own.values(), *(title for title, _, _ in columns)], lines)
 
 
 def main():
     text = DOCUMENT.read_text()
     tables = {"kernels": kernels(), "types": types(), "host": host(), "backward": backward()}
-    tables |= {"beside": beside(), "peers-beside": peers_beside()}
-    tables |= {"peers": peers("peers-llvmpipe"), "peers-backward": peers("peers-llvmpipe-backward")}
+    tables["beside"] = beside()
+    own = {"copy_ms": "copy", "wall_ms": "gpunorm on llvmpipe", "cpu_ms": "gpunorm's CPU baseline"}
+    tables |= {f"peers{kind}": peers(f"peers-llvmpipe{kind}", own, "cpu_ms") for kind in ("", "-backward")}
+    own = {"copy_ms": "copy", "wall_ms": "gpunorm on llvmpipe", "apart_ms": "its kernels apart"}
+    tables["peers-beside"] = peers("peers-llvmpipe-beside", own, "wall_ms")
     tables |= {name: trees(name) for name in ("swiftshader", "gl")}
     for name, table in tables.items():
         before, _, rest = text.partition(f"<!-- {name} -->\n")
