@@ -19,7 +19,10 @@ impl Planner<'_> {
         kernel: impl Fn(Team, Element, u32) -> Kernel,
     ) -> Result<(Vec<Step>, usize)> {
         let shared = self.shared_element(rows).filter(|_| share);
-        let element = shared.or_else(|| self.widest_element(rows.len));
+        // Statistics of each element take registers, as columns do.
+        let across = constants.contains(&("ACROSS", 1));
+        let own = || if across { self.column_element(rows.len, 4) } else { self.widest_element(rows.len) };
+        let element = shared.or_else(own);
         let element = element.unwrap_or(Element { dtype: self.dtype, width: 1 });
         let units = rows.len / element.width as usize;
         let team = self.row_team(units);

@@ -11,6 +11,7 @@ struct Block {
     sample_line: u32, // the first line of its sample
     chunk: u32, // its number among the chunks of its sample
     plane: u32, // the number of its sample's first plane among those of this dispatch
+    kept: u32, // where partial results of its first column are kept
 }
 
 fn block_of(team: u32) -> Block {
@@ -21,6 +22,7 @@ fn block_of(team: u32) -> Block {
     let sample = chunk / chunks;
     let sample_line = sample * params.lines;
     let line = sample_line + (chunk % chunks) * params.segment_units;
+    let plane = sample * params.units * WIDTH;
     return Block(
         column,
         select(0u, min(column + params.run, params.units), live),
@@ -28,7 +30,8 @@ fn block_of(team: u32) -> Block {
         min(line + params.segment_units, sample_line + params.lines),
         sample_line,
         chunk % chunks,
-        sample * params.units * WIDTH,
+        plane,
+        params.partial_first + plane * params.partial_row + (chunk % chunks) * params.partial_segment,
     );
 }
 
@@ -39,5 +42,5 @@ fn row_of_column(block: Block, element: u32) -> u32 {
 
 // Where a partial result of it is kept.
 fn partial_at(block: Block, element: u32) -> u32 {
-    return params.partial_first + (block.plane + element) * params.partial_row + block.chunk * params.partial_segment;
+    return block.kept + element * params.partial_row;
 }
