@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 /// Where the rows of a tensor lie: row `r` begins at `first + (r / period)·group + (r mod period)·row`. The period is that of
-/// [`Rows`], which several tensors share.
+/// `Rows`, which several tensors share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Pitch {
     /// Where the first one begins.
