@@ -12,7 +12,7 @@ pub enum F16 {
     Integer,
     /// From f16 by an instruction, to f16 in integer arithmetic.
     NativeDecode,
-    /// Both by instructions; wants `Features::SHADER_F16`.
+    /// Both by instructions, on GPUs; wants `Features::SHADER_F16`.
     Native,
 }
 

@@ -405,12 +405,13 @@ fn plans_exist_where_they_should() {
             }
         }
         // Large ones, followed by their limits alone.
-        let large: [(NormSpec, &[usize]); 6] = [
+        let large: [(NormSpec, &[usize]); 7] = [
             (LayerNorm::new([1024]).into(), &[16384, 1024]),
             (LayerNorm::new([1 << 20]).into(), &[1, 1 << 20]),
             (LayerNorm::new([3]).into(), &[10_000_000, 3]),
             (BatchNorm::new(256).into(), &[65536, 256]),
             (BatchNorm::new(1).into(), &[880_801, 1, 1, 1]),
+            (BatchNorm::new(4).into(), &[1, 4, 183, 183]),
             (InstanceNorm::new(1).track_running_stats(true).into(), &[1_000_000, 1, 7]),
         ];
         for (spec, shape) in large {
