@@ -1,6 +1,7 @@
 //! Views of tensors whose rows lie apart: what is read and written through them, and what is refused.
 
-use gpunorm::{BatchNorm, DType, Error, Gpu, GpuNorm, LayerNorm, RmsNorm, Tensor};
+use gpunorm::unstable::Caps;
+use gpunorm::{Activation, BatchNorm, DType, Error, Gpu, GpuNorm, LayerNorm, RmsNorm, Tensor};
 use half::{bf16, f16};
 use ndarray::{ArrayD, Axis, IxDyn, Slice};
 
@@ -26,7 +27,7 @@ const TYPES: [DType; 3] = [DType::F32, DType::F16, DType::BF16];
 #[test]
 fn reading_and_writing() {
     for (name, gpu) in adapters::all() {
-        let small = gpu.with_caps(gpunorm::unstable::Caps { max_binding: 1 << 10, ..*gpu.caps() });
+        let small = gpu.with_caps(Caps { max_binding: 1 << 10, ..*gpu.caps() });
         for (gpu, dtype) in [gpu, &small].into_iter().flat_map(|gpu| TYPES.map(|dtype| (gpu, dtype))) {
             let shape = [5, 3, 4, 66];
             let array = numbers(&shape);
@@ -186,5 +187,27 @@ fn gradients_in_views_are_zeroed() {
         let mut expected = numbers(&[4, 3, 2, 8]);
         expected.index_axis_mut(Axis(1), 1).fill(0.0);
         assert_eq!(packed.to_array().unwrap(), expected, "{name}");
+    }
+}
+
+/// What stands beside a norm is contiguous, wherever the rows of its input and output lie.
+#[test]
+fn beside_what_is_contiguous() {
+    for (name, gpu) in adapters::all() {
+        for gpu in [gpu, &gpu.with_caps(Caps { software: false, max_binding: 1 << 10, ..*gpu.caps() })] {
+            let packed = |part| tensor(gpu, &[6, 3, 2, 24], DType::F16).select(1, part).unwrap();
+            let own = |part| packed(part).contiguous().unwrap();
+            let norm = GpuNorm::new(gpu, LayerNorm::new([24]).activation(Activation::Silu)).unwrap();
+            let (a, c, scale) = (own(0), own(2), tensor(gpu, &[6, 24], DType::F32));
+            let [(y, sum), (y_in_view, sum_in_view)] = [(own(1), own(0)), (packed(1), packed(2))].map(|(x, y)| {
+                let sum = Tensor::zeros(gpu, x.shape(), DType::F16).unwrap();
+                let call = norm.call().add_before(&a).keep_sum(&sum).modulate(&scale, &scale).add_after(&c);
+                let mut encoder = gpu.device().create_command_encoder(&Default::default());
+                call.encode_forward(&mut encoder, &x, &y).unwrap();
+                gpu.queue().submit([encoder.finish()]);
+                (y.to_array().unwrap(), sum.to_array().unwrap())
+            });
+            assert!(y == y_in_view && sum == sum_in_view, "{name}");
+        }
     }
 }

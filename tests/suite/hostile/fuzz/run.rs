@@ -187,7 +187,9 @@ impl Expected {
         let filled = |tensor: &Tensor| vec![BEFORE; tensor.len()];
         let x = place("x", &case.shape, &self.x, case.dtype)?;
         let dy = place("dy", &case.shape, &self.dy, case.dtype)?;
-        let y = place("y", &case.shape, &filled(&x), case.dtype)?;
+        // What nothing is added to runs in place.
+        let before = if case.accumulate { filled(&x) } else { self.x.clone() };
+        let y = place("y", &case.shape, &before, case.dtype)?;
         let again = place("y of the saved forward", &case.shape, &filled(&x), case.dtype)?;
         let mut gradients =
             Gradients::new(place("dx", &case.shape, &filled(&x), case.dtype)?).accumulate(case.accumulate);
@@ -200,7 +202,7 @@ impl Expected {
         gradients.mean_weight = of("mean_weight's gradient", norm.mean_weight())?;
         gradients.var_weight = of("var_weight's gradient", norm.var_weight())?;
         let mut encoder = gpu.device().create_command_encoder(&Default::default());
-        norm.encode_forward(&mut encoder, &x, &y)?;
+        norm.encode_forward(&mut encoder, if case.accumulate { &x } else { &y }, &y)?;
         let saved: Saved = norm.encode_forward_saved(&mut encoder, &x, &again)?;
         norm.encode_backward(&mut encoder, &dy, &saved, &gradients)?;
         gpu.queue().submit([encoder.finish()]);
