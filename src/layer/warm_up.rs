@@ -13,7 +13,8 @@ impl Gpu {
     /// gradients too. What was compiled before, for any shape, is not compiled again.
     ///
     /// The first call for new tensors still binds them, and some drivers finish compiling only when a kernel first runs. What goes
-    /// along with a [`Call`](crate::Call) has kernels of its own, which its first call compiles.
+    /// along with a [`Call`](crate::Call), runs in place or has rows that lie apart has kernels of its own, which its first call
+    /// compiles.
     ///
     /// # Errors
     /// For a layer that takes none of the shapes, what the last of them has against it;

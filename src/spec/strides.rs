@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-/// Where the rows of a tensor lie: row `r` begins at `first + (r / period)·group + (r mod period)·row`. The period is that of
-/// `Rows`, which several tensors share.
+/// Where the rows of a tensor lie: row `r` begins at `first + (r / period)·group + (r mod period)·row`. The tensors of a pass
+/// share the period.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Pitch {
     /// Where the first one begins.

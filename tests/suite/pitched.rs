@@ -181,8 +181,8 @@ impl<'a> Case<'a> {
         let wide = self.x.mapv(f64::from);
         let allowance = compare::allowance(&self.state, &wide, &self.output);
         let tolerance = self.output.tolerance(self.dtype) + allowance;
-        compare(&y.view.to_array().unwrap(), &self.output.output, &tolerance)
-            .map_err(|worst| format!("output, {worst}"))?;
+        let near = |tensor: &Tensor| compare(&tensor.to_array().unwrap(), &self.output.output, &tolerance);
+        near(&y.view).map_err(|worst| format!("output, {worst}"))?;
         let (off, r) = backward::off(&self.output, &wide);
         let allowance = backward::allowance(off, r, &self.state, &(self.dy.mapv(f64::from) * 2.0));
         backward::check_gradients(&gradients, &self.gradients, &backward::GRADIENTS, self.dtype, allowance)?;
@@ -190,8 +190,7 @@ impl<'a> Case<'a> {
         let mut encoder = gpu.device().create_command_encoder(&Default::default());
         norm.encode_forward(&mut encoder, &x.view, &x.view).map_err(|error| error.to_string())?;
         gpu.queue().submit([encoder.finish()]);
-        compare(&x.view.to_array().unwrap(), &self.output.output, &tolerance)
-            .map_err(|worst| format!("in place, {worst}"))?;
+        near(&x.view).map_err(|worst| format!("in place, {worst}"))?;
         let tensors = [("x", &x, apart.x), ("y", &y, apart.y), ("dy", &dy, apart.dy), ("dx", &dx, apart.dx)];
         tensors.into_iter().filter(|(.., apart)| *apart).try_for_each(|(what, packed, _)| packed.check(what))?;
         Ok(true)

@@ -1,6 +1,7 @@
 //! Views of tensors whose rows lie apart: what is read and written through them, and what is refused.
 
-use gpunorm::{BatchNorm, DType, Error, Gpu, GpuNorm, LayerNorm, RmsNorm, Tensor};
+use gpunorm::unstable::Caps;
+use gpunorm::{Activation, BatchNorm, DType, Error, Gpu, GpuNorm, LayerNorm, RmsNorm, Tensor};
 use half::{bf16, f16};
 use ndarray::{ArrayD, Axis, IxDyn, Slice};
 
@@ -26,7 +27,7 @@ const TYPES: [DType; 3] = [DType::F32, DType::F16, DType::BF16];
 #[test]
 fn reading_and_writing() {
     for (name, gpu) in adapters::all() {
-        let small = gpu.with_caps(gpunorm::unstable::Caps { max_binding: 1 << 10, ..*gpu.caps() });
+        let small = gpu.with_caps(Caps { max_binding: 1 << 10, ..*gpu.caps() });
         for (gpu, dtype) in [gpu, &small].into_iter().flat_map(|gpu| TYPES.map(|dtype| (gpu, dtype))) {
             let shape = [5, 3, 4, 66];
             let array = numbers(&shape);
@@ -85,17 +86,16 @@ fn views_that_there_are_not() {
     refused!(whole.narrow(1, last, 2), Error::Narrow { .. }, told(&format!("2 entries from {last}"), 1));
     refused!(whole.select(3, 0), Error::Narrow { .. }, told("1 entries from 0", 3));
     let half = tensor(gpu, &[4, 3, 7], DType::F16);
-    type View<'a> = (&'a Tensor, &'a [usize], &'a [usize], usize, &'a str);
-    let cases: [View; 9] = [
-        (&whole, &[4, 2], &[24, 2], 0, "the innermost dimension is not contiguous"),
-        (&whole, &[2, 2, 2, 2], &[48, 13, 5, 1], 0, "its rows lie apart in more than two steps"),
-        (&whole, &[4, 8], &[4, 1], 0, "two elements would lie in one place"),
-        (&whole, &[4, 8], &[0, 1], 0, "two elements would lie in one place"),
-        (&whole, &[4, 8], &[24, 1], 17, "it reaches beyond the tensor that it is a view of"),
-        (&whole, &[2, 8], &[last, 1], 0, "it reaches beyond the tensor that it is a view of"),
-        (&whole, &[4, 8], &[1], 0, "each dimension has one stride"),
-        (&half, &[4, 7], &[21, 1], 0, "16-bit rows that lie apart have to begin and end on whole words"),
-        (&half, &[3, 7], &[7, 1], 21, "16-bit rows that lie apart have to begin and end on whole words"),
+    let cases = [
+        (&whole, &[4, 2][..], &[24, 2][..], 0, "the innermost dimension is not contiguous"),
+        (&whole, &[2, 2, 2, 2][..], &[48, 13, 5, 1][..], 0, "its rows lie apart in more than two steps"),
+        (&whole, &[4, 8][..], &[4, 1][..], 0, "two elements would lie in one place"),
+        (&whole, &[4, 8][..], &[0, 1][..], 0, "two elements would lie in one place"),
+        (&whole, &[4, 8][..], &[24, 1][..], 17, "it reaches beyond the tensor that it is a view of"),
+        (&whole, &[2, 8][..], &[last, 1][..], 0, "it reaches beyond the tensor that it is a view of"),
+        (&whole, &[4, 8][..], &[1][..], 0, "each dimension has one stride"),
+        (&half, &[4, 7][..], &[21, 1][..], 0, "16-bit rows that lie apart have to begin and end on whole words"),
+        (&half, &[3, 7][..], &[7, 1][..], 21, "16-bit rows that lie apart have to begin and end on whole words"),
     ];
     for (whole, shape, strides, offset, reason) in cases {
         let told = format!("the view of shape {shape:?} and strides {strides:?}: {reason}");
@@ -136,9 +136,7 @@ fn calls_that_do_not_take_views() {
         let reason = "here it has to be contiguous and begin where a binding may";
         let call = layer.call().add_after(&view);
         refused!(call.forward_tensor(&own), Error::Strides { .. }, of_view("tensor added after", reason));
-        let shaped = layer.weight().unwrap();
-        let row = packed.select(0, 0).and_then(|token| token.select(0, 1)).and_then(|head| head.select(0, 1)).unwrap();
-        assert_eq!(row.shape(), shaped.shape());
+        let row = packed.as_strided(&[8], &[1], 1).unwrap();
         let mut layer = layer.try_clone().unwrap();
         let told = "weight of shape [8] and strides [1]: here it has to be contiguous and begin where a binding may";
         refused!(layer.set_weight(&row), Error::Strides { .. }, told);
@@ -187,5 +185,27 @@ fn gradients_in_views_are_zeroed() {
         let mut expected = numbers(&[4, 3, 2, 8]);
         expected.index_axis_mut(Axis(1), 1).fill(0.0);
         assert_eq!(packed.to_array().unwrap(), expected, "{name}");
+    }
+}
+
+/// What stands beside a norm is contiguous, wherever the rows of its input and output lie.
+#[test]
+fn beside_what_is_contiguous() {
+    for (name, gpu) in adapters::all() {
+        for gpu in [gpu, &gpu.with_caps(Caps { software: false, max_binding: 1 << 10, ..*gpu.caps() })] {
+            let packed = |part| tensor(gpu, &[6, 3, 2, 24], DType::F16).select(1, part).unwrap();
+            let own = |part| packed(part).contiguous().unwrap();
+            let norm = GpuNorm::new(gpu, LayerNorm::new([24]).activation(Activation::Silu)).unwrap();
+            let (a, c, scale) = (own(0), own(2), tensor(gpu, &[6, 24], DType::F32));
+            let [(y, sum), (y_in_view, sum_in_view)] = [(own(1), own(0)), (packed(1), packed(2))].map(|(x, y)| {
+                let sum = Tensor::zeros(gpu, x.shape(), DType::F16).unwrap();
+                let call = norm.call().add_before(&a).keep_sum(&sum).modulate(&scale, &scale).add_after(&c);
+                let mut encoder = gpu.device().create_command_encoder(&Default::default());
+                call.encode_forward(&mut encoder, &x, &y).unwrap();
+                gpu.queue().submit([encoder.finish()]);
+                (y.to_array().unwrap(), sum.to_array().unwrap())
+            });
+            assert!(y == y_in_view && sum == sum_in_view, "{name}");
+        }
     }
 }

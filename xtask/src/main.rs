@@ -27,6 +27,9 @@ const SAME_EVERYWHERE: [&str; 11] = [
     "torch::",
 ];
 
+/// Parts of the suite that run in processes of their own: Mesa's drivers keep what they have compiled, some gigabytes.
+const PARTS: [&str; 2] = ["backward::", "beside::"];
+
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
@@ -100,21 +103,37 @@ fn test(runner: &Runner, test_args: &[&str]) -> Result<(), String> {
             &["clippy", "--lib", "--package", "gpunorm", "--no-default-features", "--", "-D", "warnings"],
         ),
         Step::cargo("docs", &["doc", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"),
-        // Where RUST_BACKTRACE is set, wgpu would take a backtrace of each of its locks.
-        Step::cargo("tests", &[&["test", "--workspace"], test_args].concat()).env("RUST_LIB_BACKTRACE", "0"),
     ])?;
+    if !test_args.is_empty() {
+        return runner.steps(&[tests("tests", test_args)]);
+    }
+    let others: Vec<&str> = ["--"].into_iter().chain(PARTS.iter().flat_map(|part| ["--skip", part])).collect();
+    runner.steps(&[tests("tests", &others)])?;
+    runner.steps(&PARTS.map(|part| tests(part.trim_end_matches(':'), &["--test", "suite", "--", part])))?;
     // Mesa's driver for AMD's GPUs compiles on Linux only.
-    if cfg!(target_os = "linux") && test_args.is_empty() { occupancy(runner, &["--check"]) } else { Ok(()) }
+    if cfg!(target_os = "linux") { occupancy(runner, &["--check"]) } else { Ok(()) }
+}
+
+/// Tests of the whole workspace's features.
+fn tests<'a>(name: &'a str, args: &[&'a str]) -> Step<'a> {
+    // Where RUST_BACKTRACE is set, wgpu would take a backtrace of each of its locks.
+    Step::cargo(name, &[&["test", "--workspace"], args].concat()).env("RUST_LIB_BACKTRACE", "0")
 }
 
 fn swiftshader(runner: &Runner) -> Result<(), String> {
     let icd = drivers::swiftshader()?;
     let icd = icd.to_str().ok_or_else(|| format!("{} is no name for VK_DRIVER_FILES", icd.display()))?;
-    let skipped = SAME_EVERYWHERE.iter().flat_map(|module| ["--skip", module]);
-    // With the whole workspace's features, as `cargo xtask test` has built it.
-    let args: Vec<&str> = ["test", "--workspace", "--test", "suite", "--"].into_iter().chain(skipped).collect();
-    let tests = Step::cargo("swiftshader", &args).env("RUST_LIB_BACKTRACE", "0");
-    runner.steps(&[tests.env("VK_DRIVER_FILES", icd).env("WGPU_BACKEND", "vulkan")])
+    let skipped = || SAME_EVERYWHERE.iter().flat_map(|module| ["--skip", module]);
+    let parts = || PARTS.iter().flat_map(|part| ["--skip", part]);
+    let suite = ["--test", "suite", "--"];
+    let step = |name: &'static str, args: Vec<&'static str>| {
+        tests(name, &[&suite[..], &args].concat()).env("VK_DRIVER_FILES", icd).env("WGPU_BACKEND", "vulkan")
+    };
+    let others = step("swiftshader", skipped().chain(parts()).copied().collect());
+    let of =
+        |part: &'static str| step(part.trim_end_matches(':'), [part].into_iter().chain(skipped().copied()).collect());
+    runner.steps(&[others])?;
+    runner.steps(&PARTS.map(of))
 }
 
 #[cfg(test)]

@@ -190,7 +190,9 @@ impl Expected {
         let shape = &case.given_shape();
         let x = place("x", shape, &case.given(&self.x), case.dtype)?;
         let dy = place("dy", shape, &case.given(&self.dy), case.dtype)?;
-        let y = place("y", shape, &filled(&x), case.dtype)?;
+        // What nothing is added to runs in place.
+        let before = if case.accumulate { filled(&x) } else { case.given(&self.x) };
+        let y = place("y", shape, &before, case.dtype)?;
         let again = place("y of the saved forward", shape, &filled(&x), case.dtype)?;
         let mut gradients = Gradients::new(place("dx", shape, &filled(&x), case.dtype)?).accumulate(case.accumulate);
         gradients = gradients.accumulate_input(case.accumulate);
@@ -202,7 +204,7 @@ impl Expected {
         gradients.mean_weight = of("mean_weight's gradient", norm.mean_weight())?;
         gradients.var_weight = of("var_weight's gradient", norm.var_weight())?;
         let mut encoder = gpu.device().create_command_encoder(&Default::default());
-        norm.encode_forward(&mut encoder, &x, &y)?;
+        norm.encode_forward(&mut encoder, if case.accumulate { &x } else { &y }, &y)?;
         let saved: Saved = norm.encode_forward_saved(&mut encoder, &x, &again)?;
         norm.encode_backward(&mut encoder, &dy, &saved, &gradients)?;
         gpu.queue().submit([encoder.finish()]);
