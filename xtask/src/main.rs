@@ -129,9 +129,8 @@ fn swiftshader(runner: &Runner) -> Result<(), String> {
     let step = |name: &'static str, args: Vec<&'static str>| {
         tests(name, &[&suite[..], &args].concat()).env("VK_DRIVER_FILES", icd).env("WGPU_BACKEND", "vulkan")
     };
-    let others = step("swiftshader", skipped().chain(parts()).copied().collect());
-    let of =
-        |part: &'static str| step(part.trim_end_matches(':'), [part].into_iter().chain(skipped().copied()).collect());
+    let others = step("swiftshader", skipped().chain(parts()).collect());
+    let of = |part: &'static str| step(part.trim_end_matches(':'), [part].into_iter().chain(skipped()).collect());
     runner.steps(&[others])?;
     runner.steps(&PARTS.map(of))
 }
