@@ -305,7 +305,7 @@ impl Planner<'_> {
 
 /// Of the units that each lane of a team has room for, those that it takes of rows of so many.
 pub(super) fn taken(team: Team, units: usize, room: u32) -> u32 {
-    if team == Team::Invocation { room.min(units as u32) } else { room }
+    if team == Team::Invocation { room.min(u32::try_from(units).unwrap_or(u32::MAX)) } else { room }
 }
 
 /// Of so many parts, those that a loop merges.

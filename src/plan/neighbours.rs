@@ -130,7 +130,9 @@ impl Planner<'_> {
     /// Fails where `element` shares words with what is not its row's: a sum cannot be kept so.
     pub(super) fn check_kept(&self, element: Option<Element>) -> Result<()> {
         if self.neighbours().keeps_sum && element.is_none() {
-            return Err(Error::Neighbour { reason: "16-bit rows of odd length share words: no sum can be kept" });
+            return Err(Error::Neighbour {
+                reason: "no sum can be kept of 16-bit rows that share words: of odd length, or interleaved and written one by one",
+            });
         }
         Ok(())
     }

@@ -86,8 +86,12 @@ fn a_wrong_layer_is_found_out() {
         (case.device, case.ceiling, case.strategy, case.dtype) = (0, None, Strategy::default(), DType::F32);
         (case.values, case.layer.eps) = ("normal", 1e-3);
         let expected = Expected::of(&case);
-        // Of one value eps makes nothing else.
+        // Of one value eps makes nothing else, nor of what is multiplied by 0.
         let [x, _] = case.tensors();
+        let weight = case.arrays().weight;
+        if !weight.is_empty() && weight.iter().all(|&weight| weight == 0.0) {
+            continue;
+        }
         if x.is_empty() || Exact::new(&case.layer, &case.arrays(), &case.shape, case.mode, &x).longest() == 1.0 {
             continue;
         }
