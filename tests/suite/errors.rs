@@ -300,6 +300,6 @@ fn everything_can_be_printed() {
         [print(gpu), print(&norm), print(&tensor), print(&norm.plan(&[2, 6], DType::F32).unwrap()), print(gpu.caps())];
     // What they are, not all that hangs on them.
     assert!(printed.iter().all(|text| !text.is_empty() && text.len() < 2000), "{printed:?}");
-    assert_eq!(printed[2], "Tensor { shape: [2, 6], dtype: F32, offset: 0, .. }");
+    assert_eq!(printed[2], "Tensor { shape: [2, 6], strides: [6, 1], dtype: F32, offset: 0, .. }");
     assert!(printed[0].starts_with("Gpu { name: ") && printed[1].starts_with("GpuNorm { spec: Batch(BatchNorm { "));
 }
