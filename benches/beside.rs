@@ -71,6 +71,13 @@ fn cases() -> Vec<Case> {
             Beside::SumByChannel,
             1.0,
         ),
+        case(
+            "[N, C] add + GroupNorm + silu, NHWC",
+            GroupNorm::new(32, 320).activation(Activation::Silu).channels_last().into(),
+            &[2, 64, 64, 320],
+            Beside::SumByChannel,
+            1.0,
+        ),
         case("BatchNorm + add + relu", relu.clone(), &[32, 256, 56, 56], Beside::Added, 1.5),
         Case {
             mode: Mode::Evaluation,
@@ -173,7 +180,7 @@ impl<'a> Bench<'a> {
             Beside::SumKept | Beside::Added => separate.push(Elementwise::new(gpu, "add", &[])),
             Beside::SumByChannel | Beside::Modulated { .. } => {
                 let from_one = case.beside != Beside::Modulated { from_one: false };
-                let trailing = matches!(case.spec, NormSpec::Layer(_));
+                let trailing = matches!(case.spec, NormSpec::Layer(_)) || case.spec.channels_last();
                 let sample = len / case.shape[0] / 4;
                 let constants = [
                     ("SAMPLE", sample as f64),

@@ -126,7 +126,7 @@ impl Planner<'_> {
         // Of all samples, so that chunks are as long in every slice of them.
         let all = lines * all;
         let (block, chunk) = if self.caps.software {
-            let block = (units * samples.div_ceil(2 * held)).div_ceil(BUSY_BLOCKS).min(BLOCK).min(units);
+            let block = (units * all.div_ceil(2 * held)).div_ceil(BUSY_BLOCKS).min(BLOCK).min(units);
             let bytes = if reads { READ_BYTES } else { WRITTEN_BYTES };
             let busy = all / BUSY_SOFTWARE.div_ceil(units.div_ceil(block));
             (block, (bytes / (16 * block)).min(busy))
