@@ -35,8 +35,8 @@ impl Planner<'_> {
         let size = self.row_size(team, units.div_ceil(wanted * held as usize));
         let tile = held as usize * size.lanes as usize;
         // The rest is for what comes before and after the tiles.
-        let across = if constants.contains(&("ACROSS", 1)) { held as usize * element.width as usize } else { 0 };
-        let most = (MAX_ITERATIONS as usize * 3 / 4) / (kernel.iterations_of_tile() as usize + across);
+        let more = if across { held as usize * element.width as usize } else { 0 };
+        let most = (MAX_ITERATIONS as usize * 3 / 4) / (kernel.iterations_of_tile() as usize + more);
         let wanted = wanted.min(units.div_ceil(tile)).max(units.div_ceil(most * tile));
         let tiles = units.div_ceil(wanted * tile);
         let segments = units.div_ceil(tiles * tile);

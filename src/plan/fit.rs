@@ -233,15 +233,15 @@ impl Planner<'_> {
     ) -> Result<Step> {
         // A binding begins where it may, and what it is for a little later.
         let begin = bytes.start - bytes.start % self.caps.alignment;
-        let first_byte = bytes.start - begin;
-        params.start = (first_byte / self.dtype.size() as u64) as u32;
+        params.start = ((bytes.start - begin) / self.dtype.size() as u64) as u32;
+        let first = bytes.start / self.dtype.size() as u64;
         let pitched = self.pitches(kernel, &bytes, &mut params)?;
         let bytes = begin..bytes.end;
         constants.extend(self.layout_constants(kernel));
         constants.extend(kernel.element().map(|_| ("SLICED", u32::from(params.start > 0))));
-        let element = kernel.element().filter(|_| kernel.adds_before());
-        if let Some((element, planes)) = element.zip(self.added_planes()) {
-            let (width, first) = (u64::from(element.width), (begin + first_byte) / self.dtype.size() as u64);
+        let planes = self.added_planes().filter(|_| kernel.adds_before());
+        if let Some((element, planes)) = kernel.element().zip(planes) {
+            let width = u64::from(element.width);
             params.first_element = index((first / width * width) as usize, "elements")?;
             params.plane_len = index(planes.len, "a plane")?;
             params.interleaved = index(planes.interleaved, "channels")?;

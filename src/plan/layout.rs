@@ -65,8 +65,10 @@ impl Planner<'_> {
     /// The overrides that follow from where the tensors of a kernel lie.
     pub(super) fn layout_constants(&self, kernel: Kernel) -> Vec<(&'static str, u32)> {
         let Layout { in_place, pitched } = self.layout;
-        let bindings = kernel.bindings();
-        let replaces = |read, written| bindings.contains(&(read, false)) && bindings.contains(&(written, true));
+        let replaces = |read, written| {
+            let bindings = kernel.bindings();
+            bindings.contains(&(read, false)) && bindings.contains(&(written, true))
+        };
         let in_place = in_place && (replaces(Binding::X, Binding::Y) || replaces(Binding::Dy, Binding::Dx));
         let pitched = pitched.is_some() && kernel.element().is_some();
         let constants = [("IN_PLACE", in_place), ("PITCHED", pitched)];
