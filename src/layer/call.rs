@@ -12,7 +12,7 @@ use crate::device::{Dispatch, PROFILING, Recorder, Tensor, bytes_of, record};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::kernel::Binding;
-use crate::plan::{Layout, Pass, Plan};
+use crate::plan::{Layout, Neighbours, Pass, Plan};
 use crate::spec::Mode;
 use crate::spec::geometry::Geometry;
 
@@ -217,7 +217,8 @@ impl<'a> Call<'a> {
     pub fn plan(&self, shape: &[usize], dtype: DType) -> Result<Plan> {
         let geometry = self.geometry(shape, dtype)?;
         bytes_of(&self.norm.gpu, shape, dtype)?;
-        self.norm.plan_pass(&geometry, dtype, self.pass(shape), Layout::default())
+        let pass = Pass::Forward { saves: false, neighbours: self.neighbours(shape) };
+        self.norm.plan_pass(&geometry, dtype, pass, Layout::default())
     }
 
     /// As [`GpuNorm::profile`].
@@ -243,7 +244,8 @@ impl<'a> Call<'a> {
     /// The dispatches of a forward from `x` to `y`.
     fn prepare(&self, x: &Tensor, y: &Tensor) -> Result<Arc<[Dispatch]>> {
         let own = [(Binding::X, x), (Binding::Y, y)];
-        let pass = self.pass(x.shape());
+        let neighbours = self.neighbours(x.shape());
+        let pass = Pass::Forward { saves: false, neighbours };
         let prepare = |sliced: &[_], kept: &[_]| {
             let bound = BoundPass { mode: self.mode, pass, sliced, kept };
             self.norm.prepare_pass(bound, || Ok((vec![], self.checked_plan(x, y, pass)?.1)))
@@ -251,14 +253,14 @@ impl<'a> Call<'a> {
         if self.beside.is_empty() {
             return prepare(&own, &[]);
         }
-        let neighbours = self.beside.neighbours(&self.norm.spec, x.shape());
         let (whole, like_input): (Vec<_>, Vec<_>) =
             self.beside.tensors().partition(|(binding, _)| neighbours.is_whole(*binding));
         prepare(&[&own[..], &like_input].concat(), &whole)
     }
 
-    fn pass(&self, shape: &[usize]) -> Pass {
-        Pass::Forward { saves: false, neighbours: self.beside.neighbours(&self.norm.spec, shape) }
+    /// What goes along with an input of this shape, to a plan.
+    pub(super) fn neighbours(&self, shape: &[usize]) -> Neighbours {
+        self.beside.neighbours(&self.norm.spec, shape)
     }
 
     /// What the layer is for an input of this shape and type, which what goes along has to fit.

@@ -107,7 +107,7 @@ impl Call<'_> {
     fn record_saved(&self, to: &mut impl Recorder, x: &Tensor, y: &Tensor) -> Result<Saved> {
         self.norm.check_gpu(x, "the input")?;
         self.geometry(x.shape(), x.dtype())?;
-        let neighbours = self.beside.neighbours(&self.norm.spec, x.shape());
+        let neighbours = self.neighbours(x.shape());
         // A backward takes the sum, wanted by others or not.
         let mut beside: Vec<_> = self.beside.tensors().map(|(binding, tensor)| (binding, tensor.clone())).collect();
         if neighbours.add_before && !neighbours.keeps_sum {

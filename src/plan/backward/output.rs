@@ -50,12 +50,10 @@ impl Planner<'_> {
 
     /// The same, with dx for its own steps if for nobody else.
     fn with_dx(&self) -> Planner<'_> {
-        let pass = match self.pass {
-            Pass::Backward { parts, parameters, modulation, addend, neighbours, .. } => {
-                Pass::Backward { parts, input: Gradient::Replaced, parameters, modulation, addend, neighbours }
-            }
-            forward => forward,
-        };
+        let mut pass = self.pass;
+        if let Pass::Backward { input, .. } = &mut pass {
+            *input = Gradient::Replaced;
+        }
         Planner { pass, ..*self }
     }
 

@@ -339,12 +339,10 @@ impl Planner<'_> {
         sum: impl Fn(Range<usize>, usize) -> Result<(Step, usize)>,
         combine: impl Fn(&Planner, usize, bool) -> Result<Option<Step>>,
     ) -> Result<(Vec<Step>, usize)> {
-        let pass = match self.pass {
-            Pass::Backward { parts, input, modulation, addend, neighbours, .. } => {
-                Pass::Backward { parts, input, parameters: Gradient::Added, modulation, addend, neighbours }
-            }
-            forward => forward,
-        };
+        let mut pass = self.pass;
+        if let Pass::Backward { parameters, .. } = &mut pass {
+            *parameters = Gradient::Added;
+        }
         let adding = Planner { pass, ..*self };
         let (mut steps, mut most, last) = (vec![], 0, rounds.len());
         for (number, round) in (1..).zip(rounds) {
