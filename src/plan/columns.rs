@@ -6,20 +6,19 @@ use std::ops::Range;
 use super::planner::{BUSY_SOFTWARE, Planner, Rows, index};
 use super::steps::{MAX_ITERATIONS, MOMENTS_BYTES, SUM_BYTES, Step};
 use crate::error::Result;
-use crate::kernel::{CoefficientsFrom, Element, Kernel, Params, StatisticsFrom, Team};
+use crate::kernel::{CoefficientsFrom, Element, Kernel, Params, Team};
 use crate::spec::NormSpec;
 
 /// Spatial sizes below this are summed as columns (neighbouring channels in step) rather than plane by plane.
 const COLUMN_SPATIAL: usize = 64;
 
-/// Neighbouring units of one line that an invocation of a software adapter owns: 2 KiB in one piece.
-const BLOCK: usize = 128;
-/// So many blocks keep the lanes of its cores busy: of a small tensor they are smaller.
-const BUSY_BLOCKS: usize = 64;
-/// Bytes that it may own, so that going through them column by column stays in its core's cache: while they are only
-/// read, and while as many are written.
-const READ_BYTES: usize = 64 << 10;
-const WRITTEN_BYTES: usize = 32 << 10;
+/// What an invocation of a software adapter reads of each line: a line of its cache. Those of a subgroup are neighbours, which
+/// it reads in step; wider blocks do not fit the cache while they are gone through column by column.
+const BLOCK_BYTES: usize = 64;
+/// Units of its rows, where it looks up what these have.
+const BLOCK_OF_ROWS: usize = 128;
+/// Lines of a chunk, so that what is looked up once per column and chunk is little.
+const CHUNK: usize = 512;
 
 /// A tensor's lines.
 #[derive(Clone, Copy)]
@@ -119,17 +118,16 @@ impl Planner<'_> {
         };
         let held = if self.caps.software { Kernel::COLUMN_UNITS } else { kernel.units_at_once() } as usize;
         let units = len / element.width as usize;
-        let reads = matches!(
-            kernel,
-            Kernel::ForwardColumns { .. } | Kernel::BackwardColumns { from: StatisticsFrom::Stored, .. }
-        );
         // Of all samples, so that chunks are as long in every slice of them.
         let all = lines * all;
         let (block, chunk) = if self.caps.software {
-            let block = (units * all.div_ceil(2 * held)).div_ceil(BUSY_BLOCKS).min(BLOCK).min(units);
-            let bytes = if reads { READ_BYTES } else { WRITTEN_BYTES };
+            let block = match kernel {
+                Kernel::BackwardRows { .. } => BLOCK_OF_ROWS,
+                _ => BLOCK_BYTES / (element.width as usize * self.dtype.size()),
+            };
+            let block = block.min(units);
             let busy = all / BUSY_SOFTWARE.div_ceil(units.div_ceil(block));
-            (block, (bytes / (16 * block)).min(busy))
+            (block, CHUNK.min(busy))
         } else {
             // Neighbouring invocations read neighbouring units, together. Each chunk that is summed costs partial moments.
             (1, all / self.busy_lanes(kernel.bytes_at_once()).div_ceil(units))
@@ -137,9 +135,8 @@ impl Planner<'_> {
         let iterations = MAX_ITERATIONS as usize / 4;
         let (block, chunk) = match kernel {
             // At most as many rows as it holds the coefficients of; all of their columns, if it finds these itself.
-            Kernel::BackwardRows { from, .. } => {
-                (if from == CoefficientsFrom::Computed { units } else { block }, least)
-            }
+            Kernel::BackwardRows { from: CoefficientsFrom::Computed, .. } => (units, least),
+            Kernel::BackwardRows { .. } => (block, least),
             _ => {
                 let chunk = chunk / held * held;
                 let chunk = chunk.clamp(2 * held, (iterations / block).max(2 * held)).max(least);
