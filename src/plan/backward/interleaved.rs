@@ -49,14 +49,14 @@ impl Planner<'_> {
             let (places, channels) = (self.geometry.interleaved, rows.len);
             let samples = rows.count / places;
             let lines = Rows { count: samples * channels, len: places, ..rows };
-            let (mut sums, parts) = self.segmented(lines, false, &[("ACROSS", 1)], |team, element, units| {
-                let (parameters, from) = (Parameters::None, StatisticsFrom::Stored);
-                Kernel::BackwardSums { team, element, units, parameters, from, dx: false }
-            })?;
+            let (mut sums, parts) =
+                self.segmented(lines, false, &[("ACROSS", 1), ("OWN_STATISTICS", 1)], |team, element, units| {
+                    let (parameters, from) = (Parameters::None, StatisticsFrom::Stored);
+                    Kernel::BackwardSums { team, element, units, parameters, from, dx: false }
+                })?;
             for step in &mut sums {
                 step.params.lines = index(channels, "channels")?;
                 step.params.partial_first = index(first + step.params.partial_first as usize, "partial sums")?;
-                (step.params.statistics_run, step.params.statistics_period) = (1, index(rows.count, "rows")?);
             }
             steps.extend(sums);
             kept += lines.count * parts;
