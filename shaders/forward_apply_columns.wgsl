@@ -30,9 +30,10 @@ fn forward_apply_columns(builtins: Builtins) {
         let shift = from_array(shifts);
         let scale = from_array(scales);
         let offset = from_array(offsets);
+        let addend = addend_of_column(block.line * params.units + column);
         for (var line = block.line; line < block.line_end; line++) {
             let at = line * params.units + column;
-            let unit = load_x(at);
+            let unit = load_x_of_column(at, addend);
             keep(at, unit);
             var v = mul(from_shift(unpack(unit), shift), scale) + offset;
             if BY_LINE {

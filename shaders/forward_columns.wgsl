@@ -11,11 +11,12 @@ override CENTERED: bool = true; // false for RMS norm, whose mean square is abou
 fn forward_columns(builtins: Builtins) {
     let block = block_of(team_of(builtins));
     for (var column = block.column; column < block.column_end; column++) {
+        let addend = addend_of_column(block.line * params.units + column);
         // As common/moments.wgsl's merge, for a whole unit: the same counts, shifts that move to the mean.
         var count = 0.0;
         var shift = splat(0.0);
         if CENTERED {
-            shift = opaque_each(unpack(load_x(block.line * params.units + column)));
+            shift = opaque_each(unpack(load_x_of_column(block.line * params.units + column, addend)));
         }
         var mean = splat(0.0);
         var m2 = splat(0.0);
@@ -25,7 +26,7 @@ fn forward_columns(builtins: Builtins) {
             var sum = splat(0.0);
             for (var k = 0u; k < UNITS; k++) {
                 if FULL || line + k < block.line_end {
-                    held[k] = load_x((line + k) * params.units + column);
+                    held[k] = load_x_of_column((line + k) * params.units + column, addend);
                     if CENTERED {
                         sum += from_shift(unpack(held[k]), shift);
                     }
@@ -56,7 +57,7 @@ fn forward_columns(builtins: Builtins) {
         // As common/tile.wgsl's propagate_nan.
         let stop = select(block.line_end, block.line, !CENTERED || is_finite(total(m2)));
         for (var line = block.line; line < stop; line++) {
-            let v = unpack(load_x(line * params.units + column));
+            let v = unpack(load_x_of_column(line * params.units + column, addend));
             m2 += opaque_each(v) - v;
         }
         for (var k = 0u; k < WIDTH; k++) {

@@ -25,7 +25,7 @@ fn declare(
     let pieces = move |link: &mut Link| {
         link(&[part::TWO_SUM, part::SUMS, part::COEFFICIENTS, part::PARTIAL_SUMS]);
         if element.is_some() {
-            link(&[part::X, part::input(false)]);
+            link(&[part::X, part::INPUT]);
         }
         pieces(link);
     };
@@ -41,7 +41,7 @@ pub(super) fn output(
     added: bool,
 ) -> impl Declared {
     let pieces = move |link: &mut Link| {
-        link(&[part::PARTIAL_MOMENTS, part::X, part::input(false), part::DY_OUT]);
+        link(&[part::PARTIAL_MOMENTS, part::X, part::INPUT, part::DY_OUT]);
         part::link_outputs(element, from, link);
         part::link_slope(element, parameters, added, link);
     };

@@ -24,7 +24,9 @@ fn declare(
 ) -> Declaration<impl Fn(&mut Link), impl Fn(&Launch) -> u64> {
     let pieces = move |link: &mut Link| {
         link(&[part::PARTIAL_MOMENTS]);
-        link(element.map(|_| part::input(sum)).as_slice());
+        if let Some(element) = element {
+            part::link_input(element, sum, link);
+        }
         pieces(link);
     };
     Declaration::new(own, team, element, pieces, iterations)

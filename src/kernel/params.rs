@@ -48,6 +48,8 @@ pub struct Params {
     pub sample_stride: u32,
     pub first_element: u32,
     pub plane_len: u32,
+    pub plane_multiplier: u32,
+    pub plane_bits: u32,
     pub weight_stride: u32,
     pub pitch_period: u32,
     pub input_start: u32,

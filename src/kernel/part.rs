@@ -255,9 +255,20 @@ impl CoefficientsFrom {
     }
 }
 
-/// What is normalized, a sum or not.
-pub(super) fn input(sum: bool) -> &'static Piece {
-    if sum { piece!("part/input/sum", reads: [AddBefore]) } else { piece!("part/input/x") }
+/// What is normalized.
+pub(super) const INPUT: &Piece = piece!("part/input/x");
+
+/// The same of a kernel that may be of a sum.
+pub(super) fn link_input(element: Element, sum: bool, link: &mut Link) {
+    if !sum {
+        return link(&[INPUT]);
+    }
+    let addend = match element.width {
+        8 => piece!("part/addend/8", reads: [AddBefore]),
+        4 => piece!("part/addend/4", reads: [AddBefore]),
+        _ => piece!("part/addend/1", reads: [AddBefore]),
+    };
+    link(&[addend, piece!("part/input/sum")]);
 }
 
 /// To keep nothing of what is normalized.

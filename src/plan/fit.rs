@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::caps::SubgroupSizes;
+use super::neighbours::divisor;
 use super::planner::{BUSY_GPU, BUSY_SOFTWARE, Planner, Rows, index};
 use super::steps::{MAX_ITERATIONS, Step, Strategy, Takes};
 use crate::error::{Error, Result};
@@ -244,10 +245,13 @@ impl Planner<'_> {
             let width = u64::from(element.width);
             params.first_element = index((first / width * width) as usize, "elements")?;
             params.plane_len = index(planes.len, "a plane")?;
+            (params.plane_multiplier, params.plane_bits) = divisor(params.plane_len);
             params.interleaved = index(planes.interleaved, "channels")?;
             let whole = u32::from(planes.neighbours.is_multiple_of(element.width as usize));
             constants.extend([("BY_CHANNEL", 1), ("WHOLE_UNITS", whole)]);
             constants.extend((planes.interleaved > 1).then_some(("CHANNELS_LAST", 1)));
+            let by_columns = matches!(kernel, Kernel::ForwardColumns { .. } | Kernel::ForwardApplyColumns { .. });
+            constants.extend(by_columns.then_some(("COLUMNS_OF_SAMPLES", u32::from(self.interleaves()))));
         }
         let on = |name| constants.contains(&(name, 1));
         let items = |[firsts, seconds]: [u32; 2]| {

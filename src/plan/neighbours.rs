@@ -138,6 +138,14 @@ impl Planner<'_> {
     }
 }
 
+/// What part/input/sum.wgsl divides by `by` with: a multiplier, and by's bits (Granlund & Montgomery 1994, figure 4.1).
+pub(super) fn divisor(by: u32) -> (u32, u32) {
+    let by = by.max(1);
+    let bits = u32::BITS - (by - 1).leading_zeros();
+    let multiplier = (((1 << bits) - u64::from(by)) << 32) / u64::from(by) + 1;
+    (multiplier as u32, bits)
+}
+
 /// Of part/common/activation.wgsl.
 fn code(activation: Activation) -> u32 {
     match activation {
@@ -147,5 +155,31 @@ fn code(activation: Activation) -> u32 {
         Activation::Silu => SILU,
         Activation::Gelu => GELU,
         Activation::GeluTanh => GELU_TANH,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As part/input/sum.wgsl computes it.
+    fn divided(n: u32, by: u32) -> u32 {
+        let (multiplier, bits) = divisor(by);
+        let high = (u64::from(n) * u64::from(multiplier) >> 32) as u32;
+        (high + ((n - high) >> bits.min(1))) >> (bits.max(1) - 1)
+    }
+
+    #[test]
+    fn divides_as_division_does() {
+        let lens =
+            (1..300).chain((0..32).map(|k| 1 << k)).chain([224 * 224, 65_537, u32::MAX / 3, u32::MAX - 1, u32::MAX]);
+        for by in lens {
+            for quotient in [0, 1, 2, 77, 65_535, u32::MAX / by - 1, u32::MAX / by] {
+                let whole = quotient.saturating_mul(by);
+                for n in [whole.saturating_sub(1), whole, whole.saturating_add(1), u32::MAX - quotient] {
+                    assert_eq!(divided(n, by), n / by, "{n} / {by}");
+                }
+            }
+        }
     }
 }

@@ -41,6 +41,8 @@ struct Params {
     sample_stride: u32,
     first_element: u32,     // number of this binding's first element in the whole tensor, and elements of a plane
     plane_len: u32,
+    plane_multiplier: u32,  // division by plane_len (input/sum.wgsl)
+    plane_bits: u32,
     weight_stride: u32,     // from the weight of one plane of a set to the next one's
     pitch_period: u32,      // common/pitch.wgsl: row r begins start + (r / this) * group + (r % this) * row units into a binding
     input_start: u32,
