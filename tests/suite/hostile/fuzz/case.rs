@@ -49,12 +49,12 @@ const SIZES: [usize; 28] = [
 /// The most elements of a case.
 const MOST: usize = 60_000;
 
-fn pick<T: Clone>(random: &mut Random, from: &[T]) -> T {
+pub fn pick<T: Clone>(random: &mut Random, from: &[T]) -> T {
     from[(random.uniform() * from.len() as f64) as usize].clone()
 }
 
 /// True once in `times`.
-fn once_in(random: &mut Random, times: usize) -> bool {
+pub fn once_in(random: &mut Random, times: usize) -> bool {
     random.uniform() * (times as f64) < 1.0
 }
 
@@ -132,6 +132,11 @@ impl Case {
     /// Whether nothing but its size can rule it out: the device is as it is, and chooses.
     pub fn is_plain(&self) -> bool {
         self.device < 2 && self.ceiling.is_none() && self.strategy == Strategy::default()
+    }
+
+    /// Whether a forward moves running statistics.
+    pub fn moves(&self) -> bool {
+        self.mode == Mode::Training && self.layer.tracks()
     }
 
     /// A device of `caps` with no more than the case allows.
@@ -339,7 +344,7 @@ fn value(random: &mut Random, name: &str, i: usize, spatial: usize, constant: f6
     }
 }
 
-fn rounded(value: f64, dtype: DType) -> f32 {
+pub fn rounded(value: f64, dtype: DType) -> f32 {
     match dtype {
         DType::F32 => value as f32,
         DType::F16 => f16::from_f32(value as f32).to_f32(),

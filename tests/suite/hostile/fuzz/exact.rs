@@ -83,6 +83,8 @@ pub struct Exact<'a> {
     pub layer: &'a Layer,
     pub arrays: &'a Arrays,
     pub sizes: [usize; 3],
+    /// How many samples have parameters of their own, one after the other; 1 where all share the layer's.
+    pub samples: usize,
     pub x: Vec<f64>,
     pub parts: Vec<Part>,
     /// What shares that do not add up to 1 leave of x: of RMS norm all of it.
@@ -107,13 +109,20 @@ impl Exact<'_> {
             (from + rest * x) * r[i / s]
         };
         let normalized = x.iter().enumerate().map(normalized).collect();
-        Exact { layer, arrays, sizes, x, parts, rest, r, normalized }
+        Exact { layer, arrays, sizes, samples: 1, x, parts, rest, r, normalized }
+    }
+
+    /// Parameters of a sample.
+    pub fn parameters(&self) -> usize {
+        let [_, c, s] = self.sizes;
+        if self.layer.is_trailing() { s } else { c }
     }
 
     /// Which parameter an element has.
     pub fn parameter(&self, i: usize) -> usize {
         let [_, c, s] = self.sizes;
-        if self.layer.is_trailing() { i % s } else { i / s % c }
+        let own = if self.layer.is_trailing() { i % s } else { i / s % c };
+        i / (self.x.len() / self.samples) * self.parameters() + own
     }
 
     pub fn weight(&self, i: usize) -> f64 {

@@ -126,9 +126,9 @@ impl Exact<'_> {
     }
 
     /// `Σ dy·x̂` and `Σ dy`, within `Σ |dy|·(|x̂| + r·σ)` and `Σ |dy|`.
-    fn affine(&self, dy: &[f64]) -> [Wanted; 2] {
+    pub fn affine(&self, dy: &[f64]) -> [Wanted; 2] {
         let s = self.sizes[2];
-        let parameters = if self.layer.is_trailing() { s } else { self.sizes[1] };
+        let parameters = self.samples * self.parameters();
         let count = (dy.len() / parameters) as f64;
         let empty = || vec![0.0; parameters];
         let wanted = |terms: f64| Wanted { values: empty(), magnitudes: empty(), roundings: 8.0 + terms.log2() };

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use gpunorm::{DType, Error, Gpu, GpuNorm, Gradients, Mode, Saved, StateDict, Tensor};
+use gpunorm::{DType, Error, Gpu, GpuNorm, Gradients, Mode, NormSpec, Saved, StateDict, Tensor};
 use ndarray::{ArrayD, IxDyn};
 
 use super::super::super::checks;
@@ -60,8 +60,15 @@ struct Done {
     placed: Vec<(&'static str, Placed)>,
 }
 
+/// What a result may differ by besides rounding: what it was added to, and what adapters that flush subnormal numbers lose.
+#[derive(Debug, Clone, Copy)]
+pub struct Off {
+    pub before: f64,
+    pub lost: f64,
+}
+
 /// Training forwards of a run.
-const FORWARDS: usize = 2;
+pub const FORWARDS: usize = 2;
 /// What gradients are added to.
 const BEFORE: f32 = 0.75;
 
@@ -69,7 +76,6 @@ impl Expected {
     pub fn of(case: &Case) -> Expected {
         let [x, dy] = case.tensors();
         let arrays = case.arrays();
-        let moves = case.mode == Mode::Training && case.layer.tracks();
         if x.is_empty() {
             let zeros = |has: bool, len: usize| {
                 has.then(|| Wanted { values: vec![0.0; len], magnitudes: vec![0.0; len], roundings: 1.0 })
@@ -85,7 +91,7 @@ impl Expected {
             return Expected { x, dy, arrays, output: None, running: None, gradients, lost: 0.0 };
         }
         let exact = Exact::new(&case.layer, &arrays, &case.shape, case.mode, &x);
-        let (output, running) = (Some(exact.output()), moves.then(|| exact.running(FORWARDS)));
+        let (output, running) = (Some(exact.output()), case.moves().then(|| exact.running(FORWARDS)));
         let gradients = exact.gradients(&dy);
         let most = |values: &[f64]| values.iter().fold(1.0, |most: f64, value| most.max(value.abs()));
         let sum: f64 = dy.iter().map(|dy| f64::from(dy.abs())).sum();
@@ -104,63 +110,35 @@ impl Expected {
 
     fn check_on(&self, case: &Case, gpu: &Gpu) -> Result<(), Failure> {
         let restricted = gpu.with_caps(case.caps(gpu.caps()));
-        let norm = self.layer(case, &restricted)?;
+        let norm = layer(case, case.layer.spec(&case.shape), &self.arrays, &restricted)?;
         let done = if case.wrapped { self.wrapped(case, &norm)? } else { self.own(case, &norm)? };
-        let near = |what: &str, tensor: &Tensor, wanted: &Wanted, before: f32| {
+        let read_near = |what: &str, tensor: &Tensor, wanted: &Wanted, before: f32| {
             let mut found = tensor.to_array()?.into_raw_vec_and_offset().0;
             if tensor.shape() == case.given_shape() {
                 found = case.taken(&found);
             }
-            self.near(what, &found, wanted, tensor.dtype(), f64::from(before)).map_err(Failure::from)
+            let off = Off { before: f64::from(before), lost: self.lost };
+            near(what, &found, wanted, tensor.dtype(), off).map_err(Failure::from)
         };
         if let Some(output) = &self.output {
-            near("output", &done.y, output, 0.0)?;
-            near("output of the saved forward", &done.again, output, 0.0)?;
+            read_near("output", &done.y, output, 0.0)?;
+            read_near("output of the saved forward", &done.again, output, 0.0)?;
         }
         let before = if case.wrapped && case.accumulate { BEFORE } else { 0.0 };
         for ((what, found), wanted) in done.gradients.named().into_iter().zip(&self.gradients) {
             match (found, wanted) {
-                (Some(found), Some(wanted)) => near(&format!("{what}'s gradient"), found, wanted, before)?,
+                (Some(found), Some(wanted)) => read_near(&format!("{what}'s gradient"), found, wanted, before)?,
                 (Some(_), None) if what == "input" => {}
                 (None, None) => {}
                 _ => return Err(format!("{what}'s gradient is there: {}", found.is_some()).into()),
             }
         }
-        self.check_state(case, &norm)?;
+        check_state(case, &self.arrays, self.running.as_ref(), &norm, Off { before: 0.0, lost: self.lost })?;
         for (what, placed) in &done.placed {
             let check = if matches!(*what, "x" | "dy") { Placed::check_unchanged } else { Placed::check_guard };
             check(placed, gpu).map_err(|reason| format!("around {what}: {reason}"))?;
         }
         Ok(())
-    }
-
-    fn layer(&self, case: &Case, gpu: &Gpu) -> Result<GpuNorm, Error> {
-        let spec = case.layer.spec(&case.shape);
-        let mut norm = GpuNorm::new(gpu, spec)?;
-        let parameters = match case.layer.is_trailing() {
-            true => case.shape[case.shape.len() - case.layer.trailing..].to_vec(),
-            false => vec![case.layer.channels],
-        };
-        let (arrays, mut state) = (&self.arrays, StateDict::new());
-        let mut insert = |name: &str, has: bool, shape: &[usize], values: &[f64]| {
-            let values = values.iter().map(|&value| value as f32).collect();
-            let array = has.then(|| ArrayD::from_shape_vec(IxDyn(shape), values).unwrap());
-            array.map(|array| state.insert(name, array));
-        };
-        let (mixed, tracks) = (case.layer.mixed(), case.layer.tracks());
-        insert("weight", case.layer.has_weight(), &parameters, &arrays.weight);
-        insert("bias", case.layer.has_bias(), &parameters, &arrays.bias);
-        insert("mean_weight", mixed > 0, &[mixed], &arrays.mean_weight);
-        insert("var_weight", mixed > 0, &[mixed], &arrays.var_weight);
-        insert("running_mean", tracks, &parameters, &arrays.running_mean);
-        insert("running_var", tracks, &parameters, &arrays.running_var);
-        insert("num_batches_tracked", tracks, &[], &[arrays.batches]);
-        norm.load_state_dict(&state, "")?;
-        norm.set_strategy(case.strategy);
-        if case.mode == Mode::Evaluation {
-            norm.eval();
-        }
-        Ok(norm)
     }
 
     /// By tensors of the crate's.
@@ -210,55 +188,90 @@ impl Expected {
         gpu.queue().submit([encoder.finish()]);
         Ok(Done { y, again, gradients, placed })
     }
+}
 
-    fn check_state(&self, case: &Case, norm: &GpuNorm) -> Result<(), Failure> {
-        let found = norm.state_dict("")?;
-        let array = |name: &str| found.get(name).into_iter().flatten().copied().collect::<Vec<f32>>();
-        let same = |name: &str, wanted: &[f64]| {
-            let same = array(name).into_iter().map(f64::from).eq(wanted.iter().copied());
-            if same { Ok(()) } else { Err(Failure::Wrong(format!("{name} has changed"))) }
-        };
-        let arrays = &self.arrays;
-        same("weight", &arrays.weight)?;
-        same("bias", &arrays.bias)?;
-        same("mean_weight", &arrays.mean_weight)?;
-        same("var_weight", &arrays.var_weight)?;
-        match &self.running {
-            None => {
-                same("running_mean", &arrays.running_mean)?;
-                same("running_var", &arrays.running_var)?;
-            }
-            Some([mean, var]) => {
-                self.near("running_mean", &array("running_mean"), mean, DType::F32, 0.0)?;
-                self.near("running_var", &array("running_var"), var, DType::F32, 0.0)?;
-            }
-        }
-        let counts = case.mode == Mode::Training && case.layer.kind != Kind::Instance;
-        let batches = arrays.batches + if counts { FORWARDS as f64 } else { 0.0 };
-        let wanted = if case.layer.tracks() { vec![batches] } else { vec![] };
-        same("num_batches_tracked", &wanted)
+/// The case's layer with what it has.
+pub fn layer(case: &Case, spec: NormSpec, arrays: &Arrays, gpu: &Gpu) -> Result<GpuNorm, Error> {
+    let mut norm = GpuNorm::new(gpu, spec)?;
+    let parameters = match case.layer.is_trailing() {
+        true => case.shape[case.shape.len() - case.layer.trailing..].to_vec(),
+        false => vec![case.layer.channels],
+    };
+    let mut state = StateDict::new();
+    let mut insert = |name: &str, has: bool, shape: &[usize], values: &[f64]| {
+        let values = values.iter().map(|&value| value as f32).collect();
+        let array = has.then(|| ArrayD::from_shape_vec(IxDyn(shape), values).unwrap());
+        array.map(|array| state.insert(name, array));
+    };
+    let (mixed, tracks) = (case.layer.mixed(), case.layer.tracks());
+    insert("weight", case.layer.has_weight(), &parameters, &arrays.weight);
+    insert("bias", case.layer.has_bias(), &parameters, &arrays.bias);
+    insert("mean_weight", mixed > 0, &[mixed], &arrays.mean_weight);
+    insert("var_weight", mixed > 0, &[mixed], &arrays.var_weight);
+    insert("running_mean", tracks, &parameters, &arrays.running_mean);
+    insert("running_var", tracks, &parameters, &arrays.running_var);
+    insert("num_batches_tracked", tracks, &[], &[arrays.batches]);
+    norm.load_state_dict(&state, "")?;
+    norm.set_strategy(case.strategy);
+    if case.mode == Mode::Evaluation {
+        norm.eval();
     }
+    Ok(norm)
+}
 
-    /// Fails by the worst element, if any is out of tolerance.
-    fn near(&self, what: &str, found: &[f32], wanted: &Wanted, dtype: DType, before: f64) -> Result<(), String> {
-        if found.len() != wanted.values.len() {
-            return Err(format!("{what} has {} elements, expected {}", found.len(), wanted.values.len()));
+/// The layer has what it had, and running statistics that have moved to `running` where they do.
+pub fn check_state(
+    case: &Case,
+    arrays: &Arrays,
+    running: Option<&[Wanted; 2]>,
+    norm: &GpuNorm,
+    off: Off,
+) -> Result<(), Failure> {
+    let found = norm.state_dict("")?;
+    let array = |name: &str| found.get(name).into_iter().flatten().copied().collect::<Vec<f32>>();
+    let same = |name: &str, wanted: &[f64]| {
+        let same = array(name).into_iter().map(f64::from).eq(wanted.iter().copied());
+        if same { Ok(()) } else { Err(Failure::Wrong(format!("{name} has changed"))) }
+    };
+    same("weight", &arrays.weight)?;
+    same("bias", &arrays.bias)?;
+    same("mean_weight", &arrays.mean_weight)?;
+    same("var_weight", &arrays.var_weight)?;
+    match running {
+        None => {
+            same("running_mean", &arrays.running_mean)?;
+            same("running_var", &arrays.running_var)?;
         }
-        let mut worst = (1.0, String::new());
-        for (i, &found) in found.iter().enumerate() {
-            let (found, value) = (f64::from(found), wanted.values[i] + before);
-            let tolerance = wanted.tolerance(i, before, dtype) + self.lost;
-            // What f16 has no room for.
-            let overflows = dtype == DType::F16 && found == value.signum() * f64::INFINITY;
-            let right = found == value || overflows && value.abs() + tolerance >= 65520.0;
-            let off = if right { 0.0 } else { (found - value).abs() / tolerance };
-            if off > worst.0 || off.is_nan() {
-                worst = (
-                    off,
-                    format!("{what}, element {i}: {found:e} for {value:e}, {off:.2} times the tolerance {tolerance:e}"),
-                );
-            }
+        Some([mean, var]) => {
+            near("running_mean", &array("running_mean"), mean, DType::F32, off)?;
+            near("running_var", &array("running_var"), var, DType::F32, off)?;
         }
-        if worst.1.is_empty() { Ok(()) } else { Err(worst.1) }
     }
+    let counts = case.mode == Mode::Training && case.layer.kind != Kind::Instance;
+    let batches = arrays.batches + if counts { FORWARDS as f64 } else { 0.0 };
+    let wanted = if case.layer.tracks() { vec![batches] } else { vec![] };
+    same("num_batches_tracked", &wanted)
+}
+
+/// Fails by the worst element, if any is out of tolerance.
+pub fn near(what: &str, found: &[f32], wanted: &Wanted, dtype: DType, Off { before, lost }: Off) -> Result<(), String> {
+    if found.len() != wanted.values.len() {
+        return Err(format!("{what} has {} elements, expected {}", found.len(), wanted.values.len()));
+    }
+    let mut worst = (1.0, String::new());
+    for (i, &found) in found.iter().enumerate() {
+        let (found, value) = (f64::from(found), wanted.values[i] + before);
+        let tolerance = wanted.tolerance(i, before, dtype) + lost;
+        // What f16 has no room for.
+        let overflows = dtype == DType::F16 && found == value.signum() * f64::INFINITY;
+        let right = found == value || overflows && value.abs() + tolerance >= 65520.0;
+        let off = if right { 0.0 } else { (found - value).abs() / tolerance };
+        if off > worst.0 || off.is_nan() {
+            worst = (
+                off,
+                format!("{what}, element {i}: {found:e} for {value:e}, {off:.2} times the tolerance {tolerance:e}"),
+            );
+        }
+    }
+    if worst.1.is_empty() { Ok(()) } else { Err(worst.1) }
 }
