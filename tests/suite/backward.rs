@@ -11,7 +11,9 @@ use ndarray::{ArrayD, Axis};
 
 use super::compare::{compare, largest, state_dict};
 use super::failures::Failures;
-use super::variants::{CHANNEL_SHAPES, LAYOUT_SHAPES, MODES, TRAILING_SHAPES, everywhere, planned, turn};
+use super::variants::{
+    CHANNEL_SHAPES, LAYOUT_SHAPES, MODES, TRAILING_SHAPES, everywhere, everywhere_in_turn, modes, planned, turn,
+};
 use super::{adapters, checks, data, torch};
 
 type Outcome = Result<(), String>;
@@ -172,17 +174,12 @@ fn torch_fixtures() {
 
 fn every_variant(shapes: &[&[usize]], specs: impl Fn(&[usize]) -> Vec<NormSpec>, least: usize) {
     let mut failures = Failures::default();
-    for &shape in shapes {
+    for (number, &shape) in shapes.iter().enumerate() {
         for (index, spec) in specs(shape).iter().enumerate() {
-            for mode in MODES {
+            for (mode, turns) in modes(spec, shape).zip(index + number..) {
                 let (dtype, values) = turn(index, shape);
-                // Evaluation is the same where nothing is tracked.
-                let geometry = |mode| Geometry::new(spec, mode, shape).ok();
-                if mode == Mode::Evaluation && geometry(mode) == geometry(Mode::Training) {
-                    continue;
-                }
                 let Some(case) = case(spec, mode, shape, values, dtype) else { continue };
-                for (place, gpu, strategy) in everywhere() {
+                for (place, gpu, strategy) in everywhere_in_turn(turns) {
                     if let Some(result) = case.check_if_planned(&gpu, strategy) {
                         failures.check(|| format!("{place}, {spec:?}, {mode:?}, {shape:?}, {dtype}, {values}"), result);
                     }

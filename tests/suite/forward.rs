@@ -7,7 +7,9 @@ use ndarray::{ArrayD, IxDyn};
 
 use super::compare::{self, Case};
 use super::failures::Failures;
-use super::variants::{CHANNEL_SHAPES, LAYOUT_SHAPES, MODES, TRAILING_SHAPES, everywhere, turn, variants};
+use super::variants::{
+    CHANNEL_SHAPES, LAYOUT_SHAPES, TRAILING_SHAPES, everywhere, everywhere_in_turn, modes, turn, variants,
+};
 use super::{adapters, data, torch};
 
 #[test]
@@ -31,12 +33,12 @@ fn case(spec: &NormSpec, mode: Mode, shape: &[usize], values: &str, dtype: DType
 
 fn every_variant(shapes: &[&[usize]], specs: impl Fn(&[usize]) -> Vec<NormSpec>, least: usize) {
     let mut failures = Failures::default();
-    for &shape in shapes {
+    for (number, &shape) in shapes.iter().enumerate() {
         for (index, spec) in specs(shape).iter().enumerate() {
-            for mode in MODES {
+            for (mode, turns) in modes(spec, shape).zip(index + number..) {
                 let (dtype, values) = turn(index, shape);
                 let Some(case) = case(spec, mode, shape, values, dtype) else { continue };
-                for (place, gpu, strategy) in everywhere() {
+                for (place, gpu, strategy) in everywhere_in_turn(turns) {
                     if let Some(result) = case.check_if_planned(&gpu, strategy) {
                         failures.check(|| format!("{place}, {spec:?}, {mode:?}, {shape:?}, {dtype}, {values}"), result);
                     }

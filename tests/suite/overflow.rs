@@ -44,10 +44,17 @@ fn everywhere(gpu: &Gpu, spec: &NormSpec, shape: &[usize], dtype: DType) -> Vec<
     all
 }
 
-/// A layer's output and the gradients of a loss, unless this strategy cannot have them.
-fn passes(gpu: &Gpu, spec: &NormSpec, state: &State, x: &ArrayD<f32>, dtype: DType) -> Vec<(String, Passes)> {
+/// A layer's output and the gradients of a loss in every second variant, unless its strategy cannot have them.
+fn passes(
+    gpu: &Gpu,
+    spec: &NormSpec,
+    state: &State,
+    x: &ArrayD<f32>,
+    dtype: DType,
+    turn: usize,
+) -> Vec<(String, Passes)> {
     let mut all = vec![];
-    for (variant, gpu, strategy) in everywhere(gpu, spec, x.shape(), dtype) {
+    for (variant, gpu, strategy) in everywhere(gpu, spec, x.shape(), dtype).into_iter().skip(turn % 2).step_by(2) {
         let mut norm = GpuNorm::new(&gpu, spec.clone()).unwrap();
         norm.load_state_dict(&compare::state_dict(state), "").unwrap();
         norm.set_strategy(strategy);
@@ -91,7 +98,7 @@ fn finite_in_finite_out_of_planes() {
 fn finite_in_finite_out(shapes: &[&[usize]]) {
     let (mut ran, mut turn) = (0, 0);
     for (name, gpu) in adapters::all() {
-        for &shape in shapes {
+        for (number, &shape) in shapes.iter().enumerate() {
             for values in ["opposite", "largest", "one", "squares", "any exponent"] {
                 // Every other layer of each set of values, in turn.
                 turn += 1;
@@ -104,7 +111,7 @@ fn finite_in_finite_out(shapes: &[&[usize]]) {
                     let Ok(expected) = reference::forward(&spec, Mode::Training, &mut state.clone(), &wide) else {
                         continue;
                     };
-                    for (variant, found) in passes(gpu, &spec, &state, &x, dtype) {
+                    for (variant, found) in passes(gpu, &spec, &state, &x, dtype, index / 2 + number) {
                         let what = format!("{name}, {variant}, {spec:?}, {shape:?}, {dtype}, {values}");
                         ran += 1;
                         assert!(found.y.iter().all(|y| y.is_finite()), "{what}: {}", found.y);
@@ -134,7 +141,7 @@ fn finite_in_finite_out(shapes: &[&[usize]]) {
             }
         }
     }
-    assert!(ran >= 700 * adapters::count(), "only {ran} passes ran");
+    assert!(ran >= 350 * adapters::count(), "only {ran} passes ran");
 }
 
 #[test]

@@ -81,6 +81,17 @@ pub fn everywhere() -> impl Iterator<Item = (String, Gpu, Strategy)> {
     })
 }
 
+/// Every second one of these, the others in the next `turn`.
+pub fn everywhere_in_turn(turn: usize) -> impl Iterator<Item = (String, Gpu, Strategy)> {
+    everywhere().skip(turn % 2).step_by(2)
+}
+
+/// The modes in which a layer is not the same.
+pub fn modes(spec: &NormSpec, shape: &[usize]) -> impl Iterator<Item = Mode> {
+    let [training, evaluation] = MODES.map(|mode| Geometry::new(spec, mode, shape).ok());
+    [Some(Mode::Training), (training != evaluation).then_some(Mode::Evaluation)].into_iter().flatten()
+}
+
 /// What is planned of a layer, unless the forced strategy or the small bindings rule it out by a typed error.
 pub fn planned(
     gpu: &Gpu,
