@@ -51,17 +51,17 @@ fn every_variant(shapes: &[&[usize]], specs: impl Fn(&[usize]) -> Vec<NormSpec>,
 
 #[test]
 fn channel_norms_in_every_variant() {
-    every_variant(&CHANNEL_SHAPES, |shape| data::channel_specs(shape[1]), 1300);
+    every_variant(&CHANNEL_SHAPES, |shape| data::channel_specs(shape[1]), 600);
 }
 
 #[test]
 fn trailing_norms_in_every_variant() {
-    every_variant(&TRAILING_SHAPES, |shape| data::trailing_specs(shape, shape.len() - 1), 500);
+    every_variant(&TRAILING_SHAPES, |shape| data::trailing_specs(shape, shape.len() - 1), 130);
 }
 
 #[test]
 fn other_layouts_in_every_variant() {
-    every_variant(&LAYOUT_SHAPES, data::layout_specs, 500);
+    every_variant(&LAYOUT_SHAPES, data::layout_specs, 240);
 }
 
 #[test]
