@@ -307,16 +307,18 @@ impl Planner<'_> {
     /// Slices of rows whose sums of columns, one for each `chunk` of rows, fit a binding at once after `first` others.
     fn rounds(&self, rows: Rows, chunk: usize, first: usize) -> Result<Vec<Vec<Range<usize>>>> {
         let most = self.scratch_limit(SUM_BYTES).saturating_sub(first) / rows.len;
-        if most == 0 {
-            let (needed, limit) = ((first + rows.len) as u64 * SUM_BYTES, self.scratch_limit(1) as u64);
+        // Those of samples are combined in one round.
+        let least = if self.folded.is_some() { rows.count.div_ceil(chunk) } else { 1 };
+        if most < least {
+            let (needed, limit) = ((first + least * rows.len) as u64 * SUM_BYTES, self.scratch_limit(1) as u64);
             return Err(Error::TooLarge { what: "a buffer of partial statistics", needed, unit: "bytes", limit });
         }
-        let mut rounds: Vec<Vec<Range<usize>>> = vec![];
-        let mut left = 0;
-        if self.folded.is_some() && (self.tensor_bytes() > self.binding_limit() || rows.count.div_ceil(chunk) > most) {
+        if self.folded.is_some() && self.tensor_bytes() > self.binding_limit() {
             let (needed, limit) = (self.tensor_bytes(), self.binding_limit());
             return Err(Error::TooLarge { what: "a modulated tensor in one binding", needed, unit: "bytes", limit });
         }
+        let mut rounds: Vec<Vec<Range<usize>>> = vec![];
+        let mut left = 0;
         for slice in self.slices_of(rows, most.saturating_mul(chunk))? {
             let chunks = slice.len().div_ceil(chunk);
             match rounds.last_mut() {
