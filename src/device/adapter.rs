@@ -13,7 +13,13 @@ pub(super) async fn choose_adapter() -> Result<wgpu::Adapter> {
             ..Default::default()
         };
         let adapter = instance.request_adapter(&options).await;
-        return adapter.map_err(|error| Error::NoAdapter { reason: error.to_string() });
+        return adapter.map_err(|error| {
+            let reason = format!(
+                "this browser has no WebGPU, has it turned off, gives no adapter for this GPU, or gives it only to pages \
+                 from https or localhost ({error})"
+            );
+            Error::NoAdapter { reason }
+        });
     }
     let backends = backends()?;
     let wanted = std::env::var("WGPU_ADAPTER_NAME").ok().map(|name| name.to_lowercase());

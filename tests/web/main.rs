@@ -1,15 +1,60 @@
-//! What is tested in a browser.
+//! What is tested in a browser: the suite's numbers, and what is other there.
 
-use std::future::Future;
+#[path = "../suite/case.rs"]
+#[allow(dead_code, reason = "the suite has more of it")]
+mod case;
+#[path = "../suite/compare.rs"]
+#[allow(dead_code, reason = "the suite has more of it")]
+mod compare;
+#[path = "../suite/data.rs"]
+#[allow(dead_code, reason = "the suite has more of it")]
+mod data;
+mod failures;
+mod memory;
+mod numbers;
+#[path = "../suite/refusals.rs"]
+#[allow(dead_code, reason = "the suite has more of it")]
+mod refusals;
+mod refused;
+mod sizes;
+mod twins;
 
-use gpunorm::{Gpu, GpuNorm, LayerNorm, Mode, Tensor, reference};
-use ndarray::Array2;
+use case::Outcome;
+use gpunorm::Gpu;
+use gpunorm::unstable::Caps;
 use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen]
 extern "C" {
     /// Sends this to `cargo xtask test-web`.
     fn report(path: &str, body: &str);
+
+    fn word() -> String;
+
+    fn lack(what: &str);
+}
+
+/// Fails unless `true`, and says of what.
+fn ensure(holds: bool, told: impl FnOnce() -> String) -> Outcome {
+    if holds { Ok(()) } else { Err(told()) }
+}
+
+/// The test goes on.
+fn progress(what: &str) {
+    report("/progress", what);
+}
+
+macro_rules! run {
+    ($($module:ident::$test:ident($($argument:expr),*);)+) => {$(
+        let name = concat!(stringify!($module), "::", stringify!($test));
+        if name.contains(&word()) {
+            progress(name);
+            match $module::$test($($argument),*).await {
+                Ok(()) => report("/passed", name),
+                Err(reason) => report("/failed", &format!("{name}: {reason}")),
+            }
+        }
+    )+};
 }
 
 fn main() {
@@ -20,28 +65,26 @@ fn main() {
     wasm_bindgen_futures::spawn_local(async {
         let gpu = Gpu::request().await.unwrap();
         report("/note", &format!("{:?}", gpu.caps()));
-        test("forward", forward(&gpu)).await;
+        // Browsers that run a GPU do not tell it from this.
+        let defaults = gpu.with_caps(Caps { software: false, ..Caps::WEBGPU });
+        let both = [("the adapter", gpu.clone()), ("WebGPU's defaults", defaults)];
+        run! {
+            failures::no_adapter();
+            twins::give_what_they_are_called_for(&gpu);
+            twins::warm_up(&gpu);
+            sizes::beyond_addresses(&gpu);
+            failures::memory(&gpu);
+            failures::the_first_is_told_once(&gpu);
+            failures::another_devices_buffer(&gpu);
+            failures::a_buffer_that_is_gone(&gpu);
+            failures::a_lost_device();
+            failures::a_lost_device_of_the_apps();
+            memory::many_large_tensors(&gpu);
+            refused::shapes(&both);
+            numbers::forward(&both);
+            numbers::backward(&both);
+            numbers::random(&both);
+        }
         report("/end", "");
     });
-}
-
-async fn test(name: &str, test: impl Future<Output = Result<(), String>>) {
-    match test.await {
-        Ok(()) => report("/passed", name),
-        Err(reason) => report("/failed", &format!("{name}: {reason}")),
-    }
-}
-
-async fn forward(gpu: &Gpu) -> Result<(), String> {
-    let x = Array2::<f32>::from_shape_fn((8, 100), |(n, i)| ((n * 7 + i * 3) % 11) as f32);
-    let norm = GpuNorm::new(gpu, LayerNorm::new([100])).map_err(|error| error.to_string())?;
-    let x_gpu = Tensor::from_array(gpu, &x).map_err(|error| error.to_string())?;
-    let y = norm.forward_tensor(&x_gpu).map_err(|error| error.to_string())?;
-    let y = y.read().await.map_err(|error| error.to_string())?;
-    let spec = norm.spec().clone();
-    let mut state = reference::State::new(&spec).map_err(|error| error.to_string())?;
-    let expected = reference::forward(&spec, Mode::Training, &mut state, &x.mapv(f64::from).into_dyn())
-        .map_err(|error| error.to_string())?;
-    let worst = y.iter().zip(&expected.output).map(|(a, b)| (f64::from(*a) - b).abs()).fold(0.0, f64::max);
-    if worst < 1e-5 { Ok(()) } else { Err(format!("off by {worst}")) }
 }

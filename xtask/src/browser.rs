@@ -1,5 +1,6 @@
 //! Chromium without a window, WebGPU on its software adapter.
 
+use std::fs::{self, DirEntry};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
@@ -34,14 +35,47 @@ impl Browser {
         let child = command.spawn().map_err(|error| format!("cannot start {program}: {error}"))?;
         Ok(Browser { child, profile })
     }
+
+    /// Bytes of memory that all of its processes have; 0 where the system has no `/proc` to tell.
+    pub fn memory(&self) -> u64 {
+        let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+        let mut processes: Vec<Process> = entries.filter_map(process).collect();
+        // Children are numbered after their parents, but for a machine that has come round.
+        processes.sort_by_key(|process| process.id);
+        let mut own = vec![self.child.id()];
+        let mut bytes = 0;
+        for process in &processes {
+            if own.contains(&process.parent) {
+                own.push(process.id);
+            }
+            if own.contains(&process.id) {
+                bytes += process.bytes;
+            }
+        }
+        bytes
+    }
 }
 
 impl Drop for Browser {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        let _ = std::fs::remove_dir_all(&self.profile);
+        let _ = fs::remove_dir_all(&self.profile);
     }
+}
+
+struct Process {
+    id: u32,
+    parent: u32,
+    bytes: u64,
+}
+
+fn process(entry: DirEntry) -> Option<Process> {
+    let id = entry.file_name().to_str()?.parse().ok()?;
+    let status = fs::read_to_string(entry.path().join("status")).ok()?;
+    let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name))?.split_whitespace().next();
+    let kibibytes: u64 = field("VmRSS:").and_then(|value| value.parse().ok()).unwrap_or(0);
+    Some(Process { id, parent: field("PPid:")?.parse().ok()?, bytes: kibibytes << 10 })
 }
 
 fn chromium() -> Result<&'static str, String> {

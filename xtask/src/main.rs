@@ -57,7 +57,7 @@ fn run(command: Command, runner: &Runner) -> Result<(), String> {
         Command::Demo => demo(runner),
         Command::Test(args) => test(runner, &args),
         Command::SwiftShader => swiftshader(runner),
-        Command::TestWeb => test_web::run(runner),
+        Command::TestWeb(word) => test_web::run(runner, word),
         Command::Fuzz(seconds) => fuzz(runner, seconds),
         Command::Bench(args) => bench(runner, &args),
         Command::Occupancy => occupancy(runner, &[]),

@@ -33,7 +33,7 @@ impl<'a> Step<'a> {
         self
     }
 
-    pub fn arg(mut self, arg: &'a str) -> Self {
+    fn arg(mut self, arg: &'a str) -> Self {
         self.args.push(arg);
         self
     }
@@ -80,8 +80,31 @@ impl Runner {
         built(&messages).ok_or_else(|| format!("no executable comes of {step}"))
     }
 
+    /// Runs what has to fail, and gives what it says.
+    pub fn refused(&self, step: &Step) -> Result<String, String> {
+        let (status, output, progress) = Runner { verbose: false }.attempt(step, None)?;
+        progress.end(if status.success() { "succeeded" } else { "refused, as it should be" });
+        if status.success() { Err(format!("this should fail: {step}")) } else { Ok(output) }
+    }
+
     /// What it prints on stdout goes to a file where somebody reads it.
     fn run(&self, step: &Step, stdout: Option<&Path>) -> Result<(), String> {
+        let (status, output, progress) = self.attempt(step, stdout)?;
+        if status.success() {
+            progress.end(&passed(&output));
+            return Ok(());
+        }
+        let seconds = progress.seconds();
+        progress.end("failed");
+        eprint!("\n{output}");
+        Err(format!("{} failed after {seconds:.1} s ({status}): {step}", step.name))
+    }
+
+    fn attempt<'a>(
+        &self,
+        step: &Step<'a>,
+        stdout: Option<&Path>,
+    ) -> Result<(ExitStatus, String, Progress<'a>), String> {
         let mut command = step.command();
         if let Some(path) = stdout {
             command.stdout(create(path)?);
@@ -100,14 +123,7 @@ impl Runner {
             let status = wait(command, || progress.show(&path))?;
             (status, String::from_utf8_lossy(&fs::read(&path).unwrap_or_default()).into_owned())
         };
-        if status.success() {
-            progress.end(&passed(&output));
-            return Ok(());
-        }
-        let seconds = progress.seconds();
-        progress.end("failed");
-        eprint!("\n{output}");
-        Err(format!("{} failed after {seconds:.1} s ({status}): {step}", step.name))
+        Ok((status, output, progress))
     }
 }
 

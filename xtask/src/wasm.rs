@@ -14,6 +14,8 @@ const TARGET: &str = "wasm32-unknown-unknown";
 const DEBIAN: [&str; 2] = ["/usr/bin/cargo", "/usr/bin/rustc"];
 const DEBIAN_SOURCE: &str = "/usr/lib/rustlib/src/rust/library/std/Cargo.toml";
 const DEBIAN_LINKER: &str = "/usr/bin/wasm-ld-19";
+/// Two compilers in one folder would wait for one another.
+const DEBIAN_FOLDER: &str = "target/wasm";
 
 pub struct Wasm {
     debian: bool,
@@ -36,17 +38,23 @@ impl Wasm {
 
     /// cargo's `command`, with these arguments, for browsers.
     pub fn cargo<'a>(&self, name: &'a str, command: &'a str, args: &[&'a str]) -> Step<'a> {
-        let args = [&[command, "--target", TARGET], args].concat();
         if !self.debian {
-            return Step::cargo(name, &args);
+            return Step::cargo(name, &[&[command, "--target", TARGET], args].concat());
         }
         let [cargo, rustc] = DEBIAN;
-        Step::program(name, Path::new(cargo), &args)
-            .arg("-Zbuild-std=std,panic_abort")
+        let own = [command, "--target", TARGET, "-Zbuild-std=std,panic_abort", "--target-dir", DEBIAN_FOLDER];
+        Step::program(name, Path::new(cargo), &[&own, args].concat())
             // What stable compilers refuse to do from source.
             .env("RUSTC_BOOTSTRAP", "1")
             .env("RUSTC", rustc)
             .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", DEBIAN_LINKER)
+    }
+
+    /// Fails over any warning of the library, for browsers: clippy's, where the compiler comes with it.
+    pub fn lint(&self, runner: &Runner) -> Result<(), String> {
+        let command = if self.debian { "rustc" } else { "clippy" };
+        let args = ["--package", "gpunorm", "--lib", "--", "-D", "warnings"];
+        runner.steps(&[self.cargo("lint", command, &args)])
     }
 
     /// Builds the program of this package and writes it to `folder` as what a page imports: `NAME.js`, `NAME_bg.wasm`.
@@ -114,8 +122,9 @@ mod tests {
     fn debians_compiler_is_asked_for_its_source() {
         let wasm = Wasm { debian: true, bindgen: PathBuf::new() };
         let line = wasm.cargo("wasm", "build", &["--release"]).to_string();
-        let cargo = "/usr/bin/cargo build --target wasm32-unknown-unknown --release -Zbuild-std=std,panic_abort";
-        assert!(line.starts_with("RUSTC_BOOTSTRAP=\"1\" RUSTC=\"/usr/bin/rustc\" ") && line.ends_with(cargo), "{line}");
+        let cargo = "/usr/bin/cargo build --target wasm32-unknown-unknown -Zbuild-std=std,panic_abort --target-dir ";
+        assert!(line.contains(cargo) && line.ends_with(" --release"), "{line}");
+        assert!(line.starts_with("RUSTC_BOOTSTRAP=\"1\" RUSTC=\"/usr/bin/rustc\" "), "{line}");
         let wasm = Wasm { debian: false, ..wasm };
         assert_eq!(wasm.cargo("wasm", "check", &[]).to_string(), "cargo check --target wasm32-unknown-unknown");
     }
