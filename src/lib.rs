@@ -8,7 +8,7 @@
 //!   both share; `parameters`, `state`, `state_dict` and `checkpoint` what it holds; `encode` how a plan becomes dispatches,
 //!   `prepared` what it need not make again, `warm_up` compiling ahead; `blocking` is what waits, which browsers lack, as they lack
 //!   `files`; `absent` says what they have instead.
-//! * `device/`: what stands on a wgpu device. `gpu` is the handle, `checked` gives errors for wgpu's panics, `later` those that a browser tells late, `memory`, `buffers`
+//! * `device/`: what stands on a wgpu device. `gpu` is the handle, `checked` gives errors for wgpu's panics, `later` those that a `browser` tells late, `memory`, `buffers`
 //!   and `wrapped` hold buffers, `pipeline` compiles, `tensor` is memory with a shape, `view` others of it, `transfer`, `readback` and `copy` move
 //!   data, `dispatch` is what is ready to be recorded, `profile` takes times, `blocking` waits.
 //! * `plan/`: pure. A layer, a shape, an element type and an adapter's numbers (`caps`) give the steps to run.
@@ -22,6 +22,7 @@
 //! Files of one folder import one another in no circle; `tests/suite/layering.rs` holds all of this.
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
+#![cfg_attr(target_arch = "wasm32", allow(clippy::arc_with_non_send_sync, reason = "elsewhere they are Send and Sync"))]
 
 #[doc = include_str!("../docs/beside.md")]
 pub mod beside {}

@@ -2,12 +2,13 @@
 
 use wgpu::{Backend, Backends, DeviceType};
 
+use super::browser::IN_BROWSER;
 use crate::error::{Error, Result};
 
 /// The best adapter that can run compute shaders.
 pub(super) async fn choose_adapter() -> Result<wgpu::Adapter> {
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle().with_env());
-    if cfg!(target_arch = "wasm32") {
+    if IN_BROWSER {
         let options = wgpu::RequestAdapterOptions {
             power_preference: wgpu::PowerPreference::HighPerformance,
             ..Default::default()

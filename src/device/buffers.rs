@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use wgpu::{BufferDescriptor, BufferUsages};
 
-use super::checked::{CheckedDevice, IN_BROWSER};
+use super::browser::IN_BROWSER;
+use super::checked::CheckedDevice;
 use super::memory::{Failure, Lease, Memory, Pool, Shared, lock};
 use super::wrapped::Wrapped;
 use crate::error::{Error, Result};

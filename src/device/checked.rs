@@ -7,6 +7,7 @@ use std::task::{Context, Poll, Waker};
 
 use wgpu::{BufferDescriptor, BufferUsages, DeviceLostReason, ErrorFilter, PollType};
 
+use super::browser::IN_BROWSER;
 use super::later::Later;
 use crate::error::{Cause, Error, Result};
 
@@ -19,9 +20,6 @@ pub(crate) struct CheckedDevice {
     lost: Option<Arc<OnceLock<String>>>,
     later: Arc<Later>,
 }
-
-/// Where errors, and that the device is gone, are told only when the program has returned to its event loop.
-pub(super) const IN_BROWSER: bool = cfg!(target_arch = "wasm32");
 
 /// What wgpu raises over a call.
 trait Raised: Future<Output = Option<wgpu::Error>> + wgpu::WasmNotSend {}

@@ -114,8 +114,7 @@ impl Gpu {
         &self.inner.device.queue
     }
 
-    /// The adapter behind the device: its name, type, driver and backend. In browsers the name may be empty, and the type tells
-    /// nothing.
+    /// The adapter behind the device: its name, type, driver and backend. In browsers the name may be empty.
     pub fn adapter_info(&self) -> wgpu::AdapterInfo {
         self.device().adapter_info()
     }

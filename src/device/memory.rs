@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
-use super::checked::IN_BROWSER;
+use super::browser::IN_BROWSER;
 use crate::error::Error;
 
 /// Why a buffer could not be made, where that is told after it was handed out.
@@ -94,8 +94,8 @@ impl Pool {
     /// Memory of exactly `size` bytes and any content.
     pub fn take(&self, size: u64) -> Option<Memory> {
         let mut state = lock(&self.state);
-        state.free.retain(|memory| memory.failure.get().is_none());
-        let place = state.free.iter().rposition(|memory| memory.buffer.size() == size)?;
+        let serves = |memory: &Memory| memory.buffer.size() == size && memory.failure.get().is_none();
+        let place = state.free.iter().rposition(serves)?;
         let memory = state.free.remove(place);
         state.borrowed(size);
         Some(memory)
@@ -110,8 +110,13 @@ impl Pool {
     pub fn give(&self, memory: Memory, keep: bool) {
         let mut state = lock(&self.state);
         state.in_use -= memory.buffer.size();
+        let failed = memory.failure.get().is_some();
+        if failed {
+            // It never was.
+            state.peak = state.in_use.max(state.peak - memory.buffer.size());
+        }
         let (mut gone, mut used) = (vec![], None);
-        if keep {
+        if keep && !failed {
             state.free.push(memory);
             let mut bytes: u64 = state.free.iter().map(|memory| memory.buffer.size()).sum();
             while bytes > state.peak {

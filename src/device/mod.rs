@@ -3,6 +3,7 @@
 mod adapter;
 #[cfg(not(target_arch = "wasm32"))]
 mod blocking;
+mod browser;
 mod buffers;
 mod checked;
 mod copy;

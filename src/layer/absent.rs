@@ -22,24 +22,24 @@ use crate::spec::{Mode, NormSpec};
 pub struct Browser<'a>(std::marker::PhantomData<&'a ()>);
 
 macro_rules! absent {
-    ($message:literal: $($owner:ty, $instead:literal, $name:ident $([$($generic:tt)*])? $arguments:tt -> $output:ty;)+) => {$(
+    ($message:literal: $(
+        $owner:ty, $instead:literal, $name:ident $([$($generic:tt)*])? ($($argument:tt)*) -> $output:ty;
+    )+) => {$(
         const _: () = {
             #[diagnostic::on_unimplemented(message = $message, label = $instead)]
             pub trait Absent {}
-            absent!(@ $owner, $name $([$($generic)*])? $arguments -> $output);
+
+            impl $owner {
+                #[doc(hidden)]
+                pub fn $name$(<$($generic)*>)?($($argument)*) -> $output
+                where
+                    for<'a> Browser<'a>: Absent,
+                {
+                    unreachable!()
+                }
+            }
         };
     )+};
-    (@ $owner:ty, $name:ident $([$($generic:tt)*])? ($($argument:tt)*) -> $output:ty) => {
-        impl $owner {
-            #[doc(hidden)]
-            pub fn $name$(<$($generic)*>)?($($argument)*) -> $output
-            where
-                for<'a> Browser<'a>: Absent,
-            {
-                unreachable!()
-            }
-        }
-    };
 }
 
 type Times = Option<Vec<(&'static str, Duration)>>;

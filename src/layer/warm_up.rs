@@ -38,7 +38,8 @@ impl Gpu {
                 return Err(error);
             }
         }
-        Ok(())
+        // A browser compiles after this has returned.
+        self.check().await
     }
 
     fn compile(&self, spec: &NormSpec, geometry: &Geometry, dtype: DType, mode: Mode) -> Result<()> {

@@ -65,7 +65,6 @@ fn main() {
     wasm_bindgen_futures::spawn_local(async {
         let gpu = Gpu::request().await.unwrap();
         report("/note", &format!("{:?}", gpu.caps()));
-        // Browsers that run a GPU do not tell it from this.
         let defaults = gpu.with_caps(Caps { software: false, ..Caps::WEBGPU });
         let both = [("the adapter", gpu.clone()), ("WebGPU's defaults", defaults)];
         run! {

@@ -86,7 +86,7 @@ fn watch(runner: &Runner, server: &Server, browser: &Browser) -> Result<u32, Str
         };
         heard = Instant::now();
         if runner.verbose {
-            eprintln!("{:>7.1} s  {} {}", start.elapsed().as_secs_f64(), sent.path, sent.body);
+            eprintln!("{:>7.1} s {:>5} MiB  {} {}", start.elapsed().as_secs_f64(), memory >> 20, sent.path, sent.body);
         }
         match &*sent.path {
             "/progress" => last = sent.body,
