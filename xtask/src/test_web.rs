@@ -40,14 +40,31 @@ pub fn run(runner: &Runner, word: &str) -> Result<(), String> {
         absent(runner, &wasm)?;
     }
     let folder = target("web-tests")?;
-    wasm.build(runner, "gpunorm-web-tests", &["--bin", "gpunorm-web-tests"], &folder)?;
-    let page = Path::new(ROOT).join("tests/web/index.html");
-    fs::copy(&page, folder.join("index.html")).map_err(|error| told("copy", &page, &error))?;
     let server = Server::start(&folder, 0).map_err(|error| format!("cannot serve: {error}"))?;
+    if word.is_empty() {
+        build(runner, &wasm, "readme", "readme.html", &folder)?;
+        readme(&server)?;
+    }
+    build(runner, &wasm, "gpunorm-web-tests", "index.html", &folder)?;
     let browser = Browser::open(&format!("{}/?{word}", server.address()), &[])?;
     match watch(runner, &server, &browser)? {
         0 => Ok(()),
         failed => Err(format!("{failed} tests failed in the browser")),
+    }
+}
+
+fn build(runner: &Runner, wasm: &Wasm, program: &str, page: &str, folder: &Path) -> Result<(), String> {
+    wasm.build(runner, "gpunorm-web-tests", &["--bin", program], folder)?;
+    let source = Path::new(ROOT).join("tests/web").join(page);
+    fs::copy(&source, folder.join(page)).map(drop).map_err(|error| told("copy", &source, &error))
+}
+
+/// The README's program says what it should.
+fn readme(server: &Server) -> Result<(), String> {
+    let _browser = Browser::open(&format!("{}/readme.html", server.address()), &[])?;
+    match server.next(SILENCE) {
+        Some(sent) if sent.body == "both ways the same: true" => Ok(()),
+        said => Err(format!("the README's program says {:?}", said.map(|sent| sent.body))),
     }
 }
 
