@@ -6,14 +6,15 @@
 //!
 //! * `layer/`: what users call. `norm` is the layer, `call` its forwards, `training` its backwards into `gradients`, `beside` tensors that go along, `pass` what
 //!   both share; `parameters`, `state`, `state_dict` and `checkpoint` what it holds; `encode` how a plan becomes dispatches,
-//!   `prepared` what it need not make again, `warm_up` compiling ahead.
-//! * `device/`: what stands on a wgpu device. `gpu` is the handle, `checked` gives errors for wgpu's panics, `memory`, `buffers`
+//!   `prepared` what it need not make again, `warm_up` compiling ahead; `blocking` is what waits, which browsers lack, as they lack
+//!   `files`; `absent` says what they have instead.
+//! * `device/`: what stands on a wgpu device. `gpu` is the handle, `checked` gives errors for wgpu's panics, `later` those that a `browser` tells late, `memory`, `buffers`
 //!   and `wrapped` hold buffers, `pipeline` compiles, `tensor` is memory with a shape, `view` others of it, `transfer`, `readback` and `copy` move
-//!   data, `dispatch` is what is ready to be recorded, `profile` takes times.
+//!   data, `dispatch` is what is ready to be recorded, `profile` takes times, `blocking` waits.
 //! * `plan/`: pure. A layer, a shape, an element type and an adapter's numbers (`caps`) give the steps to run.
 //! * `kernel/`: pure. The WGSL that there is, in `shaders/`.
 //! * [`mod@reference`]: the oracle, plain f64.
-//! * `spec/`: what a layer is, and what it means for a shape (`geometry`), and where rows lie (`strides`).
+//! * `spec/`: what a layer is, and what it means for a shape (`geometry`), how large that may be (`sizes`), and where rows lie (`strides`).
 //! * `error`, `dtype`.
 //!
 //! [`unstable`] shows of `spec`, `kernel` and `plan` what tests, benches and other runtimes build on.
@@ -21,6 +22,7 @@
 //! Files of one folder import one another in no circle; `tests/suite/layering.rs` holds all of this.
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
+#![cfg_attr(target_arch = "wasm32", allow(clippy::arc_with_non_send_sync, reason = "elsewhere they are Send and Sync"))]
 
 #[doc = include_str!("../docs/beside.md")]
 pub mod beside {}

@@ -2,18 +2,25 @@
 
 use wgpu::{Backend, Backends, DeviceType};
 
+use super::browser::IN_BROWSER;
 use crate::error::{Error, Result};
 
 /// The best adapter that can run compute shaders.
 pub(super) async fn choose_adapter() -> Result<wgpu::Adapter> {
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle().with_env());
-    if cfg!(target_arch = "wasm32") {
+    if IN_BROWSER {
         let options = wgpu::RequestAdapterOptions {
             power_preference: wgpu::PowerPreference::HighPerformance,
             ..Default::default()
         };
         let adapter = instance.request_adapter(&options).await;
-        return adapter.map_err(|error| Error::NoAdapter { reason: error.to_string() });
+        return adapter.map_err(|error| {
+            let reason = format!(
+                "this browser has no WebGPU, has it turned off, gives no adapter for this GPU, or gives it only to pages \
+                 from https or localhost ({error})"
+            );
+            Error::NoAdapter { reason }
+        });
     }
     let backends = backends()?;
     let wanted = std::env::var("WGPU_ADAPTER_NAME").ok().map(|name| name.to_lowercase());

@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex};
 
 use wgpu::{BufferDescriptor, BufferUsages};
 
+use super::browser::IN_BROWSER;
 use super::checked::CheckedDevice;
-use super::memory::{Lease, Memory, Pool, lock};
+use super::memory::{Failure, Lease, Memory, Pool, Shared, lock};
 use super::wrapped::Wrapped;
 use crate::error::{Error, Result};
 use crate::kernel::{Binding, Params};
@@ -55,10 +56,10 @@ pub(crate) struct Buffers {
     /// Bytes that one may have.
     limit: u64,
     /// Whoever has prepared a step with one of these holds it.
-    uniforms: Mutex<HashMap<Vec<u8>, Arc<wgpu::Buffer>>>,
+    uniforms: Mutex<HashMap<Vec<u8>, Arc<Shared>>>,
     /// What steps hand to one another, held likewise. All forwards share it: the queue runs them one after the other,
     /// and each writes before it reads.
-    scratch: Mutex<HashMap<Binding, Arc<wgpu::Buffer>>>,
+    scratch: Mutex<HashMap<Binding, Arc<Shared>>>,
     tensors: Arc<Pool>,
     readbacks: Arc<Pool>,
     wrapped: Mutex<Wrapped>,
@@ -73,46 +74,75 @@ impl Buffers {
     /// A buffer of at least `bytes`, rounded up to whole 16-byte units, begun with `fill` if given. Where there is no
     /// memory for it, what nobody uses is freed first, once the work in flight has let go of it.
     pub fn buffer(&self, purpose: Purpose, bytes: u64, fill: Option<&[u8]>) -> Result<wgpu::Buffer> {
+        self.buffer_or(&Failure::default(), purpose, bytes, fill)
+    }
+
+    /// The same, which may fail later.
+    fn buffer_or(&self, failure: &Failure, purpose: Purpose, bytes: u64, fill: Option<&[u8]>) -> Result<wgpu::Buffer> {
         let size = buffer_size(bytes);
         if size > self.limit {
             return Err(Error::TooLarge { what: "a buffer", needed: size, unit: "bytes", limit: self.limit });
         }
-        match self.make(purpose, size, fill) {
+        match self.make(failure, purpose, size, fill) {
             Err(Error::OutOfMemory { .. }) => {
                 self.empty_cache();
                 self.device.wait();
-                self.make(purpose, size, fill)
+                self.make(failure, purpose, size, fill)
             }
             made => made,
         }
     }
 
-    fn make(&self, purpose: Purpose, size: u64, fill: Option<&[u8]>) -> Result<wgpu::Buffer> {
+    fn make(&self, failure: &Failure, purpose: Purpose, size: u64, fill: Option<&[u8]>) -> Result<wgpu::Buffer> {
         let Purpose { label, making, usage } = purpose;
-        let descriptor = BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: fill.is_some() };
-        let made = self.device.call(making, |device| {
+        // Where there is no memory to map, a browser throws; what is written it takes as it can.
+        let mapped = fill.filter(|_| !IN_BROWSER);
+        let written = fill.filter(|_| IN_BROWSER);
+        let usage = if written.is_some() { (usage - BufferUsages::MAP_WRITE) | BufferUsages::COPY_DST } else { usage };
+        let descriptor = BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: mapped.is_some() };
+        let failure = failure.clone();
+        let word = move |error| {
+            let error = match error {
+                Error::OutOfMemory { during, .. } => Error::OutOfMemory { during, bytes: Some(size) },
+                error => error,
+            };
+            if IN_BROWSER {
+                let _ = failure.set(error.clone());
+            }
+            error
+        };
+        let made = self.device.call_as(making, word, |device| {
             let buffer = device.create_buffer(&descriptor);
-            if let Some(bytes) = fill {
+            if let Some(bytes) = mapped {
                 buffer.get_mapped_range_mut(..).ok()?.slice(..bytes.len()).copy_from_slice(bytes);
                 buffer.unmap();
             }
             Some(buffer)
-        });
-        match made {
-            Ok(Some(buffer)) => Ok(buffer),
-            Ok(None) => Err(self.device.lost_error(making)),
-            Err(Error::OutOfMemory { during, .. }) => Err(Error::OutOfMemory { during, bytes: Some(size) }),
-            Err(error) => Err(error),
+        })?;
+        let buffer = made.ok_or_else(|| self.device.lost_error(making))?;
+        if let Some(bytes) = written.filter(|bytes| !bytes.is_empty()) {
+            self.write(&buffer, 0, bytes, making)?;
         }
+        Ok(buffer)
+    }
+
+    /// Waits for what a browser tells later of calls so far: the first error among them. Where memory was short, what nobody uses
+    /// is freed, so that there is more when the caller tries again.
+    pub async fn settled(&self) -> Result<()> {
+        let settled = self.device.settled().await;
+        if matches!(settled, Err(Error::OutOfMemory { .. })) {
+            self.empty_cache();
+        }
+        settled
     }
 
     /// A uniform of these values, made once.
-    pub fn uniform(&self, params: &Params) -> Result<Arc<wgpu::Buffer>> {
+    pub fn uniform(&self, params: &Params) -> Result<Arc<Shared>> {
         let bytes = bytemuck::bytes_of(params);
-        if let Some(buffer) = lock(&self.uniforms).get(bytes) {
+        if let Some(buffer) = lock(&self.uniforms).get(bytes).filter(|buffer| !buffer.has_failed()) {
             return Ok(buffer.clone());
         }
-        let buffer = Arc::new(self.buffer(Purpose::UNIFORM, bytes.len() as u64, Some(bytes))?);
+        let buffer = self.shared(Purpose::UNIFORM, bytes.len() as u64, Some(bytes))?;
         let mut uniforms = lock(&self.uniforms);
         if uniforms.len() >= CACHED_UNIFORMS {
             uniforms.clear();
@@ -122,16 +152,22 @@ impl Buffers {
     }
 
     /// At least `bytes` of scratch for `binding`, of any content.
-    pub fn scratch(&self, binding: Binding, bytes: u64) -> Result<Arc<wgpu::Buffer>> {
-        if let Some(buffer) = lock(&self.scratch).get(&binding).filter(|buffer| buffer.size() >= bytes) {
-            return Ok(buffer.clone());
+    pub fn scratch(&self, binding: Binding, bytes: u64) -> Result<Arc<Shared>> {
+        let serves = |kept: &Shared, bytes| kept.buffer.size() >= bytes && !kept.has_failed();
+        if let Some(kept) = lock(&self.scratch).get(&binding).filter(|kept| serves(kept, bytes)) {
+            return Ok(kept.clone());
         }
-        let buffer = Arc::new(self.buffer(Purpose::SCRATCH, bytes, None)?);
+        let made = self.shared(Purpose::SCRATCH, bytes, None)?;
         let mut scratch = lock(&self.scratch);
-        if scratch.get(&binding).is_none_or(|kept| kept.size() < buffer.size()) {
-            scratch.insert(binding, buffer.clone());
+        if scratch.get(&binding).is_none_or(|kept| !serves(kept, made.buffer.size())) {
+            scratch.insert(binding, made.clone());
         }
-        Ok(buffer)
+        Ok(made)
+    }
+
+    fn shared(&self, purpose: Purpose, bytes: u64, fill: Option<&[u8]>) -> Result<Arc<Shared>> {
+        let failure = Failure::default();
+        Ok(Shared::new(self.buffer_or(&failure, purpose, bytes, fill)?, failure))
     }
 
     /// Memory of a tensor.
@@ -145,14 +181,19 @@ impl Buffers {
     }
 
     /// The memory of a buffer of the app's, which `check` looks at if it is not known.
-    pub fn wrap(&self, buffer: wgpu::Buffer, check: impl FnOnce(&wgpu::Buffer) -> Result<()>) -> Result<Arc<Lease>> {
+    pub fn wrap(
+        &self,
+        buffer: wgpu::Buffer,
+        check: impl FnOnce(&wgpu::Buffer, &Failure) -> Result<()>,
+    ) -> Result<Arc<Lease>> {
         // What is too old is dropped after the lock: it tells its users, who have locks of their own.
         let (found, _old) = lock(&self.wrapped).find(&buffer);
         if let Some(lease) = found {
             return Ok(lease);
         }
-        check(&buffer)?;
-        let lease = Arc::new(Lease::new(Memory::new(buffer), None));
+        let failure = Failure::default();
+        check(&buffer, &failure)?;
+        let lease = Arc::new(Lease::new(Memory::new(buffer, failure), None));
         lock(&self.wrapped).put(&lease);
         Ok(lease)
     }
@@ -173,9 +214,10 @@ impl Buffers {
             }
             return Ok(lease);
         }
-        let buffer = self.buffer(purpose, bytes, fill)?;
+        let failure = Failure::default();
+        let buffer = self.buffer_or(&failure, purpose, bytes, fill)?;
         pool.made(buffer.size());
-        Ok(Lease::new(Memory::new(buffer), Some(pool.clone())))
+        Ok(Lease::new(Memory::new(buffer, failure), Some(pool.clone())))
     }
 
     /// Writes bytes and, up to the end of their last word, zeros, before all work that is submitted from now on.

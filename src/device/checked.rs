@@ -1,10 +1,14 @@
 //! Calls of wgpu, with typed errors in place of its panics.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, Waker};
 
 use wgpu::{BufferDescriptor, BufferUsages, DeviceLostReason, ErrorFilter, PollType};
 
+use super::browser::IN_BROWSER;
+use super::later::Later;
 use crate::error::{Cause, Error, Result};
 
 /// A device and its queue, whose calls give errors. Cheap to clone.
@@ -14,6 +18,16 @@ pub(crate) struct CheckedDevice {
     pub queue: wgpu::Queue,
     /// Why the device is gone, once it is; of the app's device only the app is told.
     lost: Option<Arc<OnceLock<String>>>,
+    later: Arc<Later>,
+}
+
+/// What wgpu raises over a call.
+trait Raised: Future<Output = Option<wgpu::Error>> + wgpu::WasmNotSend {}
+
+impl<F: Future<Output = Option<wgpu::Error>> + wgpu::WasmNotSend> Raised for F {}
+
+fn now<T>(future: Pin<&mut (impl Future<Output = T> + ?Sized)>) -> Poll<T> {
+    future.poll(&mut Context::from_waker(Waker::noop()))
 }
 
 impl CheckedDevice {
@@ -27,50 +41,90 @@ impl CheckedDevice {
                 DeviceLostReason::Unknown => message,
             });
         });
-        CheckedDevice { device, queue, lost: Some(lost) }
+        CheckedDevice { device, queue, lost: Some(lost), later: Arc::default() }
     }
 
     /// A device of the app's.
     pub fn of_app(device: wgpu::Device, queue: wgpu::Queue) -> CheckedDevice {
-        CheckedDevice { device, queue, lost: None }
+        if IN_BROWSER {
+            return CheckedDevice::own(device, queue);
+        }
+        CheckedDevice { device, queue, lost: None, later: Arc::default() }
     }
 
     /// Calls wgpu and returns the error that it would otherwise raise as a panic; `during` is what the caller does. In
-    /// a browser errors come later, to the app's own handler.
+    /// a browser errors come later: [`settled`](Self::settled) has them.
     pub fn call<T>(&self, during: &'static str, what: impl FnOnce(&wgpu::Device) -> T) -> Result<T> {
-        match self.scoped(what) {
-            (value, None) => Ok(value),
-            (_, Some(error)) => Err(match typed_error(error, during) {
-                memory @ Error::OutOfMemory { .. } => memory,
-                // What was made of a device that is gone is refused in many words.
-                refused => self.check_alive(during).err().unwrap_or(refused),
-            }),
+        self.call_as(during, |error| error, what)
+    }
+
+    /// As [`call`](Self::call), with the caller's own word for the error, whenever it comes.
+    pub fn call_as<T>(
+        &self,
+        during: &'static str,
+        word: impl FnOnce(Error) -> Error + wgpu::WasmNotSend + 'static,
+        what: impl FnOnce(&wgpu::Device) -> T,
+    ) -> Result<T> {
+        let (value, mut raised) = self.scoped(what);
+        match now(raised.as_mut()) {
+            Poll::Ready(None) => Ok(value),
+            Poll::Ready(Some(error)) => Err(word(self.typed(error, during))),
+            Poll::Pending => {
+                let device = self.clone();
+                self.later.add(Box::pin(async move { Some(word(device.typed(raised.await?, during))) }));
+                Ok(value)
+            }
         }
     }
 
-    fn scoped<T>(&self, what: impl FnOnce(&wgpu::Device) -> T) -> (T, Option<wgpu::Error>) {
-        if cfg!(target_arch = "wasm32") {
-            return (what(&self.device), None);
+    /// The first error of calls so far that has not been told.
+    pub async fn settled(&self) -> Result<()> {
+        self.later.settled().await
+    }
+
+    fn typed(&self, error: wgpu::Error, during: &'static str) -> Error {
+        match typed_error(error, during) {
+            memory @ Error::OutOfMemory { .. } => memory,
+            // What was made of a device that is gone is refused in many words.
+            refused => self.check_alive(during).err().unwrap_or(refused),
         }
-        let [validation, internal, memory] = [ErrorFilter::Validation, ErrorFilter::Internal, ErrorFilter::OutOfMemory]
-            .map(|filter| self.device.push_error_scope(filter));
+    }
+
+    fn scoped<T>(&self, what: impl FnOnce(&wgpu::Device) -> T) -> (T, Pin<Box<dyn Raised>>) {
+        let filters = [ErrorFilter::Validation, ErrorFilter::Internal, ErrorFilter::OutOfMemory];
+        // wgpu panics over a browser's internal errors; what uses the object that has one is refused by validation.
+        let filters = filters.into_iter().filter(|filter| !(IN_BROWSER && *filter == ErrorFilter::Internal));
+        let scopes: Vec<_> = filters.map(|filter| self.device.push_error_scope(filter)).collect();
         let value = what(&self.device);
         // Innermost first; being out of memory explains the others.
-        let [memory, internal, validation] =
-            [memory, internal, validation].map(|scope| pollster::block_on(scope.pop()));
-        (value, memory.or(internal).or(validation))
+        let popped: Vec<_> = scopes.into_iter().rev().map(|scope| scope.pop()).collect();
+        let raised = async {
+            let mut first = None;
+            for scope in popped {
+                let error = scope.await;
+                first = first.or(error);
+            }
+            first
+        };
+        (value, Box::pin(raised))
     }
 
     /// Fails once the device is gone. wgpu tells so late, by a callback that is the app's on the app's device, so it is
-    /// tried: a lost device cannot map a new buffer.
+    /// tried: a lost device cannot map a new buffer. In a browser there may be many callbacks, and one was told.
     pub fn check_alive(&self, during: &'static str) -> Result<()> {
+        if IN_BROWSER {
+            let told = self.lost.as_ref().is_some_and(|lost| lost.get().is_some());
+            return if told { Err(self.lost_error(during)) } else { Ok(()) };
+        }
         let usage = BufferUsages::COPY_DST;
         let descriptor = BufferDescriptor { label: None, size: 4, usage, mapped_at_creation: true };
-        match self.scoped(|device| device.create_buffer(&descriptor).get_mapped_range_mut(..).is_ok()) {
+        let (mapped, mut raised) =
+            self.scoped(|device| device.create_buffer(&descriptor).get_mapped_range_mut(..).is_ok());
+        match (mapped, now(raised.as_mut())) {
             // A device without memory is not gone: what needs some will say so.
-            (true, _) | (_, Some(wgpu::Error::OutOfMemory { .. })) => Ok(()),
-            (false, None) => Err(self.lost_error(during)),
-            (false, Some(error)) => Err(typed_error(error, during)),
+            (true, _) | (_, Poll::Ready(Some(wgpu::Error::OutOfMemory { .. }))) => Ok(()),
+            (false, Poll::Ready(Some(error))) => Err(typed_error(error, during)),
+            (false, _) => Err(self.lost_error(during)),
         }
     }
 
@@ -110,8 +164,16 @@ fn typed_error(error: wgpu::Error, during: &'static str) -> Error {
         wgpu::Error::OutOfMemory { .. } => return Error::OutOfMemory { during, bytes: None },
         wgpu::Error::Validation { description, .. } | wgpu::Error::Internal { description, .. } => description,
     };
-    // That it is the app's buffer, wgpu says in words only.
-    let unusable = |line: &&str| line.ends_with("has been destroyed") || line.ends_with("is still mapped");
+    // That it is the app's buffer, wgpu says in words only, and Chromium in others.
+    let unusable = |line: &&str| {
+        let words = [
+            "has been destroyed",
+            "is still mapped",
+            "used in submit while destroyed.",
+            "used in submit while mapped.",
+        ];
+        words.iter().any(|words| line.ends_with(words))
+    };
     match description.lines().map(str::trim).find(unusable) {
         Some(reason) => Error::BufferUnusable { during, reason: reason.to_owned() },
         None => Error::Wgpu { during, source: cause(error) },

@@ -123,7 +123,8 @@ fn copy_rows(
     during: &'static str,
 ) -> Result<Vec<Dispatch>> {
     let (caps, word) = (to.gpu().caps(), 4 / to.dtype().size());
-    let most = (caps.max_binding.saturating_sub(caps.alignment) / 4).max(1) as usize * word;
+    let most = caps.max_binding.min(u64::from(u32::MAX)).saturating_sub(caps.alignment);
+    let most = (most / 4).max(1) as usize * word;
     let mut dispatches = vec![];
     for start in (0..rows.len).step_by(most) {
         let [mut from, mut own] = rows.pitches;
@@ -151,7 +152,7 @@ fn copy_whole_rows(
     let bytes = |range: &Range<usize>| {
         let of = |pitch: Pitch, len| {
             let span = pitch.span(len, period, range);
-            let [start, end] = [span.start, span.end].map(|element| (element * size) as u64);
+            let [start, end] = [span.start, span.end].map(|element| element as u64 * size as u64);
             start - start % alignment..end
         };
         [of(pitches[0], read), of(pitches[1], len)]
@@ -201,7 +202,7 @@ fn dispatch(
     let turns = |count: u64| count.clamp(1, most) as u32;
     let rows = job.end_row - job.first_row;
     let workgroups = [turns(u64::from(job.words).div_ceil(INVOCATIONS)), turns(rows.into())];
-    Ok(Dispatch { name: "copy", pipeline, group, workgroups, _held: vec![] })
+    Ok(Dispatch { name: "copy", pipeline, group, workgroups, held: vec![] })
 }
 
 /// So many bytes, and those before them down to where a binding may begin.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::memory::Shared;
 use super::pipeline::Pipeline;
 
 /// A dispatch, ready to be recorded.
@@ -12,7 +13,14 @@ pub struct Dispatch {
     pub(crate) group: wgpu::BindGroup,
     pub(crate) workgroups: [u32; 2],
     /// What of the GPU's own the group binds, which is in use as long as this can be recorded.
-    pub(crate) _held: Vec<Arc<wgpu::Buffer>>,
+    pub(crate) held: Vec<Arc<Shared>>,
+}
+
+impl Dispatch {
+    /// Not where something of the GPU's own could not be made, as a browser tells later.
+    pub(crate) fn can_run(&self) -> bool {
+        !self.held.iter().any(|shared| shared.has_failed())
+    }
 }
 
 /// Where work can be recorded: a `wgpu::CommandEncoder`, in which each dispatch gets a pass of its name, or an open

@@ -12,7 +12,8 @@ use super::pipeline::Pipelines;
 use crate::error::{Cause, Error, Result};
 use crate::plan::Caps;
 
-/// A GPU to normalize on. Cheap to clone: clones share the device, its pipelines and its uniforms.
+/// A GPU to normalize on. Cheap to clone: clones share the device, its pipelines and its uniforms. `Send` and `Sync`, as all that
+/// stands on it, but for browsers: there it is its thread's, as wgpu's own types are.
 #[derive(Clone)]
 pub struct Gpu {
     inner: Arc<Inner>,
@@ -29,21 +30,13 @@ struct Inner {
 
 impl Gpu {
     /// Opens the most capable adapter: a discrete GPU before an integrated one before a software driver, and
-    /// Vulkan, Metal or DX12 before GL. Blocks; in a browser use [`request`](Self::request).
+    /// Vulkan, Metal or DX12 before GL. `Gpu::new()` waits for it, outside of browsers.
     ///
     /// wgpu's environment variables are respected: `WGPU_BACKEND` (`vulkan`, `metal`, `dx12`, `gl`),
     /// `WGPU_ADAPTER_NAME` (part of a name) and `WGPU_POWER_PREF` (`low` prefers the integrated GPU).
     ///
     /// # Errors
     /// [`Error::NoAdapter`], [`Error::RequestDevice`].
-    pub fn new() -> Result<Gpu> {
-        pollster::block_on(Gpu::request())
-    }
-
-    /// As [`new`](Self::new), without blocking.
-    ///
-    /// # Errors
-    /// As [`new`](Self::new).
     pub async fn request() -> Result<Gpu> {
         Gpu::from_adapter(&adapter::choose_adapter().await?).await
     }
@@ -100,7 +93,7 @@ impl Gpu {
     }
 
     /// The same device, whose kernels are compiled with what is in `cache` and leave in it what they cost, where the backend
-    /// has pipeline caches (`Features::PIPELINE_CACHE`, which [`new`](Self::new) asks for; Vulkan). The app makes it on
+    /// has pipeline caches (`Features::PIPELINE_CACHE`, which [`request`](Self::request) asks for; Vulkan). The app makes it on
     /// [`device`](Self::device), from the bytes of a file, and writes `cache.get_data()` to the file again.
     pub fn with_pipeline_cache(&self, cache: wgpu::PipelineCache) -> Gpu {
         let checks = self.pipelines().checks();
@@ -121,7 +114,7 @@ impl Gpu {
         &self.inner.device.queue
     }
 
-    /// The adapter behind the device: its name, type, driver and backend.
+    /// The adapter behind the device: its name, type, driver and backend. In browsers the name may be empty.
     pub fn adapter_info(&self) -> wgpu::AdapterInfo {
         self.device().adapter_info()
     }
@@ -129,6 +122,21 @@ impl Gpu {
     /// What plans look at; [unstable](crate::unstable).
     pub fn caps(&self) -> &Caps {
         &self.inner.caps
+    }
+
+    /// What has failed since somebody was told. In a browser calls fail after they have returned, for want of memory or since the
+    /// device is gone: whatever is awaited next of this `Gpu` and its clones, reading a tensor, or this where an app only encodes,
+    /// waits for what becomes of all calls before it and has the first error. A tensor that could not be made says so
+    /// whenever it is read. Elsewhere calls have told by then, and this only asks whether the device is still there.
+    ///
+    /// # Errors
+    /// Those of the calls since the last await; [`Error::DeviceLost`].
+    pub async fn check(&self) -> Result<()> {
+        let during = "checking the device";
+        // A browser's answer to this comes after all that has happened before.
+        self.checked().call(during, |_| ())?;
+        self.buffers().settled().await?;
+        self.checked().check_alive(during)
     }
 
     /// Frees what is kept for later and nobody uses: the buffers of tensors that are gone, and what passes hand from

@@ -3,12 +3,35 @@
 
 use std::fmt::Debug;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+
+use super::browser::IN_BROWSER;
+use crate::error::Error;
+
+/// Why a buffer could not be made, where that is told after it was handed out.
+pub(crate) type Failure = Arc<OnceLock<Error>>;
 
 /// Whoever keeps bind groups of buffers, and with them their bytes.
-pub(crate) trait BufferUser: Debug + Send + Sync {
+pub(crate) trait BufferUser: Debug + wgpu::WasmNotSendSync {
     /// Drops what uses the memory of this id.
     fn forget(&self, id: u64);
+}
+
+/// A buffer that several steps share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub buffer: wgpu::Buffer,
+    failure: Failure,
+}
+
+impl Shared {
+    pub fn new(buffer: wgpu::Buffer, failure: Failure) -> Arc<Shared> {
+        Arc::new(Shared { buffer, failure })
+    }
+
+    pub fn has_failed(&self) -> bool {
+        self.failure.get().is_some()
+    }
 }
 
 /// A buffer and its users.
@@ -17,13 +40,22 @@ pub(crate) struct Memory {
     /// No other memory of this process has or had it.
     pub id: u64,
     pub buffer: wgpu::Buffer,
+    pub failure: Failure,
     users: Mutex<Vec<Weak<dyn BufferUser>>>,
 }
 
 impl Memory {
-    pub fn new(buffer: wgpu::Buffer) -> Memory {
+    pub fn new(buffer: wgpu::Buffer, failure: Failure) -> Memory {
         static IDS: AtomicU64 = AtomicU64::new(0);
-        Memory { id: IDS.fetch_add(1, Ordering::Relaxed), buffer, users: Mutex::default() }
+        Memory { id: IDS.fetch_add(1, Ordering::Relaxed), buffer, failure, users: Mutex::default() }
+    }
+
+    /// Frees the bytes, of a buffer that nobody can use any more. A browser would keep those of a dropped one until its
+    /// collector comes by, which does not know how many they are.
+    fn free(self) {
+        if IN_BROWSER {
+            self.buffer.destroy();
+        }
     }
 
     /// `user` is told to forget this buffer when nobody else has it.
@@ -62,7 +94,8 @@ impl Pool {
     /// Memory of exactly `size` bytes and any content.
     pub fn take(&self, size: u64) -> Option<Memory> {
         let mut state = lock(&self.state);
-        let place = state.free.iter().rposition(|memory| memory.buffer.size() == size)?;
+        let serves = |memory: &Memory| memory.buffer.size() == size && memory.failure.get().is_none();
+        let place = state.free.iter().rposition(serves)?;
         let memory = state.free.remove(place);
         state.borrowed(size);
         Some(memory)
@@ -73,12 +106,17 @@ impl Pool {
         lock(&self.state).borrowed(size);
     }
 
-    /// `keep` says whether anybody else could still use it.
+    /// `keep` says that nobody else can still use it.
     pub fn give(&self, memory: Memory, keep: bool) {
         let mut state = lock(&self.state);
         state.in_use -= memory.buffer.size();
-        let mut gone = vec![];
-        if keep {
+        let failed = memory.failure.get().is_some();
+        if failed {
+            // It never was.
+            state.peak = state.in_use.max(state.peak - memory.buffer.size());
+        }
+        let (mut gone, mut used) = (vec![], None);
+        if keep && !failed {
             state.free.push(memory);
             let mut bytes: u64 = state.free.iter().map(|memory| memory.buffer.size()).sum();
             while bytes > state.peak {
@@ -87,11 +125,12 @@ impl Pool {
                 gone.push(oldest);
             }
         } else {
-            gone.push(memory);
+            used = Some(memory);
         }
         // What is dropped tells its users, who have locks of their own.
         drop(state);
-        drop(gone);
+        drop(used);
+        gone.into_iter().for_each(Memory::free);
     }
 
     #[cfg(test)]
@@ -105,7 +144,7 @@ impl Pool {
         state.peak = state.in_use;
         let gone = std::mem::take(&mut state.free);
         drop(state);
-        drop(gone);
+        gone.into_iter().for_each(Memory::free);
     }
 }
 

@@ -1,11 +1,15 @@
 //! A wgpu device and what this crate keeps on it: memory, tensors, compiled kernels.
 
 mod adapter;
+#[cfg(not(target_arch = "wasm32"))]
+mod blocking;
+mod browser;
 mod buffers;
 mod checked;
 mod copy;
 mod dispatch;
 mod gpu;
+mod later;
 mod memory;
 mod pipeline;
 mod profile;

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use wgpu::{BindGroupLayoutEntry, BindingType, BufferBindingType, ShaderStages};
 
+use super::browser::IN_BROWSER;
 use super::checked::CheckedDevice;
 use super::memory::lock;
 use crate::error::Result;
@@ -178,7 +179,7 @@ impl Pipelines {
 /// suite holds to an oracle it runs with checks too, each kernel once (`tests/suite/checks.rs`).
 #[allow(unsafe_code)]
 fn module(device: &wgpu::Device, (kernel, f16): Linked, checks: bool) -> wgpu::ShaderModule {
-    let target = Target { browser: cfg!(target_arch = "wasm32"), f16 };
+    let target = Target { browser: IN_BROWSER, f16 };
     let source = wgpu::ShaderSource::Wgsl(kernel.link(target).into());
     let descriptor = wgpu::ShaderModuleDescriptor { label: Some(kernel.name()), source };
     if checks {

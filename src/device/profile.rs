@@ -41,13 +41,13 @@ impl Timestamps {
     }
 
     /// Submits `encoder` and reads the time of each step.
-    pub fn finish(self, gpu: &Gpu, mut encoder: wgpu::CommandEncoder) -> Result<Vec<Duration>> {
+    pub async fn finish(self, gpu: &Gpu, mut encoder: wgpu::CommandEncoder) -> Result<Vec<Duration>> {
         let bytes = 8 * u64::from(self.count);
         let resolved = gpu.buffers().buffer(Purpose::PROFILE, bytes, None)?;
         encoder.resolve_query_set(&self.queries, 0..self.count, &resolved, 0);
         let parts = [Part { buffer: &resolved, offset: 0, bytes }];
         let read = gpu.buffers().read(encoder, &parts, PROFILING, |parts| bytemuck::pod_collect_to_vec(parts[0]));
-        let ticks: Vec<u64> = pollster::block_on(read)?;
+        let ticks: Vec<u64> = read.await?;
         let period = f64::from(gpu.queue().get_timestamp_period());
         let time = |pair: &[u64]| Duration::from_nanos((pair[1].saturating_sub(pair[0]) as f64 * period) as u64);
         Ok(ticks.chunks_exact(2).map(time).collect())

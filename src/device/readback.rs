@@ -19,7 +19,7 @@ impl Part<'_> {
 
 impl Buffers {
     /// Submits `encoder` and gives `take` these buffers' first bytes as they are after it; `during` is what the caller
-    /// does. Waits for the device before the first await.
+    /// does. Waits for the device before the first await. Of what was called before, and failed since, the first error.
     pub async fn read<T>(
         &self,
         mut encoder: wgpu::CommandEncoder,
@@ -28,7 +28,13 @@ impl Buffers {
         take: impl FnOnce(&[&[u8]]) -> T,
     ) -> Result<T> {
         self.device.check_alive(during)?;
-        let lease = self.lease_readback(parts.iter().map(Part::padded).sum())?;
+        let bytes = parts.iter().map(Part::padded).sum();
+        let mut lease = self.lease_readback(bytes)?;
+        // A browser tells later that it has no memory for it, but before this is submitted: with the cache emptied, there may be.
+        match (self.settled().await, lease.memory().failure.get()) {
+            (Err(error), Some(failure)) if error == *failure => lease = self.lease_readback(bytes)?,
+            (settled, _) => settled?,
+        }
         let staging = &lease.memory().buffer;
         let (sender, receiver) = futures_intrusive::channel::shared::oneshot_channel();
         self.device.call(during, |_| {
@@ -45,10 +51,9 @@ impl Buffers {
         if !self.device.wait() {
             return Err(self.device.lost_error(during));
         }
-        match receiver.receive().await {
-            Some(Ok(())) => {}
-            _ => return Err(self.device.lost_error(during)),
-        }
+        let mapped = receiver.receive().await;
+        self.settled().await?;
+        let Some(Ok(())) = mapped else { return Err(self.device.lost_error(during)) };
         let Ok(mapped) = staging.get_mapped_range(..) else { return Err(self.device.lost_error(during)) };
         let mut rest = &mapped[..];
         let mut read = |part: &Part| {

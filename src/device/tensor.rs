@@ -7,9 +7,10 @@ use wgpu::{BindingResource, BufferBinding, BufferSize, BufferUsages};
 
 use super::buffers::{Purpose, buffer_size};
 use super::gpu::Gpu;
-use super::memory::{Lease, Memory};
+use super::memory::{Failure, Lease, Memory};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
+use crate::spec::sizes::{MOST_ELEMENTS, bytes};
 use crate::spec::strides::contiguous;
 
 /// An array in a GPU buffer, row-major and contiguous unless it is a [strided](Tensor::as_strided) view. Clones share the memory.
@@ -64,10 +65,14 @@ impl Tensor {
         if !offset.is_multiple_of(alignment) {
             return Err(Error::BufferAlignment { offset, alignment });
         }
-        if offset.checked_add(needed).is_none_or(|end| end > size) {
+        let Some(end) = offset.checked_add(needed).filter(|&end| end <= size) else {
             return Err(Error::BufferTooSmall { shape: shape.to_vec(), needed, offset, size });
+        };
+        if usize::try_from(end).is_err() {
+            let limit = usize::MAX as u64;
+            return Err(Error::TooLarge { what: "the end of a tensor", needed: end, unit: "bytes", limit });
         }
-        let lease = gpu.buffers().wrap(buffer, |buffer| probe(gpu, buffer))?;
+        let lease = gpu.buffers().wrap(buffer, |buffer, failure| probe(gpu, buffer, failure))?;
         Ok(Tensor { gpu: gpu.clone(), lease, offset, shape: shape.to_vec(), strides: contiguous(shape), dtype })
     }
 
@@ -129,7 +134,7 @@ impl Tensor {
 
     /// What a binding of all of it takes: whole words, and not none, which wgpu takes for all that follows.
     pub(crate) fn bound_bytes(&self) -> u64 {
-        ((self.extent() * self.dtype.size()) as u64).next_multiple_of(4).max(4)
+        (self.extent() as u64 * self.dtype.size() as u64).next_multiple_of(4).max(4)
     }
 
     /// The same in whole units of 16 bytes, where the buffer goes on so far.
@@ -208,7 +213,7 @@ impl Tensor {
 
     /// The bytes of all elements.
     pub fn byte_len(&self) -> u64 {
-        (self.len() * self.dtype.size()) as u64
+        self.len() as u64 * self.dtype.size() as u64
     }
 }
 
@@ -222,19 +227,25 @@ impl fmt::Debug for Tensor {
 }
 
 /// wgpu tells of a foreign buffer only when it is used: an empty copy does.
-fn probe(gpu: &Gpu, buffer: &wgpu::Buffer) -> Result<()> {
+fn probe(gpu: &Gpu, buffer: &wgpu::Buffer, failure: &Failure) -> Result<()> {
     let during = "wrapping a buffer";
     gpu.checked().check_alive(during)?;
     let target = gpu.buffers().buffer(Purpose::PROBE, 4, None)?;
     let mut encoder = gpu.checked().encoder(during)?;
-    let used = gpu.checked().call(during, |_| {
+    let failure = failure.clone();
+    let word = move |error| {
+        let error = match error {
+            Error::Wgpu { .. } => Error::OtherDevice { what: "the wrapped buffer" },
+            error => error,
+        };
+        let _ = failure.set(error.clone());
+        error
+    };
+    let used = gpu.checked().call_as(during, word, |_| {
         encoder.copy_buffer_to_buffer(buffer, 0, &target, 0, 0);
         encoder.finish()
     });
-    match used {
-        Err(Error::Wgpu { .. }) => Err(Error::OtherDevice { what: "the wrapped buffer" }),
-        used => used.map(drop),
-    }
+    used.map(drop)
 }
 
 fn check_usage(buffer: &wgpu::Buffer, needed: BufferUsages) -> Result<()> {
@@ -247,16 +258,12 @@ fn check_usage(buffer: &wgpu::Buffer, needed: BufferUsages) -> Result<()> {
 
 /// Bytes of a tensor of this shape; an error where they exceed a buffer.
 pub(crate) fn bytes_of(gpu: &Gpu, shape: &[usize], dtype: DType) -> Result<u64> {
-    let limit = gpu.caps().max_buffer;
-    // An array of no elements has to have dimensions that could be addressed, too.
-    let addressed = |product: u64, &size: &usize| product.checked_mul(size.max(1) as u64).filter(|&p| p <= 1 << 60);
-    let elements = shape.iter().try_fold(1, addressed);
-    let elements = elements.map(|elements| if shape.contains(&0) { 0 } else { elements });
-    let bytes = elements.and_then(|elements| elements.checked_mul(dtype.size() as u64));
-    match bytes {
-        Some(bytes) if buffer_size(bytes) <= limit => Ok(bytes),
-        bytes => {
-            Err(Error::TooLarge { what: "a tensor", needed: bytes.map_or(u64::MAX, buffer_size), unit: "bytes", limit })
+    let limit = gpu.caps().max_buffer.min((MOST_ELEMENTS * dtype.size()) as u64);
+    match bytes(shape, dtype.size()) {
+        Ok(bytes) if buffer_size(bytes) <= gpu.caps().max_buffer => Ok(bytes),
+        Ok(needed) | Err(needed) => {
+            let needed = needed.checked_next_multiple_of(16).unwrap_or(u64::MAX);
+            Err(Error::TooLarge { what: "a tensor", needed, unit: "bytes", limit })
         }
     }
 }

@@ -117,20 +117,12 @@ impl Tensor {
         self.gpu().checked().submit(encoder, during)
     }
 
-    /// Waits for the work before it and copies the elements back, in row-major order and as they are. Blocks; in a
-    /// browser use [`read_as`](Self::read_as).
+    /// Waits for the work before it and copies the elements back, in row-major order and as they are. `to_vec()` blocks for
+    /// it, outside of browsers.
     ///
     /// # Errors
     /// [`Error::ElementType`] where they are of another type; [`Error::DeviceLost`], [`Error::OutOfMemory`],
     /// [`Error::BufferUnusable`].
-    pub fn to_vec<T: Scalar>(&self) -> Result<Vec<T>> {
-        pollster::block_on(self.read_as())
-    }
-
-    /// As [`to_vec`](Self::to_vec), for async code.
-    ///
-    /// # Errors
-    /// As [`to_vec`](Self::to_vec).
     pub async fn read_as<T: Scalar>(&self) -> Result<Vec<T>> {
         if T::DTYPE != self.dtype() {
             return Err(Error::ElementType { what: "the tensor", expected: T::DTYPE, found: self.dtype() });
@@ -139,20 +131,11 @@ impl Tensor {
         self.read_bytes(self.gpu().checked().encoder(during)?, during, values).await
     }
 
-    /// Waits for the work before it and copies the tensor back, widened to f32. Blocks; in a browser use
-    /// [`read`](Self::read).
+    /// Waits for the work before it and copies the tensor back, widened to f32. `to_array()` blocks for it, outside of
+    /// browsers: there the wait for the device happens inside the first poll, since somebody has to drive it.
     ///
     /// # Errors
     /// [`Error::DeviceLost`], [`Error::OutOfMemory`], [`Error::BufferUnusable`].
-    pub fn to_array(&self) -> Result<ArrayD<f32>> {
-        pollster::block_on(self.read())
-    }
-
-    /// As [`to_array`](Self::to_array), for async code. Outside browsers the wait for the device happens inside the
-    /// first poll, since somebody has to drive it.
-    ///
-    /// # Errors
-    /// As [`to_array`](Self::to_array).
     pub async fn read(&self) -> Result<ArrayD<f32>> {
         let during = "reading a tensor";
         self.read_after(self.gpu().checked().encoder(during)?, during).await
@@ -187,7 +170,11 @@ impl Tensor {
         };
         let tensor = copied.as_ref().unwrap_or(self);
         let parts = [Part { buffer: &tensor.memory().buffer, offset: tensor.offset(), bytes: tensor.byte_len() }];
-        self.gpu().buffers().read(encoder, &parts, during, |parts| decode(parts[0])).await
+        let read = self.gpu().buffers().read(encoder, &parts, during, |parts| decode(parts[0])).await;
+        match self.memory().failure.get() {
+            Some(failure) => Err(failure.clone()),
+            None => read,
+        }
     }
 }
 

@@ -39,21 +39,21 @@ pub struct Call<'a> {
 }
 
 /// A forward that is recorded and not yet submitted.
-struct RecordedForward<'a> {
+struct RecordedForward {
     encoder: wgpu::CommandEncoder,
     output: Tensor,
     /// Dropped before the submission, its memory would be another tensor's.
-    _input: &'a Tensor,
+    _input: Tensor,
 }
 
-impl RecordedForward<'_> {
+impl RecordedForward {
     fn submit(self) -> Result<Tensor> {
         self.output.gpu().checked().submit(self.encoder, RUNNING_FORWARD)?;
         Ok(self.output)
     }
 
-    fn submit_and_read(self) -> Result<ArrayD<f32>> {
-        pollster::block_on(self.output.read_after(self.encoder, RUNNING_FORWARD))
+    async fn submit_and_read(self) -> Result<ArrayD<f32>> {
+        self.output.read_after(self.encoder, RUNNING_FORWARD).await
     }
 }
 
@@ -63,13 +63,13 @@ impl GpuNorm {
         Call { norm: self, mode: self.mode(), beside: Beside::default() }
     }
 
-    /// The normalized array, of the same shape. Uploads, runs and reads the result back in one submission, and waits
-    /// for it; in a browser, and to keep data on the GPU, use [`forward_tensor`](Self::forward_tensor).
+    /// The normalized array, of the same shape: uploads, runs and reads the result back in one submission. `forward(x)` blocks
+    /// for it, outside of browsers. To keep data on the GPU, use [`forward_tensor`](Self::forward_tensor).
     ///
     /// # Errors
     /// Those of [`encode_forward`](Self::encode_forward), and [`Error::OutOfMemory`].
-    pub fn forward<D: Dimension>(&self, x: &ArrayRef<f32, D>) -> Result<Array<f32, D>> {
-        self.call().forward(x)
+    pub async fn forward_async<D: Dimension>(&self, x: &ArrayRef<f32, D>) -> Result<Array<f32, D>> {
+        self.call().forward_async(x).await
     }
 
     /// The normalized tensor, of the same shape and element type. One submission, no wait, no readback. Where a tensor
@@ -118,12 +118,13 @@ impl GpuNorm {
     }
 
     /// Runs a forward, which in training moves the running statistics, and gives the GPU time of each step, by kernel. Runs
-    /// nothing and gives `None` where the device has no timestamps or there is nothing to dispatch.
+    /// nothing and gives `None` where the device has no timestamps or there is nothing to dispatch. `profile(x, y)` blocks for
+    /// it, outside of browsers.
     ///
     /// # Errors
     /// Those of [`encode_forward`](Self::encode_forward).
-    pub fn profile(&self, x: &Tensor, y: &Tensor) -> Result<Option<Vec<(&'static str, Duration)>>> {
-        self.call().profile(x, y)
+    pub async fn profile_async(&self, x: &Tensor, y: &Tensor) -> Result<Option<Vec<(&'static str, Duration)>>> {
+        self.call().profile_async(x, y).await
     }
 }
 
@@ -166,16 +167,29 @@ impl<'a> Call<'a> {
         self
     }
 
-    /// As [`GpuNorm::forward`].
+    /// As [`GpuNorm::forward_async`].
     ///
     /// # Errors
-    /// As [`GpuNorm::forward`].
-    pub fn forward<D: Dimension>(&self, x: &ArrayRef<f32, D>) -> Result<Array<f32, D>> {
+    /// As [`GpuNorm::forward_async`].
+    pub async fn forward_async<D: Dimension>(&self, x: &ArrayRef<f32, D>) -> Result<Array<f32, D>> {
         Geometry::new(&self.norm.spec, self.mode, x.shape())?;
-        let input = Tensor::from_array(&self.norm.gpu, x)?;
-        let y = self.start(&input)?.submit_and_read()?;
+        let y = self.forward_array(x).await?;
         let (expected, found) = (x.shape().to_vec(), y.shape().to_vec());
         y.into_dimensionality().map_err(|_| Error::Shape { what: "the output", expected, found })
+    }
+
+    async fn forward_array<D: Dimension>(&self, x: &ArrayRef<f32, D>) -> Result<ArrayD<f32>> {
+        let buffers = self.norm.gpu.buffers();
+        // A browser tells of other calls first, and then that it has no memory for this one, before it is submitted: with the
+        // cache emptied, there may be.
+        buffers.settled().await?;
+        let record = || self.start(&Tensor::from_array(&self.norm.gpu, x)?);
+        let mut forward = record()?;
+        match buffers.settled().await {
+            Err(Error::OutOfMemory { .. }) => forward = record()?,
+            settled => settled?,
+        }
+        forward.submit_and_read().await
     }
 
     /// As [`GpuNorm::forward_tensor`].
@@ -221,24 +235,24 @@ impl<'a> Call<'a> {
         self.norm.plan_pass(&geometry, dtype, pass, Layout::default())
     }
 
-    /// As [`GpuNorm::profile`].
+    /// As [`GpuNorm::profile_async`].
     ///
     /// # Errors
-    /// As [`GpuNorm::profile`].
-    pub fn profile(&self, x: &Tensor, y: &Tensor) -> Result<Option<Vec<(&'static str, Duration)>>> {
+    /// As [`GpuNorm::profile_async`].
+    pub async fn profile_async(&self, x: &Tensor, y: &Tensor) -> Result<Option<Vec<(&'static str, Duration)>>> {
         self.norm.gpu.checked().check_alive(PROFILING)?;
-        self.norm.profile_of(&self.prepare(x, y)?)
+        self.norm.profile_of(&self.prepare(x, y)?).await
     }
 
     /// A forward of `x` into a new tensor, not yet submitted.
-    fn start<'x>(&self, input: &'x Tensor) -> Result<RecordedForward<'x>> {
+    fn start(&self, input: &Tensor) -> Result<RecordedForward> {
         let gpu = &self.norm.gpu;
         self.norm.check_gpu(input, "the input")?;
         let output = Tensor::uninitialized(gpu, input.shape(), input.dtype())?;
         let dispatches = self.prepare(input, &output)?;
         let mut encoder = gpu.checked().encoder(RUNNING_FORWARD)?;
         record(&mut encoder, &dispatches);
-        Ok(RecordedForward { encoder, output, _input: input })
+        Ok(RecordedForward { encoder, output, _input: input.clone() })
     }
 
     /// The dispatches of a forward from `x` to `y`.

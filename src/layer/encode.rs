@@ -45,11 +45,11 @@ pub(crate) fn prepare(gpu: &Gpu, plan: &Plan, resources: &Resources, during: &'s
         let uniform = gpu.buffers().uniform(&step.params)?;
         let bound = |binding| match scratch.iter().find(|(scratch, ..)| *scratch == binding) {
             // As a tensor of the input's shape would be.
-            Some((Binding::Dy, _, buffer)) => Ok((&**buffer, step.bytes.clone())),
-            Some((_, bytes, buffer)) => Ok((&**buffer, 0..*bytes)),
-            None if binding == Binding::Params => Ok((&*uniform, 0..uniform.size())),
+            Some((Binding::Dy, _, shared)) => Ok((&shared.buffer, step.bytes.clone())),
+            Some((_, bytes, shared)) => Ok((&shared.buffer, 0..*bytes)),
+            None if binding == Binding::Params => Ok((&uniform.buffer, 0..uniform.buffer.size())),
             None => match &unread {
-                Some(buffer) if step.replaced() == Some(binding) => Ok((&**buffer, 0..UNREAD_BYTES)),
+                Some(shared) if step.replaced() == Some(binding) => Ok((&shared.buffer, 0..UNREAD_BYTES)),
                 _ => tensor_for(gpu, step, resources, binding, during),
             },
         };
@@ -62,8 +62,8 @@ pub(crate) fn prepare(gpu: &Gpu, plan: &Plan, resources: &Resources, during: &'s
         let entries = step.kernel.bindings().into_iter().map(entry).collect::<Result<Vec<_>>>()?;
         let descriptor = wgpu::BindGroupDescriptor { label: Some(name), layout: &pipeline.layout, entries: &entries };
         let group = gpu.checked().call(during, |device| device.create_bind_group(&descriptor))?;
-        let _held = scratch.iter().map(|(.., buffer)| buffer).chain(&unread).chain([&uniform]).cloned().collect();
-        Ok(Dispatch { name, pipeline, group, workgroups: step.workgroups, _held })
+        let held = scratch.iter().map(|(.., shared)| shared).chain(&unread).chain([&uniform]).cloned().collect();
+        Ok(Dispatch { name, pipeline, group, workgroups: step.workgroups, held })
     });
     dispatches.collect()
 }

@@ -1,13 +1,19 @@
 //! The layer that users call: what it holds, how it runs.
 
+#[cfg(target_arch = "wasm32")]
+mod absent;
 mod aliasing;
 mod beside;
+#[cfg(not(target_arch = "wasm32"))]
+mod blocking;
 mod call;
 #[cfg(feature = "safetensors")]
 mod checkpoint;
 mod encode;
 #[cfg(feature = "safetensors")]
 mod file_value;
+#[cfg(all(feature = "safetensors", not(target_arch = "wasm32")))]
+mod files;
 mod gradients;
 mod layout;
 mod names;

@@ -134,19 +134,11 @@ impl GpuNorm {
         self.state.load(&self.gpu, state, prefix)
     }
 
-    /// Parameters and running statistics under torch's names, as those of the module `prefix` (`bn1` or `bn1.`). Waits for the work before it; in a
-    /// browser use [`read_state_dict`](Self::read_state_dict).
+    /// Parameters and running statistics under torch's names, as those of the module `prefix` (`bn1` or `bn1.`), as they are
+    /// after the work before it. `state_dict(prefix)` blocks for them, outside of browsers.
     ///
     /// # Errors
     /// [`DeviceLost`](crate::Error::DeviceLost), [`OutOfMemory`](crate::Error::OutOfMemory).
-    pub fn state_dict(&self, prefix: &str) -> Result<StateDict> {
-        pollster::block_on(self.read_state_dict(prefix))
-    }
-
-    /// As [`state_dict`](Self::state_dict), without blocking in a browser.
-    ///
-    /// # Errors
-    /// As [`state_dict`](Self::state_dict).
     pub async fn read_state_dict(&self, prefix: &str) -> Result<StateDict> {
         self.state.read(&self.gpu, prefix).await
     }

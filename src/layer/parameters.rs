@@ -90,19 +90,11 @@ impl GpuNorm {
         self.replace("running_var", running_var)
     }
 
-    /// The batches behind the running statistics, where the layer has them; instance norm's stays at 0, as torch's does. Waits for
-    /// the work before it; in a browser use [`read_num_batches_tracked`](Self::read_num_batches_tracked).
+    /// The batches behind the running statistics, where the layer has them; instance norm's stays at 0, as torch's does. As
+    /// they are after the work before it: `num_batches_tracked()` blocks for them, outside of browsers.
     ///
     /// # Errors
     /// [`DeviceLost`](crate::Error::DeviceLost), [`OutOfMemory`](crate::Error::OutOfMemory).
-    pub fn num_batches_tracked(&self) -> Result<Option<u32>> {
-        pollster::block_on(self.read_num_batches_tracked())
-    }
-
-    /// As [`num_batches_tracked`](Self::num_batches_tracked), without blocking in a browser.
-    ///
-    /// # Errors
-    /// As [`num_batches_tracked`](Self::num_batches_tracked).
     pub async fn read_num_batches_tracked(&self) -> Result<Option<u32>> {
         self.state.read_counter(&self.gpu).await
     }

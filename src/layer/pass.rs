@@ -34,11 +34,11 @@ impl GpuNorm {
         Plan::laid_out(&self.spec, geometry, dtype, self.gpu.caps(), self.strategy, pass, layout)
     }
 
-    pub(super) fn profile_of(&self, dispatches: &[Dispatch]) -> Result<Option<Vec<(&'static str, Duration)>>> {
+    pub(super) async fn profile_of(&self, dispatches: &[Dispatch]) -> Result<Option<Vec<(&'static str, Duration)>>> {
         let Some(timestamps) = Timestamps::new(&self.gpu, dispatches.len())? else { return Ok(None) };
         let mut encoder = self.gpu.checked().encoder(PROFILING)?;
         record_timed(&mut encoder, dispatches, &timestamps);
-        let times = timestamps.finish(&self.gpu, encoder)?;
+        let times = timestamps.finish(&self.gpu, encoder).await?;
         Ok(Some(dispatches.iter().map(|step| step.name).zip(times).collect()))
     }
 

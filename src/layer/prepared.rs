@@ -92,6 +92,10 @@ impl Prepared {
     ) -> Option<Arc<[Dispatch]>> {
         let passes = &mut self.entries().passes;
         let at = passes.iter().rposition(|(key, _)| key.is(mode, pass, tensors.clone()))?;
+        if !passes[at].1.iter().all(Dispatch::can_run) {
+            passes.remove(at);
+            return None;
+        }
         passes[at..].rotate_left(1);
         passes.last().map(|(_, dispatches)| dispatches.clone())
     }

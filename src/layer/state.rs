@@ -8,6 +8,7 @@ use crate::device::{Gpu, Part, Purpose, Tensor};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::kernel::Binding;
+use crate::spec::sizes::bytes;
 use crate::spec::{COUNTER, NormSpec, Weighting};
 
 /// One named array of a layer.
@@ -84,11 +85,12 @@ impl State {
         let entries = wanted
             .into_iter()
             .map(|(name, binding, shape, initial)| {
-                let count = shape.iter().try_fold(4u64, |bytes, &size| bytes.checked_mul(size as u64));
                 let limit = gpu.caps().max_binding.min(gpu.caps().max_buffer);
-                if count.is_none_or(|bytes| bytes > limit) {
-                    let needed = count.unwrap_or(u64::MAX);
-                    return Err(Error::TooLarge { what: "a parameter", needed, unit: "bytes", limit });
+                match bytes(&shape, 4) {
+                    Ok(bytes) if bytes <= limit => {}
+                    Ok(needed) | Err(needed) => {
+                        return Err(Error::TooLarge { what: "a parameter", needed, unit: "bytes", limit });
+                    }
                 }
                 let tensor = Tensor::from_array(gpu, &ArrayD::from_elem(shape, initial))?;
                 // Whoever asks for it may record work with it at any time.

@@ -262,11 +262,11 @@ impl GpuNorm {
     }
 
     /// Runs a backward and gives the GPU time of each step, by kernel; runs nothing and gives `None` as
-    /// [`profile`](Self::profile) does.
+    /// [`profile_async`](Self::profile_async) does. `profile_backward(dy, saved, gradients)` blocks for it, outside of browsers.
     ///
     /// # Errors
     /// Those of [`encode_backward`](Self::encode_backward).
-    pub fn profile_backward(
+    pub async fn profile_backward_async(
         &self,
         dy: &Tensor,
         saved: &Saved,
@@ -274,7 +274,7 @@ impl GpuNorm {
     ) -> Result<Option<Vec<(&'static str, Duration)>>> {
         self.check_saved(saved)?;
         self.gpu.checked().check_alive(PROFILING)?;
-        self.profile_of(&self.prepare_backward(dy, saved, gradients)?)
+        self.profile_of(&self.prepare_backward(dy, saved, gradients)?).await
     }
 
     /// Gradients of the right shapes, all 0: to accumulate into, from this forward and from any other of inputs of its shape.

@@ -14,12 +14,12 @@ impl Gpu {
     ///
     /// The first call for new tensors still binds them, and some drivers finish compiling only when a kernel first runs. What goes
     /// along with a [`Call`](crate::Call), runs in place or has rows that lie apart has kernels of its own, which its first call
-    /// compiles.
+    /// compiles. `warm_up(specs, shapes, dtype, mode)` blocks for all of it, outside of browsers.
     ///
     /// # Errors
     /// For a layer that takes none of the shapes, what the last of them has against it;
     /// [`TooLarge`](crate::Error::TooLarge), [`DeviceLost`](crate::Error::DeviceLost).
-    pub fn warm_up(&self, specs: &[NormSpec], shapes: &[&[usize]], dtype: DType, mode: Mode) -> Result<()> {
+    pub async fn warm_up_async(&self, specs: &[NormSpec], shapes: &[&[usize]], dtype: DType, mode: Mode) -> Result<()> {
         self.checked().check_alive(COMPILING)?;
         for spec in specs {
             let mut refused = None;
@@ -38,7 +38,8 @@ impl Gpu {
                 return Err(error);
             }
         }
-        Ok(())
+        // A browser compiles after this has returned.
+        self.check().await
     }
 
     fn compile(&self, spec: &NormSpec, geometry: &Geometry, dtype: DType, mode: Mode) -> Result<()> {

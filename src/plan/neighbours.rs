@@ -165,7 +165,7 @@ mod tests {
     /// As part/input/sum.wgsl computes it.
     fn divided(n: u32, by: u32) -> u32 {
         let (multiplier, bits) = divisor(by);
-        let high = (u64::from(n) * u64::from(multiplier) >> 32) as u32;
+        let high = ((u64::from(n) * u64::from(multiplier)) >> 32) as u32;
         (high + ((n - high) >> bits.min(1))) >> (bits.max(1) - 1)
     }
 

@@ -4,6 +4,7 @@ use ndarray::{Array2, ArrayD};
 
 use super::moments::{Moments, average};
 use crate::error::{Error, Result};
+use crate::spec::sizes::{bytes, elements};
 use crate::spec::{COUNTER, NormSpec, Weighting};
 
 /// A layer's parameters and running statistics, under torch's names.
@@ -35,12 +36,12 @@ impl State {
     pub fn new(spec: &NormSpec) -> Result<State> {
         spec.validate()?;
         let shape = spec.parameter_shape();
-        let bytes = shape.iter().try_fold(8u64, |bytes, &size| bytes.checked_mul(size as u64)).unwrap_or(u64::MAX);
-        let elements = usize::try_from(bytes / 8).unwrap_or(usize::MAX);
         // An allocation that fails would abort: try one first.
-        Vec::<f64>::new()
-            .try_reserve_exact(elements)
-            .map_err(|_| Error::OutOfMemory { during: "making the oracle's state", bytes: Some(bytes) })?;
+        let tried = elements(&shape).is_ok_and(|elements| Vec::<f64>::new().try_reserve_exact(elements).is_ok());
+        if !tried {
+            let (Ok(bytes) | Err(bytes)) = bytes(&shape, 8);
+            return Err(Error::OutOfMemory { during: "making the oracle's state", bytes: Some(bytes) });
+        }
         let parameter = |value| ArrayD::from_elem(shape.clone(), value);
         let share = match spec {
             NormSpec::Switchable(norm) => Some(match norm.weighting {

@@ -1,6 +1,7 @@
 //! What a layer means for one input shape: which elements share statistics, and which parameter belongs to which
 //! element. The only place that knows axes.
 
+use super::sizes::{MOST_ELEMENTS, elements};
 use super::{BatchNorm, GroupNorm, InstanceNorm, LayerNorm, Mode, NormSpec, RmsNorm, SwitchableNorm, Variance};
 use crate::error::{Error, Result};
 
@@ -97,12 +98,9 @@ impl Geometry {
 
 /// Sizes whose bytes would not fit an address.
 fn check_size(shape: &[usize]) -> Result<()> {
-    let limit = isize::MAX as usize / 8;
-    let elements = shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size.max(1)));
-    match elements {
-        Some(elements) if elements <= limit => Ok(()),
-        _ => Err(Error::TooLarge { what: "the input", needed: u64::MAX, unit: "elements", limit: limit as u64 }),
-    }
+    let limit = MOST_ELEMENTS as u64;
+    let too_large = |needed| Error::TooLarge { what: "the input", needed, unit: "elements", limit };
+    elements(shape).map(drop).map_err(too_large)
 }
 
 /// How a norm of channels has its inputs.

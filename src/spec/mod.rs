@@ -6,6 +6,7 @@ mod channels;
 pub mod geometry;
 mod norm;
 mod options;
+pub(crate) mod sizes;
 pub mod strides;
 mod switchable;
 mod trailing;

@@ -1,162 +1,24 @@
 //! Backwards on every adapter: torch's fixtures, then norm × mode × shape × values × every kernel variant, against the
 //! oracle.
 
-use gpunorm::Plan;
-use gpunorm::reference::{self, State};
-use gpunorm::unstable::{Caps, Geometry, Gradient, Pass, Route, Strategy};
-use gpunorm::{
-    BatchNorm, DType, Gpu, GpuNorm, Gradients, GroupNorm, LayerNorm, Mode, NormSpec, SwitchableNorm, Tensor,
-};
+use gpunorm::reference::State;
+use gpunorm::unstable::{Caps, Geometry, Route, Strategy};
+use gpunorm::{BatchNorm, DType, GroupNorm, LayerNorm, Mode, NormSpec, SwitchableNorm};
 use ndarray::{ArrayD, Axis};
+use pollster::block_on;
 
-use super::compare::{compare, largest, state_dict};
+use super::case::{Backward, GRADIENTS, check_gradients};
+use super::data::{CHANNEL_SHAPES, LAYOUT_SHAPES, MODES, TRAILING_SHAPES, modes, turn};
 use super::failures::Failures;
-use super::variants::{
-    CHANNEL_SHAPES, LAYOUT_SHAPES, MODES, TRAILING_SHAPES, everywhere, everywhere_in_turn, modes, planned, turn,
-};
-use super::{adapters, checks, data, torch};
-
-type Outcome = Result<(), String>;
-
-pub const GRADIENTS: [&str; 5] = ["input", "weight", "bias", "mean_weight", "var_weight"];
-
-fn text(error: impl ToString) -> String {
-    error.to_string()
-}
-
-/// What the tolerance does not speak of: adapters may flush subnormal numbers to 0, and the oracle itself rounds its means to 53
-/// bits, which x̂ then is off by; and the most that it is multiplied with.
-pub fn off(forward: &reference::Forward, x: &ArrayD<f64>) -> (f64, f64) {
-    let r = largest(&forward.inverse_std);
-    (r * (8.0 * 2f64.powi(-53) * largest(x) + f64::from(f32::MIN_POSITIVE)), r)
-}
-
-/// What gradients are off by, if x̂ is.
-pub fn allowance(off: f64, r: f64, state: &State, dy: &ArrayD<f64>) -> impl Fn(&str) -> f64 + use<> {
-    let gamma = state.weight.as_ref().map_or(1.0, largest);
-    let (most, sum) = (largest(dy), dy.mapv(f64::abs).sum());
-    move |what| match what {
-        "input" => off * r * gamma * most + f64::from(f32::MIN_POSITIVE),
-        "weight" => off * sum,
-        // Through differences of statistics, which times r or r² and a share are around 1.
-        "mean_weight" | "var_weight" => off * gamma * sum,
-        _ => f64::from(f32::MIN_POSITIVE),
-    }
-}
-
-/// Fails if a gradient is out of tolerance, or one is there that is not wanted.
-pub fn check_gradients(
-    found: &Gradients,
-    expected: &reference::Gradients,
-    wanted: &[&str],
-    dtype: DType,
-    allowance: impl Fn(&str) -> f64,
-) -> Outcome {
-    for ((what, found), (_, expected)) in found.named().into_iter().zip(expected.named()) {
-        match (found, expected.filter(|_| wanted.contains(&what))) {
-            (Some(found), Some(expected)) => {
-                let found = found.to_array().map_err(text)?;
-                let dtype = if what == "input" { dtype } else { DType::F32 };
-                compare(&found, &expected.value, &(expected.tolerance(dtype) + allowance(what)))
-                    .map_err(|worst| format!("{what}, {worst}"))?;
-            }
-            (None, None) => {}
-            (found, _) => return Err(format!("{what} is there: {}", found.is_some())),
-        }
-    }
-    Ok(())
-}
-
-/// A case and what the oracle says of it, once for all adapters and variants.
-pub struct Case {
-    spec: NormSpec,
-    mode: Mode,
-    state: State,
-    x: ArrayD<f32>,
-    dy: ArrayD<f32>,
-    dtype: DType,
-    expected: reference::Gradients,
-    /// How far x̂ may be off besides.
-    off: f64,
-    /// The most that it is multiplied with.
-    r: f64,
-}
-
-impl Case {
-    /// `x` and `dy` are rounded to `dtype` first.
-    pub fn new(spec: &NormSpec, mode: Mode, state: State, x: &ArrayD<f32>, dy: &ArrayD<f32>, dtype: DType) -> Case {
-        let rounded = |array| Tensor::from_array_as(adapters::first(), array, dtype).unwrap().to_array().unwrap();
-        let (x, dy) = (rounded(x), rounded(dy));
-        let wide = x.mapv(f64::from);
-        let expected = reference::backward(spec, mode, &state, &wide, &dy.mapv(f64::from)).unwrap();
-        let forward = reference::forward(spec, mode, &mut state.clone(), &wide).unwrap();
-        let (off, r) = off(&forward, &wide);
-        Case { spec: spec.clone(), mode, state, x, dy, dtype, expected, off, r }
-    }
-
-    /// Those that are `wanted`, by their names.
-    fn gradients(&self, gpu: &Gpu, strategy: Strategy, wanted: &[&str]) -> Result<Gradients, String> {
-        let mut norm = GpuNorm::new(gpu, self.spec.clone()).map_err(text)?;
-        norm.load_state_dict(&state_dict(&self.state), "").map_err(text)?;
-        norm.set_strategy(strategy);
-        if self.mode == Mode::Evaluation {
-            norm.eval();
-        }
-        let tensor = |array| Tensor::from_array_as(gpu, array, self.dtype).map_err(text);
-        let (_, saved) = norm.forward_saved(&tensor(&self.x)?).map_err(text)?;
-        let mut gradients = norm.zero_gradients(&saved).map_err(text)?;
-        let unwanted = |name| !wanted.contains(&name);
-        gradients.input.take_if(|_| unwanted("input"));
-        gradients.weight.take_if(|_| unwanted("weight"));
-        gradients.bias.take_if(|_| unwanted("bias"));
-        gradients.mean_weight.take_if(|_| unwanted("mean_weight"));
-        gradients.var_weight.take_if(|_| unwanted("var_weight"));
-        let mut encoder = gpu.device().create_command_encoder(&Default::default());
-        norm.encode_backward(&mut encoder, &tensor(&self.dy)?, &saved, &gradients).map_err(text)?;
-        gpu.queue().submit([encoder.finish()]);
-        Ok(gradients)
-    }
-
-    /// Fails if a gradient is out of tolerance, with shader checks too where a kernel is new.
-    pub fn check(&self, gpu: &Gpu, strategy: Strategy) -> Outcome {
-        self.check_wanted(gpu, strategy, &GRADIENTS)
-    }
-
-    /// The same of some of the gradients; the others have to be missing.
-    fn check_wanted(&self, gpu: &Gpu, strategy: Strategy, wanted: &[&str]) -> Outcome {
-        self.check_on(gpu, strategy, wanted)?;
-        let twin = self.plans(gpu, strategy, wanted).and_then(|plans| checks::twin(gpu, &plans));
-        let on_twin = |twin| self.check_on(&twin, strategy, wanted).map_err(|reason| format!("with checks, {reason}"));
-        twin.map_or(Ok(()), on_twin)
-    }
-
-    fn check_on(&self, gpu: &Gpu, strategy: Strategy, wanted: &[&str]) -> Outcome {
-        let allowance = allowance(self.off, self.r, &self.state, &self.dy.mapv(f64::from));
-        check_gradients(&self.gradients(gpu, strategy, wanted)?, &self.expected, wanted, self.dtype, allowance)
-    }
-
-    /// What runs, unless the forced strategy or small bindings rule it out by a typed error.
-    fn plans(&self, gpu: &Gpu, strategy: Strategy, wanted: &[&str]) -> Option<[Plan; 2]> {
-        let geometry = Geometry::new(&self.spec, self.mode, self.x.shape()).unwrap();
-        let plan = |pass| planned(gpu, &geometry, &self.spec, self.dtype, strategy, pass);
-        let stored = |wanted| if wanted { Gradient::Replaced } else { Gradient::Unwanted };
-        let (input, parameters) = (wanted.contains(&"input"), wanted.iter().any(|&name| name != "input"));
-        let backward = Pass::backward(1, stored(input), stored(parameters));
-        Some([plan(Pass::forward(true))?, plan(backward)?])
-    }
-
-    /// The same check, where it can run.
-    pub fn check_if_planned(&self, gpu: &Gpu, strategy: Strategy) -> Option<Outcome> {
-        self.plans(gpu, strategy, &GRADIENTS).map(|_| self.check(gpu, strategy))
-    }
-}
+use super::variants::{everywhere, everywhere_in_turn};
+use super::{adapters, data, torch};
 
 /// A case of random parameters and dy, if the layer takes the shape.
-pub fn case(spec: &NormSpec, mode: Mode, shape: &[usize], values: &str, dtype: DType) -> Option<Case> {
+pub fn case(spec: &NormSpec, mode: Mode, shape: &[usize], values: &str, dtype: DType) -> Option<Backward> {
     let geometry = Geometry::new(spec, mode, shape).ok()?;
     let x = data::values(values, shape, geometry.row_len);
     let dy = data::values("normal", shape, 1).mapv(|value| 0.5 - value);
-    Some(Case::new(spec, mode, data::state(spec), &x, &dy, dtype))
+    Some(Backward::new(spec, mode, data::state(spec), &x, &dy, dtype))
 }
 
 #[test]
@@ -164,7 +26,7 @@ fn torch_fixtures() {
     let mut failures = Failures::default();
     for fixture in torch::cases() {
         let (x, dy) = (fixture.x.mapv(|value| value as f32), fixture.dy.mapv(|value| value as f32));
-        let case = Case::new(&fixture.spec, fixture.mode, fixture.before, &x, &dy, DType::F32);
+        let case = Backward::new(&fixture.spec, fixture.mode, fixture.before, &x, &dy, DType::F32);
         for (name, gpu) in adapters::all() {
             failures.check(|| format!("{name}, {}", fixture.name), case.check(gpu, Strategy::default()));
         }
@@ -302,7 +164,7 @@ fn shares_close_to_one() {
             let mut state = data::state(&spec);
             state.mean_weight = Some(ArrayD::from_shape_fn(vec![3], |k| order[k[0]]));
             state.var_weight = Some(ArrayD::from_shape_fn(vec![3], |k| order[2 - k[0]]));
-            let case = Case::new(&spec, Mode::Training, state, &x, &dy, DType::F32);
+            let case = Backward::new(&spec, Mode::Training, state, &x, &dy, DType::F32);
             for (name, gpu) in adapters::all() {
                 failures.check(|| format!("{name}, {shape:?}, {order:?}"), case.check(gpu, Strategy::default()));
             }
@@ -317,7 +179,7 @@ fn the_check_can_fail() {
     let spec: NormSpec = GroupNorm::new(2, 4).into();
     let case = case(&spec, Mode::Training, &[3, 4, 6], "normal", DType::F32).unwrap();
     let found = case.gradients(adapters::first(), Strategy::default(), &GRADIENTS).unwrap();
-    check_gradients(&found, &case.expected, &GRADIENTS, DType::F32, |_| 0.0).unwrap();
+    block_on(check_gradients(&found, &case.expected, &GRADIENTS, DType::F32, |_| 0.0)).unwrap();
     for what in 0..4 {
         let mut wrong = case.expected.clone();
         match what {
@@ -326,7 +188,7 @@ fn the_check_can_fail() {
             2 => wrong.bias.as_mut().unwrap().value[[0]] += 1e-3,
             _ => wrong.bias = None,
         }
-        assert!(check_gradients(&found, &wrong, &GRADIENTS, DType::F32, |_| 0.0).is_err(), "{what}");
+        assert!(block_on(check_gradients(&found, &wrong, &GRADIENTS, DType::F32, |_| 0.0)).is_err(), "{what}");
     }
 }
 
@@ -337,13 +199,13 @@ fn the_check_can_fail_on_long_rows() {
     let x = data::values("normal", &[2, 6, 70_000], 1);
     let mut dy = x.clone();
     dy.invert_axis(Axis(2));
-    let case = Case::new(&spec, Mode::Training, State::new(&spec).unwrap(), &x, &dy, DType::F32);
+    let case = Backward::new(&spec, Mode::Training, State::new(&spec).unwrap(), &x, &dy, DType::F32);
     let found = case.gradients(adapters::first(), Strategy::default(), &GRADIENTS).unwrap();
-    check_gradients(&found, &case.expected, &GRADIENTS, DType::F32, |_| 0.0).unwrap();
+    block_on(check_gradients(&found, &case.expected, &GRADIENTS, DType::F32, |_| 0.0)).unwrap();
     for what in 0..2 {
         let mut wrong = case.expected.clone();
         let gradient = if what == 0 { &mut wrong.mean_weight } else { &mut wrong.var_weight };
         gradient.as_mut().unwrap().value.fill(0.0);
-        assert!(check_gradients(&found, &wrong, &GRADIENTS, DType::F32, |_| 0.0).is_err(), "{what}");
+        assert!(block_on(check_gradients(&found, &wrong, &GRADIENTS, DType::F32, |_| 0.0)).is_err(), "{what}");
     }
 }

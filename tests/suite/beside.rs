@@ -10,8 +10,9 @@ use gpunorm::{
 use ndarray::ArrayD;
 
 use super::compare::{self, compare};
+use super::data::{MODES, rounded};
 use super::torch_neighbours::by_plane;
-use super::variants::{self, MODES};
+use super::variants;
 use super::{adapters, data};
 
 pub const ACTIVATIONS: [Activation; 6] = [
@@ -46,11 +47,6 @@ impl Choice {
         let choices = [self.sum, self.modulation, self.after, self.activation];
         (0..4).flat_map(move |a| (a + 1..4).map(move |b| [(a, choices[a]), (b, choices[b])]))
     }
-}
-
-/// The values that a tensor of this type holds.
-pub fn rounded(values: &ArrayD<f32>, dtype: DType) -> ArrayD<f32> {
-    Tensor::from_array_as(adapters::first(), values, dtype).unwrap().to_array().unwrap()
 }
 
 struct Case {
@@ -144,7 +140,8 @@ impl Case {
             same.then_some(()).ok_or("the kept sum is another")?;
         }
         let stored = self.sum.mapv(f64::from);
-        compare::check_statistics(&norm, &self.before, &self.after, &stored, &self.expected)?;
+        let found = norm.state_dict("").map_err(|error| error.to_string())?;
+        compare::check_statistics(&found, &self.before, &self.after, &stored, &self.expected)?;
         Ok(true)
     }
 
@@ -177,7 +174,7 @@ fn everywhere(shapes: &[&[usize]], stride: usize) {
                 let new = |choice: &&Choice| choice.pairs().filter(|pair| !pairs.contains(pair)).count();
                 let choice =
                     *choices.iter().cycle().skip(turn % choices.len()).take(choices.len()).max_by_key(new).unwrap();
-                let (dtype, mode) = (variants::turn(index + turn, shape).0, MODES[turn / 3 % 2]);
+                let (dtype, mode) = (data::turn(index + turn, shape).0, MODES[turn / 3 % 2]);
                 let Some(case) = Case::new(spec, mode, shape, dtype, choice) else { continue };
                 let place = || format!("{variant}, {:?}, {mode:?}, {shape:?}, {dtype}, {choice:?}", case.spec);
                 if case.check(&gpu, strategy).unwrap_or_else(|reason| panic!("{}: {reason}", place())) {

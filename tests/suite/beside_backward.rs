@@ -9,11 +9,12 @@ use gpunorm::{
 };
 use ndarray::{ArrayD, Zip};
 
-use super::beside::{ACTIVATIONS, rounded, specs};
+use super::beside::{ACTIVATIONS, specs};
 use super::compare::{self, compare};
+use super::data::{MODES, rounded};
 use super::torch_neighbours::by_plane;
-use super::variants::{self, MODES};
-use super::{adapters, backward, data};
+use super::variants;
+use super::{adapters, case, data};
 
 struct Case {
     spec: NormSpec,
@@ -85,7 +86,7 @@ impl Case {
         });
         let dy = rounded(&dy, dtype);
         let expected = reference::backward_beside(spec, mode, &state, &sum, &neighbours, &wide(&dy)).unwrap();
-        let (off, r) = backward::off(&forward, &sum);
+        let (off, r) = case::off(&forward, &sum);
         let (a, c) = ((along.before > 0).then_some(a), along.after.then_some(c));
         Some(Case { spec: spec.clone(), mode, dtype, state, x, a, modulation, c, dy, expected, off, r })
     }
@@ -126,7 +127,7 @@ impl Case {
         };
         let scale = self.modulation.as_ref().map_or(1.0, |(scale, ..)| 1.0 + compare::largest(&scale.mapv(f64::from)));
         let dy = self.dy.mapv(f64::from) * (2.0 * scale);
-        let allowance = backward::allowance(self.off, self.r, &self.state, &dy);
+        let allowance = case::gradient_allowance(self.off, self.r, &self.state, &dy);
         // What goes back is stored before the layer's own backward takes it, and dx before it is summed.
         let rounded = match self.dtype {
             DType::F32 => 0.0,
@@ -170,7 +171,7 @@ fn everywhere(shapes: &[&[usize]], stride: usize) {
                 turn += stride;
                 let activation = turn % ACTIVATIONS.len();
                 let along = Along { before: turn / 6 % 3, modulation: turn / 18 % 3, after: turn / 54 % 2 == 1 };
-                let (dtype, mode) = (variants::turn(index + turn, shape).0, MODES[turn / 3 % 2]);
+                let (dtype, mode) = (data::turn(index + turn, shape).0, MODES[turn / 3 % 2]);
                 let wanted = [Wanted::All, Wanted::All, Wanted::Input, Wanted::Parameters][turn % 4];
                 let spec = spec.clone().with_activation(ACTIVATIONS[activation]);
                 let Some(case) = Case::new(&spec, mode, shape, dtype, along) else { continue };
@@ -210,7 +211,7 @@ fn of_tokens() {
                 let spec = spec.with_activation(ACTIVATIONS[turn / 3 % 2 * 3]);
                 let along =
                     Along { before: usize::from(turn % 5 == 0), modulation: 1 + turn % 2, after: turn % 3 == 0 };
-                let dtype = variants::turn(turn, &shape).0;
+                let dtype = data::turn(turn, &shape).0;
                 let wanted = [Wanted::All, Wanted::All, Wanted::Input, Wanted::Parameters][turn % 4];
                 let case = Case::new(&spec, Mode::Training, &shape, dtype, along).unwrap();
                 let place = || format!("{variant}, {spec:?}, {shape:?}, {dtype}, {along:?}, {wanted:?}");

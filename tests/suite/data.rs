@@ -1,8 +1,29 @@
-//! Inputs: the layers and the adversarial values that every kernel has to be right on.
+//! Inputs: the layers, shapes and adversarial values that every kernel has to be right on.
 
 use gpunorm::reference::State;
-use gpunorm::{BatchNorm, GroupNorm, InstanceNorm, LayerNorm, NormSpec, RmsNorm, SwitchableNorm, Variance, Weighting};
+use gpunorm::unstable::Geometry;
+use gpunorm::{
+    BatchNorm, DType, GroupNorm, InstanceNorm, LayerNorm, Mode, NormSpec, RmsNorm, SwitchableNorm, Variance, Weighting,
+};
+use half::{bf16, f16};
 use ndarray::{ArrayD, IxDyn};
+
+pub const MODES: [Mode; 2] = [Mode::Training, Mode::Evaluation];
+
+/// The modes in which a layer is not the same.
+pub fn modes(spec: &NormSpec, shape: &[usize]) -> impl Iterator<Item = Mode> {
+    let [training, evaluation] = MODES.map(|mode| Geometry::new(spec, mode, shape).ok());
+    [Some(Mode::Training), (training != evaluation).then_some(Mode::Evaluation)].into_iter().flatten()
+}
+
+/// Every rank, one element and odd, even and long runs.
+pub const CHANNEL_SHAPES: [&[usize]; 8] =
+    [&[3, 6], &[5, 4, 1], &[1, 6, 5], &[2, 6, 16], &[3, 4, 7, 7], &[2, 6, 3, 4, 5], &[1, 2, 257, 9], &[4, 6, 3, 7]];
+pub const TRAILING_SHAPES: [&[usize]; 7] =
+    [&[7], &[3, 1], &[70, 64], &[2, 3, 33], &[4, 1031], &[5, 2, 512], &[3, 4096]];
+
+/// Lines and columns: of odd, even and whole units, few and many, one sample and several.
+pub const LAYOUT_SHAPES: [&[usize]; 4] = [&[2, 40, 6], &[3, 21, 5], &[1, 33, 2, 16], &[2, 3, 2, 2, 4]];
 
 /// A small generator, the same everywhere (Steele, Lea & Flood 2014, SplitMix64).
 pub struct Random(u64);
@@ -198,4 +219,22 @@ pub fn exchanged(spec: NormSpec) -> NormSpec {
 pub fn parameter_axis(spec: &NormSpec, rank: usize) -> usize {
     let trailing = matches!(spec, NormSpec::Layer(_) | NormSpec::Rms(_)) && !spec.channels_first();
     if trailing || spec.channels_last() { rank - 1 } else { 1 }
+}
+
+/// The element type and the values of a layer of a list, for inputs of this rank: they take turns, so that every pair meets some
+/// variant of every kernel.
+pub fn turn(index: usize, shape: &[usize]) -> (DType, &'static str) {
+    let dtype = [DType::F32, DType::F16, DType::BF16, DType::F32][(index + shape.len()) % 4];
+    let values = ["normal", "mean 1e4", "first outlier"][index % 3];
+    (dtype, if dtype == DType::F32 { values } else { "normal" })
+}
+
+/// The same values as a tensor of this type has them.
+pub fn rounded(x: &ArrayD<f32>, dtype: DType) -> ArrayD<f32> {
+    match dtype {
+        DType::F32 => x.clone(),
+        DType::F16 => x.mapv(|value| f16::from_f32(value).to_f32()),
+        DType::BF16 => x.mapv(|value| bf16::from_f32(value).to_f32()),
+        _ => unimplemented!("{dtype}"),
+    }
 }

@@ -8,7 +8,7 @@ use gpunorm::{BatchNorm, DType, Error, Gpu, GpuNorm, Mode, NormSpec, StateDict, 
 use ndarray::{Array4, ArrayD, IxDyn};
 use wgpu::{DeviceDescriptor, Features, Instance, InstanceDescriptor, Limits};
 
-use super::{adapters, compare, data};
+use super::{adapters, case, data};
 
 static ADAPTERS: LazyLock<Vec<(String, wgpu::Adapter)>> = LazyLock::new(|| {
     let instance = Instance::new(InstanceDescriptor::new_without_display_handle());
@@ -48,7 +48,7 @@ fn every_norm(gpu: &Gpu) -> (usize, Vec<(NormSpec, Mode, String)>) {
                 let x = data::values("normal", shape, 1);
                 let dtype = [DType::F32, DType::F16, DType::BF16][checks % 3];
                 checks += 1;
-                let case = compare::Case::new(&spec, mode, data::state(&spec), &x, dtype);
+                let case = case::Output::new(&spec, mode, data::state(&spec), &x, dtype);
                 let result = case.check(gpu, Strategy::default());
                 failed.extend(result.err().map(|reason| (spec.clone(), mode, reason)));
             }

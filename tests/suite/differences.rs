@@ -4,8 +4,8 @@ use gpunorm::reference::{self, Neighbours, State};
 use gpunorm::{Activation, Mode, NormSpec};
 use ndarray::ArrayD;
 
+use super::data::MODES;
 use super::torch_neighbours::by_plane;
-use super::variants::MODES;
 use super::{beside, data};
 
 /// A norm with everything beside it.

@@ -1,15 +1,16 @@
 //! Forwards on every adapter: torch's fixtures, then norm × mode × shape × values × every kernel variant, against the
 //! oracle.
 
+use gpunorm::reference::{self, State};
 use gpunorm::unstable::{Caps, Geometry, Route, Strategy, Team};
 use gpunorm::{BatchNorm, DType, Error, GpuNorm, LayerNorm, Mode, NormSpec, RmsNorm};
 use ndarray::{ArrayD, IxDyn};
 
-use super::compare::{self, Case};
+use super::case::Output;
+use super::compare;
+use super::data::{CHANNEL_SHAPES, LAYOUT_SHAPES, TRAILING_SHAPES, modes, turn};
 use super::failures::Failures;
-use super::variants::{
-    CHANNEL_SHAPES, LAYOUT_SHAPES, TRAILING_SHAPES, everywhere, everywhere_in_turn, modes, turn, variants,
-};
+use super::variants::{everywhere, everywhere_in_turn, variants};
 use super::{adapters, data, torch};
 
 #[test]
@@ -17,7 +18,7 @@ fn torch_fixtures() {
     let mut failures = Failures::default();
     for fixture in torch::cases() {
         let x = fixture.x.mapv(|value| value as f32);
-        let case = Case::new(&fixture.spec, fixture.mode, fixture.before, &x, DType::F32);
+        let case = Output::new(&fixture.spec, fixture.mode, fixture.before, &x, DType::F32);
         for (name, gpu) in adapters::all() {
             failures.check(|| format!("{name}, {}", fixture.name), case.check(gpu, Strategy::default()));
         }
@@ -26,9 +27,9 @@ fn torch_fixtures() {
 }
 
 /// A case of random parameters.
-fn case(spec: &NormSpec, mode: Mode, shape: &[usize], values: &str, dtype: DType) -> Option<Case> {
+fn case(spec: &NormSpec, mode: Mode, shape: &[usize], values: &str, dtype: DType) -> Option<Output> {
     let geometry = Geometry::new(spec, mode, shape).ok()?;
-    Some(Case::new(spec, mode, data::state(spec), &data::values(values, shape, geometry.row_len), dtype))
+    Some(Output::new(spec, mode, data::state(spec), &data::values(values, shape, geometry.row_len), dtype))
 }
 
 fn every_variant(shapes: &[&[usize]], specs: impl Fn(&[usize]) -> Vec<NormSpec>, least: usize) {
@@ -207,4 +208,25 @@ fn not_a_number() {
             assert!(y.iter().all(|value| value.is_nan()), "{name}, {variant}, a negative radicand");
         }
     }
+}
+
+/// A wrong layer must be told from a right one by the whole check, not only by `compare`.
+#[test]
+fn the_check_can_fail() {
+    let gpu = adapters::first();
+    let x = ArrayD::from_shape_fn(IxDyn(&[4, 3, 5]), |i| ((i[0] * 7 + i[1] * 3 + i[2] * i[2]) % 11) as f32);
+    let spec: NormSpec = BatchNorm::new(3).momentum(1.0).into();
+    let state = State::new(&spec).unwrap();
+    let mut norm = GpuNorm::new(gpu, BatchNorm::new(3).momentum(0.999)).unwrap();
+    norm.train();
+    let y = norm.forward(&x).unwrap();
+    let mut after = state.clone();
+    let stored = x.mapv(f64::from);
+    let expected = reference::forward(&spec, Mode::Training, &mut after, &stored).unwrap();
+    compare::compare(&y, &expected.output, &expected.tolerance(DType::F32)).unwrap();
+    let found = norm.state_dict("").unwrap();
+    assert!(
+        compare::check_statistics(&found, &state, &after, &stored, &expected).is_err(),
+        "a running variance that is off"
+    );
 }

@@ -8,7 +8,7 @@ use gpunorm::{
 use ndarray::ArrayD;
 use wgpu::BufferUsages;
 
-use super::{adapters, compare, data, variants};
+use super::{adapters, case, compare, data, variants};
 
 /// Words around a tensor.
 const GUARD: usize = 64;
@@ -163,7 +163,7 @@ fn slices_begin_anywhere() {
                 let small = gpu.with_caps(Caps { max_binding, software: false, ..*gpu.caps() });
                 let x = data::values("normal", shape, 1);
                 let place = format!("{name}, {spec:?}, {shape:?}, {dtype}, bindings of {max_binding} bytes");
-                let case = compare::Case::new(spec, Mode::Training, data::state(spec), &x, dtype);
+                let case = case::Output::new(spec, Mode::Training, data::state(spec), &x, dtype);
                 case.check(&small, Strategy::default()).unwrap_or_else(|reason| panic!("{place}: {reason}"));
                 run(&small, spec, Mode::Training, shape, dtype)
                     .unwrap_or_else(|| panic!("{place}: refused"))

@@ -5,9 +5,10 @@ use gpunorm::unstable::{Geometry, Strategy};
 use gpunorm::{Activation, BatchNorm, Call, DType, Error, Gpu, GpuNorm, LayerNorm, Mode, NormSpec, Tensor};
 use ndarray::ArrayD;
 
+use super::data::{CHANNEL_SHAPES, MODES, TRAILING_SHAPES};
 use super::errors::refused;
 use super::guards::Guarded;
-use super::variants::{self, CHANNEL_SHAPES, MODES, TRAILING_SHAPES};
+use super::variants;
 use super::{adapters, compare, data};
 
 /// A layer and what it runs on.
@@ -103,7 +104,7 @@ fn in_every_variant(shapes: &[&[usize]], specs: impl Fn(&[usize]) -> Vec<NormSpe
             turn += 1;
             let specs = specs(shape);
             let index = (5 * number + turn) % specs.len();
-            let (dtype, mode) = (variants::turn(index + turn, shape).0, MODES[turn % 2]);
+            let (dtype, mode) = (data::turn(index + turn, shape).0, MODES[turn % 2]);
             let activation = [Activation::Identity, Activation::Identity, Activation::Relu][turn % 3];
             let spec = specs[index].clone().with_activation(activation);
             let Ok(geometry) = Geometry::new(&spec, mode, shape) else { continue };

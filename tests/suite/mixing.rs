@@ -8,7 +8,7 @@ use ndarray::{Array3, ArrayD, arr1};
 
 use super::data::Random;
 use super::failures::Failures;
-use super::{adapters, backward, compare, settings};
+use super::{adapters, case, compare, settings};
 
 struct Case {
     norm: SwitchableNorm,
@@ -139,7 +139,7 @@ fn gradients_are_within_their_bounds() {
         let Case { norm, state, x, .. } = if i % 5 == 0 { centered(&mut random) } else { case(&mut random) };
         let dy = x.mapv(|_| random.normal() as f32).into_dyn();
         let case =
-            backward::Case::new(&norm.clone().into(), Mode::Training, state, &x.clone().into_dyn(), &dy, DType::F32);
+            case::Backward::new(&norm.clone().into(), Mode::Training, state, &x.clone().into_dyn(), &dy, DType::F32);
         for (name, gpu) in adapters::all() {
             let result = case.check(gpu, Strategy::default());
             failures.check(|| format!("{name}, {norm:?}, {:?}", x.dim()), result);

@@ -6,9 +6,9 @@ use gpunorm::unstable::Strategy;
 use gpunorm::{Activation, DType, Gpu, GpuNorm, Mode, NormSpec, Tensor};
 use ndarray::ArrayD;
 
-use super::beside::rounded;
 use super::compare::{self, compare};
-use super::{adapters, backward, data, variants};
+use super::data::rounded;
+use super::{adapters, case, data, variants};
 
 /// A part of a larger tensor.
 struct Part {
@@ -183,9 +183,10 @@ impl<'a> Case<'a> {
         let tolerance = self.output.tolerance(self.dtype) + allowance;
         let near = |tensor: &Tensor| compare(&tensor.to_array().unwrap(), &self.output.output, &tolerance);
         near(&y.view).map_err(|worst| format!("output, {worst}"))?;
-        let (off, r) = backward::off(&self.output, &wide);
-        let allowance = backward::allowance(off, r, &self.state, &(self.dy.mapv(f64::from) * 2.0));
-        backward::check_gradients(&gradients, &self.gradients, &backward::GRADIENTS, self.dtype, allowance)?;
+        let (off, r) = case::off(&self.output, &wide);
+        let allowance = case::gradient_allowance(off, r, &self.state, &(self.dy.mapv(f64::from) * 2.0));
+        let checked = case::check_gradients(&gradients, &self.gradients, &case::GRADIENTS, self.dtype, allowance);
+        pollster::block_on(checked)?;
         // In place, what the forward has left is read no more. Rows that lie otherwise may be summed in another order.
         let mut encoder = gpu.device().create_command_encoder(&Default::default());
         norm.encode_forward(&mut encoder, &x.view, &x.view).map_err(|error| error.to_string())?;

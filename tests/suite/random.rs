@@ -6,7 +6,7 @@ use gpunorm::{DType, Error, Mode, Plan};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
-use super::{adapters, backward, compare, data, settings};
+use super::{adapters, backward, case, data, settings};
 
 #[test]
 fn random_layers_agree_with_the_oracle() {
@@ -32,7 +32,7 @@ fn random_layers_agree_with_the_oracle() {
             let values = if dtype == DType::F32 { values } else { "normal" };
             let Ok(geometry) = Geometry::new(spec, mode, shape) else { return Ok(()) };
             let x = data::values(values, shape, geometry.row_len);
-            let outputs = compare::Case::new(spec, mode, data::state(spec), &x, dtype);
+            let outputs = case::Output::new(spec, mode, data::state(spec), &x, dtype);
             let gradients = backward::case(spec, mode, shape, values, dtype).expect("a geometry");
             for (name, gpu) in adapters::all() {
                 let gpu = gpu.with_caps(Caps { software: !hardware && gpu.caps().software, ..*gpu.caps() });

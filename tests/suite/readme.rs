@@ -36,6 +36,14 @@ fn links_lead_to_what_is_packaged() {
     assert_eq!(links.iter().filter(|link| link.starts_with(PACKAGED)).count(), 8, "{links:?}");
 }
 
+/// `cargo xtask test-web` builds it for browsers, and runs it.
+#[test]
+fn the_program_for_browsers_is_tested() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let read = |path| std::fs::read_to_string(root.join(path)).unwrap();
+    assert!(read("README.md").contains(&format!("```rust,ignore\n{}```", read("tests/web/readme.rs"))));
+}
+
 #[test]
 fn what_is_not_packaged_is_noticed() {
     assert_eq!(links("![a](b) and [`c`](https://d/e)"), ["b", "https://d/e"]);

@@ -1,30 +1,12 @@
-//! The shapes, devices and strategies that every layer is tried with.
+//! The devices and strategies that every layer is tried with.
 
 use gpunorm::unstable::{Caps, Geometry, Pass, Route, Strategy, SubgroupSizes, Team};
-use gpunorm::{DType, Error, Gpu, Mode, NormSpec, Plan};
+use gpunorm::{DType, Error, Gpu, NormSpec, Plan};
 
 use super::adapters;
 
-pub const MODES: [Mode; 2] = [Mode::Training, Mode::Evaluation];
-/// Every rank, one element and odd, even and long runs.
-pub const CHANNEL_SHAPES: [&[usize]; 8] =
-    [&[3, 6], &[5, 4, 1], &[1, 6, 5], &[2, 6, 16], &[3, 4, 7, 7], &[2, 6, 3, 4, 5], &[1, 2, 257, 9], &[4, 6, 3, 7]];
-pub const TRAILING_SHAPES: [&[usize]; 7] =
-    [&[7], &[3, 1], &[70, 64], &[2, 3, 33], &[4, 1031], &[5, 2, 512], &[3, 4096]];
-
-/// Lines and columns: of odd, even and whole units, few and many, one sample and several.
-pub const LAYOUT_SHAPES: [&[usize]; 4] = [&[2, 40, 6], &[3, 21, 5], &[1, 33, 2, 16], &[2, 3, 2, 2, 4]];
-
 /// Sizes of subgroups among which the adapters' own are.
 pub const VARYING: SubgroupSizes = SubgroupSizes { min: 4, max: 64 };
-
-/// The element type and the values of a layer of a list, for inputs of this rank: they take turns, so that every pair meets some
-/// variant of every kernel.
-pub fn turn(index: usize, shape: &[usize]) -> (DType, &'static str) {
-    let dtype = [DType::F32, DType::F16, DType::BF16, DType::F32][(index + shape.len()) % 4];
-    let values = ["normal", "mean 1e4", "first outlier"][index % 3];
-    (dtype, if dtype == DType::F32 { values } else { "normal" })
-}
 
 /// So small that tensors are bound in slices, and that a row may not fit one.
 const SMALL_BINDING: u64 = 4 << 10;
@@ -84,12 +66,6 @@ pub fn everywhere() -> impl Iterator<Item = (String, Gpu, Strategy)> {
 /// Every second one of these, the others in the next `turn`.
 pub fn everywhere_in_turn(turn: usize) -> impl Iterator<Item = (String, Gpu, Strategy)> {
     everywhere().skip(turn % 2).step_by(2)
-}
-
-/// The modes in which a layer is not the same.
-pub fn modes(spec: &NormSpec, shape: &[usize]) -> impl Iterator<Item = Mode> {
-    let [training, evaluation] = MODES.map(|mode| Geometry::new(spec, mode, shape).ok());
-    [Some(Mode::Training), (training != evaluation).then_some(Mode::Evaluation)].into_iter().flatten()
 }
 
 /// What is planned of a layer, unless the forced strategy or the small bindings rule it out by a typed error.

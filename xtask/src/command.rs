@@ -6,6 +6,8 @@ cargo xtask test              check the format, lints, documentation and all tes
 cargo xtask test -- ARGS...   the same, with ARGS handed to `cargo test`
 cargo xtask swiftshader       run the tests on SwiftShader, which comes with Debian's chromium, as CI does; not the examples, nor
                               what is the same everywhere (plans, shaders' text and addresses, the oracle against torch)
+cargo xtask test-web [WORD]   run the suite's numbers, and what is other in browsers, in headless Chromium, as CI does; or
+                              the tests with WORD in their names
 cargo xtask fuzz [SECONDS]    run random cases against float64 until enough fail; GPUNORM_TEST_SEED says where to begin
 cargo xtask bench [ARGS...]   time every norm against copying its bytes and against the CPU, or the cases called ARGS;
                               --help lists the options
@@ -24,6 +26,8 @@ pub enum Command<'a> {
     /// With these for `cargo test`.
     Test(Vec<&'a str>),
     SwiftShader,
+    /// Those with this in their names.
+    TestWeb(&'a str),
     /// For so many seconds.
     Fuzz(&'a str),
     Bench(Vec<&'a str>),
@@ -46,6 +50,8 @@ pub fn parse<'a>(args: &[&'a str]) -> Result<(Command<'a>, bool), String> {
         ["test"] => Command::Test(vec![]),
         ["test", "--", ref rest @ ..] => Command::Test(rest.to_vec()),
         ["swiftshader"] => Command::SwiftShader,
+        ["test-web"] => Command::TestWeb(""),
+        ["test-web", word] if !word.starts_with('-') => Command::TestWeb(word),
         ["fuzz"] => Command::Fuzz("1000000000"),
         ["fuzz", seconds] if seconds.parse::<u64>().is_ok() => Command::Fuzz(seconds),
         ["bench", ref rest @ ..] => Command::Bench(rest.to_vec()),
@@ -72,6 +78,8 @@ mod tests {
         assert_eq!(command(&["test"]), Command::Test(vec![]));
         assert_eq!(command(&["test", "--", "--test", "suite"]), Command::Test(vec!["--test", "suite"]));
         assert_eq!(command(&["swiftshader"]), Command::SwiftShader);
+        assert_eq!(command(&["test-web"]), Command::TestWeb(""));
+        assert_eq!(command(&["test-web", "memory"]), Command::TestWeb("memory"));
         assert_eq!(command(&["fuzz", "60"]), Command::Fuzz("60"));
         assert_eq!(command(&["bench", "batch", "--quick"]), Command::Bench(vec!["batch", "--quick"]));
         assert_eq!(command(&["pack", "folder"]), Command::Pack("folder"));

@@ -1,10 +1,15 @@
 //! The project's own commands: `cargo xtask help` lists them.
 
+mod browser;
 mod command;
 mod drivers;
 mod pack;
+mod packages;
 mod progress;
+mod serve;
 mod steps;
+mod test_web;
+mod wasm;
 
 use std::process::ExitCode;
 
@@ -52,6 +57,7 @@ fn run(command: Command, runner: &Runner) -> Result<(), String> {
         Command::Demo => demo(runner),
         Command::Test(args) => test(runner, &args),
         Command::SwiftShader => swiftshader(runner),
+        Command::TestWeb(word) => test_web::run(runner, word),
         Command::Fuzz(seconds) => fuzz(runner, seconds),
         Command::Bench(args) => bench(runner, &args),
         Command::Occupancy => occupancy(runner, &[]),

@@ -1,4 +1,4 @@
-//! Runs cargo commands: one line each as long as they succeed, everything of the one that fails.
+//! Runs commands, mostly cargo's: one line each as long as they succeed, everything of the one that fails.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -13,13 +13,19 @@ pub const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
 pub struct Step<'a> {
     name: &'a str,
+    /// The cargo that runs this program, unless it is another.
+    program: Option<&'a Path>,
     args: Vec<&'a str>,
     env: Vec<(&'a str, &'a str)>,
 }
 
 impl<'a> Step<'a> {
     pub fn cargo(name: &'a str, args: &[&'a str]) -> Self {
-        Self { name, args: args.to_vec(), env: vec![] }
+        Self { name, program: None, args: args.to_vec(), env: vec![] }
+    }
+
+    pub fn program(name: &'a str, program: &'a Path, args: &[&'a str]) -> Self {
+        Self { program: Some(program), ..Self::cargo(name, args) }
     }
 
     pub fn env(mut self, name: &'a str, value: &'a str) -> Self {
@@ -33,7 +39,7 @@ impl<'a> Step<'a> {
     }
 
     fn command(&self) -> Command {
-        let mut command = cargo();
+        let mut command = self.program.map_or_else(cargo, command);
         command.args(&self.args).envs(self.env.iter().copied());
         command
     }
@@ -44,7 +50,8 @@ impl fmt::Display for Step<'_> {
         for (name, value) in &self.env {
             write!(f, "{name}=\"{value}\" ")?;
         }
-        write!(f, "cargo {}", self.args.join(" "))
+        let program = self.program.unwrap_or(Path::new("cargo"));
+        write!(f, "{} {}", program.display(), self.args.join(" "))
     }
 }
 
@@ -73,8 +80,31 @@ impl Runner {
         built(&messages).ok_or_else(|| format!("no executable comes of {step}"))
     }
 
+    /// Runs what has to fail, and gives what it says.
+    pub fn refused(&self, step: &Step) -> Result<String, String> {
+        let (status, output, progress) = Runner { verbose: false }.attempt(step, None)?;
+        progress.end(if status.success() { "succeeded" } else { "refused, as it should be" });
+        if status.success() { Err(format!("this should fail: {step}")) } else { Ok(output) }
+    }
+
     /// What it prints on stdout goes to a file where somebody reads it.
     fn run(&self, step: &Step, stdout: Option<&Path>) -> Result<(), String> {
+        let (status, output, progress) = self.attempt(step, stdout)?;
+        if status.success() {
+            progress.end(&passed(&output));
+            return Ok(());
+        }
+        let seconds = progress.seconds();
+        progress.end("failed");
+        eprint!("\n{output}");
+        Err(format!("{} failed after {seconds:.1} s ({status}): {step}", step.name))
+    }
+
+    fn attempt<'a>(
+        &self,
+        step: &Step<'a>,
+        stdout: Option<&Path>,
+    ) -> Result<(ExitStatus, String, Progress<'a>), String> {
         let mut command = step.command();
         if let Some(path) = stdout {
             command.stdout(create(path)?);
@@ -93,14 +123,7 @@ impl Runner {
             let status = wait(command, || progress.show(&path))?;
             (status, String::from_utf8_lossy(&fs::read(&path).unwrap_or_default()).into_owned())
         };
-        if status.success() {
-            progress.end(&passed(&output));
-            return Ok(());
-        }
-        let seconds = progress.seconds();
-        progress.end("failed");
-        eprint!("\n{output}");
-        Err(format!("{} failed after {seconds:.1} s ({status}): {step}", step.name))
+        Ok((status, output, progress))
     }
 }
 
@@ -117,7 +140,7 @@ fn wait(mut command: Command, mut meanwhile: impl FnMut()) -> Result<ExitStatus,
 }
 
 fn cannot_start(error: io::Error) -> String {
-    format!("cannot start cargo: {error}")
+    format!("cannot start a step: {error}")
 }
 
 fn create(path: &Path) -> Result<File, String> {
@@ -126,9 +149,9 @@ fn create(path: &Path) -> Result<File, String> {
 
 /// Runs a program that was built for what it prints.
 pub fn show(program: &Path, args: &[&str], env: &[(&str, &str)]) -> Result<(), String> {
-    let mut command = Command::new(program);
-    quiet_wayland(&mut command).current_dir(ROOT).args(args).envs(env.iter().copied());
-    let status = command.status().map_err(|error| told("start", program, &error))?;
+    let mut command = command(program);
+    let status =
+        command.args(args).envs(env.iter().copied()).status().map_err(|error| told("start", program, &error))?;
     let name = program.file_name().unwrap_or_default().to_string_lossy();
     if status.success() { Ok(()) } else { Err(format!("{name} failed ({status})")) }
 }
@@ -152,7 +175,11 @@ pub fn require_components() -> Result<(), String> {
 
 fn cargo() -> Command {
     // The toolchain that runs this program; the name alone when it was started without cargo.
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command(Path::new(&std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())))
+}
+
+fn command(program: &Path) -> Command {
+    let mut command = Command::new(program);
     quiet_wayland(&mut command).current_dir(ROOT);
     command
 }
@@ -165,15 +192,20 @@ fn quiet_wayland(command: &mut Command) -> &mut Command {
     }
 }
 
-/// Where the steps' output is kept.
-fn folder() -> Result<PathBuf, String> {
+/// A folder of `target/`.
+pub fn target(name: &str) -> Result<PathBuf, String> {
     let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
-    let folder = Path::new(ROOT).join(target).join("xtask");
+    let folder = Path::new(ROOT).join(target).join(name);
     fs::create_dir_all(&folder).map_err(|error| told("make", &folder, &error))?;
     Ok(folder)
 }
 
-fn told(what: &str, path: &Path, error: &io::Error) -> String {
+/// Where the steps' output is kept.
+fn folder() -> Result<PathBuf, String> {
+    target("xtask")
+}
+
+pub fn told(what: &str, path: &Path, error: &io::Error) -> String {
     format!("cannot {what} {}: {error}", path.display())
 }
 

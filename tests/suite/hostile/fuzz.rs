@@ -55,7 +55,7 @@ impl Tally {
     fn run(&mut self, seed: u64) {
         let case = Case::new(seed);
         // Each third one with neighbours, where it can have any.
-        let beside = (seed % 3 == 0).then(|| Beside::of(&case)).flatten();
+        let beside = seed.is_multiple_of(3).then(|| Beside::of(&case)).flatten();
         let expected = beside.is_none().then(|| Expected::of(&case));
         for (name, gpus) in Turns::over(&DEVICES) {
             let gpu = &gpus[case.device];
