@@ -8,6 +8,7 @@ cargo xtask swiftshader       run the tests on SwiftShader, which comes with Deb
                               what is the same everywhere (plans, shaders' text and addresses, the oracle against torch)
 cargo xtask test-web [WORD]   run the suite's numbers, and what is other in browsers, in headless Chromium, as CI does; or
                               the tests with WORD in their names
+cargo xtask test-page         only the page, used as a person would, which test-web does as well
 cargo xtask web               build the page that shows, checks and measures norms in a browser, and serve it on this machine
 cargo xtask fuzz [SECONDS]    run random cases against float64 until enough fail; GPUNORM_TEST_SEED says where to begin
 cargo xtask bench [ARGS...]   time every norm against copying its bytes and against the CPU, or the cases called ARGS;
