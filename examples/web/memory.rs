@@ -1,6 +1,7 @@
 //! The memory that all measured cases share: browsers free what is dropped only in their own time.
 
 use gpunorm::{Gpu, Tensor};
+use wasm_bindgen::JsError;
 use wgpu::{Buffer, BufferDescriptor, BufferUsages, ErrorFilter};
 
 use crate::cases::Case;
@@ -17,7 +18,7 @@ pub struct Memory {
 
 impl Memory {
     /// The most that this GPU gives.
-    pub async fn new(gpu: &Gpu) -> gpunorm::Result<Memory> {
+    pub async fn new(gpu: &Gpu) -> Result<Memory, JsError> {
         for size in SIZES {
             let caps = gpu.caps();
             if size > caps.max_buffer.min(caps.max_binding) {
@@ -37,7 +38,7 @@ impl Memory {
                 return Ok(Memory { gpu: gpu.clone(), x, y });
             }
         }
-        Err(gpunorm::Error::OutOfMemory { during: "making room for what is measured", bytes: SIZES.last().copied() })
+        Err(JsError::new("this GPU has no memory for what is measured"))
     }
 
     pub fn size(&self) -> u64 {
