@@ -102,6 +102,7 @@ impl Visit {
             self.tab.look(&format!("document.querySelector('{slider}').focus()"))?;
             self.changes(|tab| (0..8).try_for_each(|_| tab.press(key)))?;
         }
+        self.tab.point("h1")?;
         self.tab.look("document.getElementById('cubes').focus()")?;
         self.tab.press(RIGHT)?;
         self.tab.wait("document.getElementById('chosen').textContent.startsWith('Set 1 of 16')")?;
@@ -119,7 +120,9 @@ impl Visit {
     }
 
     fn pictures(&mut self) -> Done {
-        let [chosen, dropped] = ["docs/gallery.png", "docs/stylize.png"].map(|file| Path::new(ROOT).join(file));
+        // Browsers take no path with `..`.
+        let root = Path::new(ROOT).canonicalize().map_err(|error| format!("{ROOT}: {error}"))?;
+        let [chosen, dropped] = ["docs/gallery.png", "docs/stylize.png"].map(|file| root.join(file));
         let names = "[...document.querySelectorAll('#panels h3')].map((name) => name.textContent).join()";
         self.tab.choose("#files", &chosen)?;
         self.tab.wait(&format!("{names} === 'gallery,noon,fog,sunset,night'"))?;

@@ -12,13 +12,14 @@ const THICK = [10, -7];
 const cubes = document.getElementById("cubes");
 const told = document.getElementById("chosen");
 let drawn = [];
+let shown = "";
 let chosen = null;
 
 /// Colours that tell neighbours apart: golden angles.
 const colour = (set, light) => `oklch(${light} 0.13 ${(set * 137.5 + 40) % 360})`;
 
 function face(points, set, light) {
-  return `<polygon data-set="${set}" points="${points.map((p) => p.join()).join(" ")}" fill="${colour(set, light)}"/>`;
+  return `<polygon data-set="${set}" points="${points.map((p) => p.join()).join(" ")}" style="--own:${colour(set, light)}"/>`;
 }
 
 function block({ ids, n, c }) {
@@ -79,8 +80,11 @@ export function draw(settings, { mixes, sharing }, { means, variances }, { n, c,
       return { ...of(settings.of(norm), ` of ${title.toLowerCase()} statistics`), label, share: Math.max(means[at], variances[at]) };
     })
     : [{ ...of(settings, ""), share: 1 }];
-  cubes.innerHTML = drawn.map((one) => `<figure style="opacity:${0.2 + 0.8 * one.share}">${block(one)}
+  const html = drawn.map((one) => `<figure style="opacity:${0.2 + 0.8 * one.share}">${block(one)}
     ${one.label ? `<figcaption>${one.label}</figcaption>` : ""}</figure>`).join("");
+  if (html === shown) return drawn;
+  shown = html;
+  cubes.innerHTML = html;
   cubes.classList.toggle("several", drawn.length > 1);
   cubes.setAttribute("aria-label", `The batch as a block of ${n} samples, ${c} channels and the places of a picture. `
     + `What shares one mean and one variance: ${sharing}. `

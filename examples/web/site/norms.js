@@ -34,7 +34,7 @@ export const NORMS = [
     norm: Norm.Switchable, title: "Switchable", full: "SwitchableNorm",
     sharing: "three sets at once, by shares that a net learns",
     effect: "Something of all, as much as you give it.",
-    rust: ({ c }) => `SwitchableNorm::new(${c})`, torch: null,
+    rust: ({ c }) => `SwitchableNorm::new(${c})\n    .weighting(Weighting::Plain)`, torch: null,
     mixes: [["Instance", Norm.Instance], ["Layer", Norm.Layer], ["Batch", Norm.Batch]],
   },
   {

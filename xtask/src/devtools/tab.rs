@@ -12,7 +12,7 @@ use super::json::{bytes, quote, string};
 use super::socket::Socket;
 
 /// A tab that says nothing for so long hangs.
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_secs(120);
 const STARTS: Duration = Duration::from_secs(60);
 
 type Result<T> = std::result::Result<T, String>;
@@ -40,6 +40,9 @@ impl Tab {
         for domain in ["Page", "Runtime", "Log"] {
             tab.call(&format!("{domain}.enable"), "")?;
         }
+        // Keys go to a window that is in front.
+        tab.call("Page.bringToFront", "")?;
+        tab.call("Emulation.setFocusEmulationEnabled", "\"enabled\":true")?;
         Ok(tab)
     }
 
@@ -200,8 +203,9 @@ impl Tab {
 /// Where the first page of this profile's browser is spoken to, once there is one.
 fn address(profile: &Path) -> Option<String> {
     let told = fs::read_to_string(profile.join("DevToolsActivePort")).ok()?;
-    let mut stream = TcpStream::connect(("127.0.0.1", told.lines().next()?.parse().ok()?)).ok()?;
-    write!(stream, "GET /json/list HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").ok()?;
+    let host = format!("127.0.0.1:{}", told.lines().next()?);
+    let mut stream = TcpStream::connect(&host).ok()?;
+    write!(stream, "GET /json/list HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").ok()?;
     let mut pages = String::new();
     stream.set_read_timeout(Some(Duration::from_secs(1))).ok()?;
     // Chromium may leave the connection open.
