@@ -146,7 +146,6 @@ impl Visit {
         self.tab.press(RIGHT)?;
         self.tab.expect("!document.getElementById('check').hidden")?;
         self.tab.press(TAB)?;
-        self.tab.press(TAB)?;
         self.tab.expect("document.activeElement.id === 'check-all'")?;
         self.tab.enter()?;
         self.tab.wait("/^[✓✗T]/.test(document.getElementById('check-summary').textContent)")?;

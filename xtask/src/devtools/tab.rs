@@ -181,7 +181,8 @@ impl Tab {
     pub fn drop_file(&mut self, selector: &str, file: &Path) -> Result<()> {
         let [x, y] = self.point(selector)?;
         let file = quote(&file.display().to_string());
-        for kind in ["dragEnter", "dragOver", "drop"] {
+        // A page may change under the first.
+        for kind in ["dragEnter", "dragOver", "dragOver", "drop"] {
             let data = format!("{{\"items\":[],\"files\":[{file}],\"dragOperationsMask\":1}}");
             let event = format!("\"type\":\"{kind}\",\"x\":{x},\"y\":{y},\"data\":{data}");
             self.call("Input.dispatchDragEvent", &event)?;
