@@ -26,7 +26,7 @@ function show({ norm, mode, pass, shape, dispatches, types }) {
   cell(row, types[0].error.toExponential(1), "wide number");
   for (const { dtype, share, allowed } of types) {
     const held = cell(row, `${allowed ? "✓" : "✗"} ${percent(share)}`, allowed ? "right" : "wrong");
-    held.style.setProperty("--share", percent(Math.min(share, 1)));
+    held.style.setProperty("--share", `${100 * Math.min(share, 1)}%`);
     held.title = `${dtype}: ${percent(share)} of the tolerance`;
   }
 }

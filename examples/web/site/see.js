@@ -67,7 +67,7 @@ async function once() {
     show(all);
     told.textContent = names.length === 1 && set.norm.full === "BatchNorm"
       ? "With a single picture BatchNorm is InstanceNorm: give it more."
-      : `${names.length} pictures in ${ms.toFixed(0)} ms, with the way to the GPU and back.`;
+      : `${names.length} pictures in ${ms.toFixed(0)} ms, there and back.`;
   } catch (error) {
     told.textContent = `This failed: ${error.message ?? error}`;
   } finally {
