@@ -273,7 +273,7 @@ impl<'a> Bench<'a> {
         self.check()?;
         let clock = Clock::new(self.gpu);
         let pairs: Vec<_> = self.turns.iter().map(|turn| (turn.x.clone(), turn.y.clone())).collect();
-        let fastest = copies.fastest(&clock, &pairs)?;
+        let fastest = clock.fastest(copies, &pairs)?;
         let mut times = [const { vec![] }; 5];
         for run in 0..runs + 2 {
             let each = |work: &dyn Fn(&mut CommandEncoder, &Tensors) -> gpunorm::Result<()>| {

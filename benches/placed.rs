@@ -70,7 +70,7 @@ fn measure(gpu: &Gpu, copies: &Copies, case: &Case, runs: usize) -> Result<Value
     let all = (0..count).map(|_| Tensors::new(gpu, case)).collect::<gpunorm::Result<Vec<_>>>()?;
     let clock = Clock::new(gpu);
     let pairs: Vec<_> = all.iter().map(|tensors| (tensors.x.clone(), tensors.y.clone())).collect();
-    let fastest = copies.fastest(&clock, &pairs)?;
+    let fastest = clock.fastest(copies, &pairs)?;
     type Work<'a> = &'a dyn Fn(&mut CommandEncoder, &Tensors) -> gpunorm::Result<()>;
     let copy: Work = &|encoder, Tensors { x, y, .. }| {
         fastest.record(gpu, encoder, x, y);

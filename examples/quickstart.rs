@@ -6,15 +6,15 @@
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use gpunorm::reference::{self, State};
-use gpunorm::{
-    BatchNorm, DType, Error, Gpu, GpuNorm, GroupNorm, InstanceNorm, LayerNorm, NormSpec, RmsNorm, StateDict,
-    SwitchableNorm, Tensor,
-};
-use ndarray::{ArrayD, IxDyn};
+use gpunorm::{DType, Error, Gpu, GpuNorm, Tensor, reference};
+use ndarray::ArrayD;
+use pollster::block_on;
 
+#[path = "shared/held.rs"]
+mod held;
 #[path = "shared/worst.rs"]
 mod worst;
+use held::{input, layers, oracle_state, output_gradient, with_random_parameters, worst_gradient, worst_output};
 use worst::Worst;
 
 fn main() -> ExitCode {
@@ -46,36 +46,24 @@ fn run(quick: bool) -> Result<bool, Box<dyn std::error::Error>> {
     println!("driver   {}\n", format!("{} {}", info.driver, info.driver_info).trim());
 
     let (batch, size, runs) = if quick { (2, 9, 3) } else { (8, 32, 5) };
-    let images = [batch, 32, size, size];
-    let tokens = [batch, 2 * size, 512];
-    let tracked = InstanceNorm::new(32).affine(true).track_running_stats(true);
-    let layers: [(&str, NormSpec, &[usize]); 7] = [
-        ("BatchNorm", BatchNorm::new(32).into(), &images),
-        ("LayerNorm", LayerNorm::new([512]).into(), &tokens),
-        ("InstanceNorm", InstanceNorm::new(32).into(), &images),
-        ("InstanceNorm, tracked", tracked.into(), &images),
-        ("GroupNorm, 8 groups", GroupNorm::new(8, 32).into(), &images),
-        ("SwitchableNorm", SwitchableNorm::new(32).into(), &images),
-        ("RmsNorm", RmsNorm::new([512]).into(), &tokens),
-    ];
     let mut rows = vec![];
-    for (name, spec, shape) in layers {
+    for (name, spec, shape) in layers(batch, size) {
         let mut norm = GpuNorm::new(&gpu, spec)?;
         let state = with_random_parameters(norm.state_dict("")?);
         norm.load_state_dict(&state, "")?;
-        let x = random(shape, 1).mapv(|u| 3.0 + 2.0 * u);
+        let x = input(&shape);
 
         let training = measure(&norm, &x, runs)?;
         norm.eval();
         let evaluation = measure(&norm, &x, runs)?;
         if state.get("running_mean").is_some() {
-            rows.extend(training.map(|pass| (name, "training", shape, pass)));
-            rows.extend(evaluation.map(|pass| (name, "evaluation", shape, pass)));
+            rows.extend(training.map(|pass| (name, "training", shape.clone(), pass)));
+            rows.extend(evaluation.map(|pass| (name, "evaluation", shape.clone(), pass)));
         } else {
             // Only running statistics make a difference; both were run, and the worse error counts.
             for (training, evaluation) in training.into_iter().zip(evaluation) {
                 let worst = training.worst.max(evaluation.worst);
-                rows.push((name, "both alike", shape, Measured { worst, ..training }));
+                rows.push((name, "both alike", shape.clone(), Measured { worst, ..training }));
             }
         }
     }
@@ -114,35 +102,29 @@ struct Measured {
 
 /// A forward and a backward against the oracle from the same state, then times.
 fn measure(norm: &GpuNorm, x: &ArrayD<f32>, runs: usize) -> Result<[Measured; 2], Box<dyn std::error::Error>> {
-    let dy = random(x.shape(), 7);
+    let dy = output_gradient(x.shape());
     let (x_wide, dy_wide) = (x.mapv(f64::from), dy.mapv(f64::from));
     let [input, dy] = [x, &dy].map(|array| Tensor::from_array(norm.gpu(), array));
     let (input, dy) = (input?, dy?);
-    let before = oracle_state(norm)?;
+    let before = oracle_state(norm.spec(), &norm.state_dict("")?)?;
 
     let oracle = || reference::forward(norm.spec(), norm.mode(), &mut before.clone(), &x_wide);
     let (expected, forward_oracle) = timed(runs, oracle)?;
     let (output, saved) = norm.forward_saved(&input)?;
-    let worst = Worst::of(&output.to_array()?, &expected.output, &expected.tolerance(DType::F32));
+    let worst = block_on(worst_output(&output, &expected))?;
     let (gpu, timestamps) = time_on_gpu(
         norm,
         runs,
         || norm.profile(&input, &output),
         |encoder| norm.encode_forward(encoder, &input, &output),
     )?;
-    let dispatches = norm.plan(x.shape(), gpunorm::DType::F32)?.dispatches();
+    let dispatches = norm.plan(x.shape(), DType::F32)?.dispatches();
     let forward = Measured { pass: "forward", worst, dispatches, gpu, timestamps, oracle: forward_oracle };
 
     let oracle = || reference::backward(norm.spec(), norm.mode(), &before, &x_wide, &dy_wide);
     let (expected, oracle) = timed(runs, oracle)?;
     let gradients = norm.backward(&dy, &saved)?;
-    let mut worst = Worst::default();
-    for ((_, found), (_, expected)) in gradients.named().into_iter().zip(expected.named()) {
-        if let (Some(found), Some(expected)) = (found, expected) {
-            let tolerance = expected.tolerance(DType::F32);
-            worst = worst.max(Worst::of(&found.to_array()?, &expected.value, &tolerance));
-        }
-    }
+    let worst = block_on(worst_gradient(&gradients, &expected))?;
     let (gpu, timestamps) = time_on_gpu(
         norm,
         runs,
@@ -207,39 +189,7 @@ fn median(mut times: Vec<Duration>) -> Duration {
     times[times.len() / 2]
 }
 
-/// The layer's parameters and running statistics as they are on the GPU now.
-fn oracle_state(norm: &GpuNorm) -> Result<State, Error> {
-    let dict = norm.state_dict("")?;
-    let array = |name: &str| dict.get(name).map(|array| array.mapv(f64::from));
-    let mut state = State::new(norm.spec())?;
-    (state.weight, state.bias) = (array("weight"), array("bias"));
-    (state.mean_weight, state.var_weight) = (array("mean_weight"), array("var_weight"));
-    (state.running_mean, state.running_var) = (array("running_mean"), array("running_var"));
-    state.num_batches_tracked = dict.get("num_batches_tracked").map(|count| count[[]] as u64);
-    Ok(state)
-}
-
-/// Initial weights of 1 and biases of 0 would hide much.
-fn with_random_parameters(mut state: StateDict) -> StateDict {
-    for (seed, name) in ["weight", "bias", "mean_weight", "var_weight"].into_iter().enumerate() {
-        if let Some(shape) = state.get(name).map(|array| array.shape().to_vec()) {
-            let around = if name == "bias" { 0.0 } else { 1.0 };
-            state.insert(name, random(&shape, 2 + seed as u64).mapv(|u| around + 0.5 * u));
-        }
-    }
-    state
-}
-
-/// Uniform from -1 to 1, always the same for a seed: a 64-bit linear congruential generator (Knuth's MMIX).
-fn random(shape: &[usize], seed: u64) -> ArrayD<f32> {
-    let mut state = seed;
-    ArrayD::from_shape_simple_fn(IxDyn(shape), || {
-        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-        (state >> 40) as f32 / (1 << 23) as f32 - 1.0
-    })
-}
-
-fn print_table(rows: &[(&str, &str, &[usize], Measured)]) {
+fn print_table(rows: &[(&str, &str, Vec<usize>, Measured)]) {
     let title = |cells: [&str; 9]| cells.map(str::to_owned);
     let mut table = vec![
         title(["", "", "", "", "", "largest", "share of", "GPU", "CPU oracle"]),

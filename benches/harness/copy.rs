@@ -1,12 +1,7 @@
 //! Copy kernels, the fastest of which is the yardstick.
 
-use std::error::Error;
-use std::time::Duration;
-
 use gpunorm::{Gpu, Tensor};
 use wgpu::CommandEncoder;
-
-use super::clock::Clock;
 
 pub struct Copy {
     pipeline: wgpu::ComputePipeline,
@@ -16,7 +11,6 @@ pub struct Copy {
 
 /// A few shapes of the same copy.
 pub struct Copies {
-    gpu: Gpu,
     copies: Vec<Copy>,
 }
 
@@ -48,24 +42,12 @@ impl Copies {
                 Copy { pipeline, workgroup, units }
             })
             .collect();
-        Copies { gpu: gpu.clone(), copies }
+        Copies { copies }
     }
 
-    /// The one that copies these tensors in the least time, of three tries each.
-    pub fn fastest(&self, clock: &Clock, pairs: &[(Tensor, Tensor)]) -> Result<&Copy, Box<dyn Error>> {
-        let mut best: Option<(Duration, &Copy)> = None;
-        for copy in &self.copies {
-            for _ in 0..3 {
-                let time = clock.gpu(&|encoder| {
-                    pairs.iter().for_each(|(x, y)| copy.record(&self.gpu, encoder, x, y));
-                    Ok(())
-                })?;
-                if best.is_none_or(|(least, _)| time < least) {
-                    best = Some((time, copy));
-                }
-            }
-        }
-        best.map(|(_, copy)| copy).ok_or_else(|| "no copies".into())
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Copy> {
+        self.copies.iter()
     }
 }
 
@@ -76,11 +58,11 @@ impl Copy {
             label: None,
             layout: &self.pipeline.get_bind_group_layout(0),
             entries: &[
-                wgpu::BindGroupEntry { binding: 0, resource: x.buffer().as_entire_binding() },
-                wgpu::BindGroupEntry { binding: 1, resource: y.buffer().as_entire_binding() },
+                wgpu::BindGroupEntry { binding: 0, resource: x.as_binding() },
+                wgpu::BindGroupEntry { binding: 1, resource: y.as_binding() },
             ],
         });
-        let workgroups = (x.buffer().size() / 16).div_ceil(u64::from(self.workgroup * self.units)) as u32;
+        let workgroups = x.byte_len().div_ceil(16).div_ceil(u64::from(self.workgroup * self.units)) as u32;
         let rows = workgroups.div_ceil(65_535);
         let mut pass = encoder.begin_compute_pass(&Default::default());
         pass.set_pipeline(&self.pipeline);

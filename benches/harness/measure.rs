@@ -59,7 +59,7 @@ pub fn measure(gpu: &Gpu, copies: &Copies, pass: &mut dyn Pass, runs: usize) -> 
     let turns = pass.pairs().len();
     let bytes = pass.pairs()[0].0.buffer().size();
     let array = vec![1.0f32; bytes as usize / 4];
-    let fastest = copies.fastest(&clock, pass.pairs())?;
+    let fastest = clock.fastest(copies, pass.pairs())?;
     let [mut copy, mut on_gpu, mut wall, mut on_cpu, mut recording, mut arrays, mut memcpy] = [const { vec![] }; 7];
     for run in 0..runs + 2 {
         let copying = clock.gpu(&|encoder| {

@@ -3,15 +3,15 @@
 //! Without pictures it takes one landscape under four lights. See `HELP`.
 
 mod picture;
-mod scene;
 
 use std::process::ExitCode;
 
 use example_kit::arguments::{Arguments, exit};
+use example_kit::batch::{CHANNELS, batch};
+use example_kit::lights::lights;
 use example_kit::photo::{load, save, stem};
 use gpunorm::{BatchNorm, Gpu, GpuNorm, GroupNorm, InstanceNorm, LayerNorm, NormSpec, SwitchableNorm};
 use image::Rgb32FImage;
-use ndarray::{Array4, Axis, s};
 
 use picture::Column;
 
@@ -25,8 +25,6 @@ PHOTO...     PNG or JPEG files, one row each; without any, one generated landsca
 
 /// Width and height of every picture in the batch.
 const SIZE: u32 = 192;
-/// R, G, B and luminance: with R, G and B alone, groups of channels could only be LayerNorm or InstanceNorm again.
-const CHANNELS: usize = 4;
 const GROUPS: usize = 2;
 
 fn main() -> ExitCode {
@@ -37,13 +35,13 @@ fn run(mut args: Arguments) -> Result<(), String> {
     let out = args.path("--out")?.unwrap_or("target/gallery.png".into());
     let photos = args.paths()?;
     let rows: Vec<(String, Rgb32FImage)> = if photos.is_empty() {
-        scene::lights(SIZE)
+        lights(SIZE)
     } else {
         photos.iter().map(|path| Ok((stem(path), load(path, SIZE)?))).collect::<Result<_, String>>()?
     };
 
     let gpu = Gpu::new().map_err(|error| error.to_string())?;
-    let input = batch(&rows);
+    let input = batch(rows.iter().map(|(_, picture)| picture), SIZE);
     let mut columns = vec![Column::input(input.clone())];
     for (title, shared, spec) in norms() {
         let norm = GpuNorm::new(&gpu, spec).map_err(|error| error.to_string())?;
@@ -81,18 +79,4 @@ fn norms() -> [(&'static str, &'static str, NormSpec); 5] {
         ("GroupNorm", "per picture, {R,G} {B,Y}", GroupNorm::new(GROUPS, CHANNELS).into()),
         ("SwitchableNorm", "a third each: IN, LN, BN", SwitchableNorm::new(CHANNELS).into()),
     ]
-}
-
-/// `[N, 4, H, W]` from 0 to 1: R, G, B and their luminance (Rec. 709).
-fn batch(rows: &[(String, Rgb32FImage)]) -> Array4<f32> {
-    let size = SIZE as usize;
-    let mut batch = Array4::zeros((rows.len(), CHANNELS, size, size));
-    for ((_, image), mut planes) in rows.iter().zip(batch.axis_iter_mut(Axis(0))) {
-        for (x, y, pixel) in image.enumerate_pixels() {
-            let [r, g, b] = pixel.0;
-            let values = [r, g, b, 0.2126 * r + 0.7152 * g + 0.0722 * b];
-            planes.slice_mut(s![.., y as usize, x as usize]).assign(&ndarray::arr1(&values));
-        }
-    }
-    batch
 }

@@ -1,12 +1,11 @@
 //! The grid: a row per picture, a column per norm, and under each panel what is in it.
 
 use example_kit::canvas::{INK, PAPER, QUIET, SMALL, TITLE, rectangle, text, upwards};
+use example_kit::scale::{BINS, RANGE, Scale, moments};
+use image::imageops::replace;
 use image::{Rgb, RgbImage};
-use ndarray::{Array4, ArrayView2, ArrayView3, Axis};
+use ndarray::{Array4, ArrayView3, Axis};
 
-/// Normalized values from -RANGE to RANGE are shown as black to white.
-const RANGE: f32 = 2.5;
-const BINS: usize = 64;
 /// R, G, B and luminance in the histograms.
 const CHANNELS: [Rgb<u8>; 4] = [Rgb([214, 40, 40]), Rgb([34, 150, 60]), Rgb([40, 90, 220]), Rgb([110, 110, 116])];
 
@@ -24,23 +23,16 @@ pub struct Column {
     subtitle: &'static str,
     /// `[N, 4, H, W]`
     values: Array4<f32>,
-    /// The values that are black and white.
-    range: (f32, f32),
-    ticks: &'static [f32],
+    scale: Scale,
 }
 
 impl Column {
     pub fn input(values: Array4<f32>) -> Column {
-        Column { title: "input", subtitle: "R, G, B from 0 to 1", values, range: (0.0, 1.0), ticks: &[0.0, 1.0] }
+        Column { title: "input", subtitle: "R, G, B from 0 to 1", values, scale: Scale::INPUT }
     }
 
     pub fn normalized(title: &'static str, subtitle: &'static str, values: Array4<f32>) -> Column {
-        Column { title, subtitle, values, range: (-RANGE, RANGE), ticks: &[-2.0, 0.0, 2.0] }
-    }
-
-    /// Where a value lies from black, 0, to white, 1; what is beyond stays at the end.
-    fn place(&self, value: f32) -> f32 {
-        ((value - self.range.0) / (self.range.1 - self.range.0)).clamp(0.0, 1.0)
+        Column { title, subtitle, values, scale: Scale::NORMALIZED }
     }
 }
 
@@ -66,10 +58,10 @@ pub fn draw(names: &[&str], columns: &[Column]) -> RgbImage {
                 let short: String = name.chars().take(TITLE.letters(size)).collect();
                 upwards(&mut image, MARGIN - 6, y + size / 2, &short, TITLE, INK);
             }
-            panel(&mut image, x, y, column, planes);
-            histogram(&mut image, x, y + size + 4, size, column, planes);
+            replace(&mut image, &column.scale.picture(planes), i64::from(x), i64::from(y));
+            histogram(&mut image, x, y + size + 4, size, &column.scale, planes);
             let below = y + size + 4 + HISTOGRAM + SCALE + 2;
-            ticks(&mut image, x, below, size, column);
+            ticks(&mut image, x, below, size, &column.scale);
             let (mean, deviation) = moments(planes);
             let words = format!("mean {mean:.2}  std {deviation:.2}");
             let right = size.saturating_sub(SMALL.width(&words)) / 2;
@@ -84,24 +76,11 @@ pub fn draw(names: &[&str], columns: &[Column]) -> RgbImage {
     image
 }
 
-fn panel(image: &mut RgbImage, x: u32, y: u32, column: &Column, planes: ArrayView3<f32>) {
-    let (_, height, width) = planes.dim();
-    for row in 0..height {
-        for across in 0..width {
-            let byte = |channel: usize| (255.0 * column.place(planes[[channel, row, across]])).round() as u8;
-            image.put_pixel(x + across as u32, y + row as u32, Rgb([byte(0), byte(1), byte(2)]));
-        }
-    }
-}
-
-fn histogram(image: &mut RgbImage, x: u32, y: u32, width: u32, column: &Column, planes: ArrayView3<f32>) {
+fn histogram(image: &mut RgbImage, x: u32, y: u32, width: u32, scale: &Scale, planes: ArrayView3<f32>) {
     rectangle(image, x, y, width, HISTOGRAM, Rgb([255, 255, 255]), 1.0);
-    let counts: Vec<[f32; BINS]> = planes.outer_iter().map(|plane| bins(column, plane)).collect();
-    let most = counts.iter().flatten().fold(1.0, |most: f32, &count| most.max(count));
     let bin = |across: u32| (across * BINS as u32 / width) as usize;
-    for (counts, colour) in counts.iter().zip(CHANNELS) {
-        // Square roots, so that a flat sky does not hide the rest.
-        let level = |across: u32| ((counts[bin(across)] / most).sqrt() * (HISTOGRAM - 2) as f32).round() as u32;
+    for (levels, colour) in scale.histograms(planes).iter().zip(CHANNELS) {
+        let level = |across: u32| (levels[bin(across)] * (HISTOGRAM - 2) as f32).round() as u32;
         for across in 0..width {
             let (height, before) = (level(across), level(across.saturating_sub(1)));
             rectangle(image, x + across, y + HISTOGRAM - height, 1, height, colour, 0.16);
@@ -114,35 +93,16 @@ fn histogram(image: &mut RgbImage, x: u32, y: u32, width: u32, column: &Column, 
         let grey = (255 * across / (width - 1)) as u8;
         rectangle(image, x + across, y + HISTOGRAM, 1, SCALE, Rgb([grey; 3]), 1.0);
     }
-    let zero = (column.place(0.0) * (width - 1) as f32).round() as u32;
+    let zero = (scale.place(0.0) * (width - 1) as f32).round() as u32;
     rectangle(image, x + zero, y, 1, HISTOGRAM, INK, 0.6);
 }
 
-/// How many values lie in each bin, smoothed a little: 1/4, 1/2, 1/4.
-fn bins(column: &Column, plane: ArrayView2<f32>) -> [f32; BINS] {
-    let mut counts = [0.0; BINS];
-    for &value in plane {
-        counts[((column.place(value) * BINS as f32) as usize).min(BINS - 1)] += 1.0;
-    }
-    let near = |bin: usize| (counts[bin.saturating_sub(1)] + counts[(bin + 1).min(BINS - 1)]) / 4.0;
-    std::array::from_fn(|bin| counts[bin] / 2.0 + near(bin))
-}
-
-fn ticks(image: &mut RgbImage, x: u32, y: u32, width: u32, column: &Column) {
-    for &value in column.ticks {
+fn ticks(image: &mut RgbImage, x: u32, y: u32, width: u32, scale: &Scale) {
+    for &value in scale.ticks {
         let label = format!("{value}");
         let wide = SMALL.width(&label);
-        let centre = (column.place(value) * (width - 1) as f32) as u32;
+        let centre = (scale.place(value) * (width - 1) as f32) as u32;
         let left = centre.saturating_sub(wide / 2).min(width - wide);
         text(image, x + left, y, &label, SMALL, QUIET);
     }
-}
-
-/// Mean and standard deviation of all channels.
-fn moments(planes: ArrayView3<f32>) -> (f64, f64) {
-    let count = planes.len() as f64;
-    let mean = planes.iter().map(|&value| f64::from(value)).sum::<f64>() / count;
-    let variance = planes.iter().map(|&value| (f64::from(value) - mean).powi(2)).sum::<f64>() / count;
-    // Without a sign on a zero.
-    ((100.0 * mean).round() / 100.0 + 0.0, variance.sqrt())
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 const FLOORS: [&str; 9] = ["dtype", "error", "spec", "reference", "kernel", "plan", "device", "layer", "unstable"];
 
 /// Every crate's folder of modules.
-const CRATES: [&str; 9] = [
+const CRATES: [&str; 10] = [
     "src",
     "tests/suite",
     "benches",
@@ -17,6 +17,7 @@ const CRATES: [&str; 9] = [
     "examples/stylize",
     "examples/train_digits",
     "examples/transformer_block",
+    "examples/web",
     "xtask/src",
 ];
 

@@ -1,7 +1,7 @@
 //! Chromium without a window, WebGPU on its software adapter.
 
 use std::fs::{self, DirEntry};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use crate::packages::{self, Manager};
@@ -53,6 +53,11 @@ impl Browser {
             }
         }
         bytes
+    }
+
+    /// The folder of its profile.
+    pub fn profile(&self) -> &Path {
+        &self.profile
     }
 }
 

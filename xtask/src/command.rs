@@ -8,6 +8,8 @@ cargo xtask swiftshader       run the tests on SwiftShader, which comes with Deb
                               what is the same everywhere (plans, shaders' text and addresses, the oracle against torch)
 cargo xtask test-web [WORD]   run the suite's numbers, and what is other in browsers, in headless Chromium, as CI does; or
                               the tests with WORD in their names
+cargo xtask test-page         only the page, used as a person would, which test-web does as well
+cargo xtask web               build the page that shows, checks and measures norms in a browser, and serve it on this machine
 cargo xtask fuzz [SECONDS]    run random cases against float64 until enough fail; GPUNORM_TEST_SEED says where to begin
 cargo xtask bench [ARGS...]   time every norm against copying its bytes and against the CPU, or the cases called ARGS;
                               --help lists the options
@@ -28,6 +30,8 @@ pub enum Command<'a> {
     SwiftShader,
     /// Those with this in their names.
     TestWeb(&'a str),
+    TestPage,
+    Web,
     /// For so many seconds.
     Fuzz(&'a str),
     Bench(Vec<&'a str>),
@@ -52,6 +56,8 @@ pub fn parse<'a>(args: &[&'a str]) -> Result<(Command<'a>, bool), String> {
         ["swiftshader"] => Command::SwiftShader,
         ["test-web"] => Command::TestWeb(""),
         ["test-web", word] if !word.starts_with('-') => Command::TestWeb(word),
+        ["test-page"] => Command::TestPage,
+        ["web"] => Command::Web,
         ["fuzz"] => Command::Fuzz("1000000000"),
         ["fuzz", seconds] if seconds.parse::<u64>().is_ok() => Command::Fuzz(seconds),
         ["bench", ref rest @ ..] => Command::Bench(rest.to_vec()),
@@ -80,6 +86,8 @@ mod tests {
         assert_eq!(command(&["swiftshader"]), Command::SwiftShader);
         assert_eq!(command(&["test-web"]), Command::TestWeb(""));
         assert_eq!(command(&["test-web", "memory"]), Command::TestWeb("memory"));
+        assert_eq!(command(&["test-page"]), Command::TestPage);
+        assert_eq!(command(&["web"]), Command::Web);
         assert_eq!(command(&["fuzz", "60"]), Command::Fuzz("60"));
         assert_eq!(command(&["bench", "batch", "--quick"]), Command::Bench(vec!["batch", "--quick"]));
         assert_eq!(command(&["pack", "folder"]), Command::Pack("folder"));

@@ -2,14 +2,17 @@
 
 mod browser;
 mod command;
+mod devtools;
 mod drivers;
 mod pack;
 mod packages;
 mod progress;
 mod serve;
 mod steps;
+mod test_page;
 mod test_web;
 mod wasm;
+mod web;
 
 use std::process::ExitCode;
 
@@ -57,7 +60,10 @@ fn run(command: Command, runner: &Runner) -> Result<(), String> {
         Command::Demo => demo(runner),
         Command::Test(args) => test(runner, &args),
         Command::SwiftShader => swiftshader(runner),
+        Command::TestWeb("") => test_web::run(runner, "").and_then(|()| test_page::run(runner)),
         Command::TestWeb(word) => test_web::run(runner, word),
+        Command::TestPage => test_page::run(runner),
+        Command::Web => web::serve(runner),
         Command::Fuzz(seconds) => fuzz(runner, seconds),
         Command::Bench(args) => bench(runner, &args),
         Command::Occupancy => occupancy(runner, &[]),

@@ -4,14 +4,17 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Result, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
 
-/// A folder that is served until the program ends.
+/// A folder that is served until this is dropped.
 pub struct Server {
     address: String,
     sent: Receiver<Sent>,
+    stopped: Arc<AtomicBool>,
 }
 
 /// What a page has POSTed.
@@ -27,8 +30,10 @@ impl Server {
         let address = format!("http://{}", listener.local_addr()?);
         let (sender, sent) = mpsc::channel();
         let folder = folder.to_owned();
+        let stopped = Arc::new(AtomicBool::new(false));
+        let stop = stopped.clone();
         thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
+            for stream in listener.incoming().flatten().take_while(|_| !stop.load(Ordering::Relaxed)) {
                 let (folder, sender) = (folder.clone(), sender.clone());
                 // Browsers open connections that they may never use.
                 thread::spawn(move || {
@@ -38,7 +43,7 @@ impl Server {
                 });
             }
         });
-        Ok(Server { address, sent })
+        Ok(Server { address, sent, stopped })
     }
 
     pub fn address(&self) -> &str {
@@ -48,6 +53,14 @@ impl Server {
     /// What pages send, in order; nothing when this time has passed.
     pub fn next(&self, within: Duration) -> Option<Sent> {
         self.sent.recv_timeout(within).ok()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stopped.store(true, Ordering::Relaxed);
+        // It waits for the next caller.
+        let _ = TcpStream::connect(self.address.trim_start_matches("http://"));
     }
 }
 

@@ -1,7 +1,8 @@
 //! The batch that is used without photos: one landscape under four lights.
 
-use example_kit::landscape::{self, Colour};
 use image::{Rgb, Rgb32FImage};
+
+use crate::landscape::{self, Colour};
 
 /// Name, and contrast and brightness of R, G and B. Each light changes a channel by `contrast·value + brightness` and
 /// never clips, so a norm that takes statistics per picture and channel undoes it.
