@@ -27,7 +27,7 @@ pub async fn check(device: &Device, norm: usize) -> Result<String, JsError> {
     let state = with_random_parameters(norm.read_state_dict("").await?);
     norm.load_state_dict(&state, "")?;
     let mut rows: Vec<Value> = vec![];
-    for mode in [Mode::Training, Mode::Evaluation] {
+    for (mode, called) in [(Mode::Training, "train"), (Mode::Evaluation, "eval")] {
         norm.set_mode(mode);
         let mut passes = PASSES.map(|_| (0, vec![]));
         for dtype in TYPES {
@@ -39,10 +39,9 @@ pub async fn check(device: &Device, norm: usize) -> Result<String, JsError> {
                 *dispatches = held.dispatches.max(*dispatches);
             }
         }
-        let mode = format!("{mode:?}").to_lowercase();
         rows.extend(PASSES.into_iter().zip(passes).map(|(pass, (dispatches, types))| {
             json!({
-                "norm": name, "mode": mode, "pass": pass, "shape": shape, "dispatches": dispatches, "types": types,
+                "norm": name, "mode": called, "pass": pass, "shape": shape, "dispatches": dispatches, "types": types,
             })
         }));
     }

@@ -2,7 +2,7 @@
 
 const KEPT = "gpunorm";
 const FILES = ["./", "check.js", "cube.js", "gpunorm-web.js", "gpunorm-web_bg.wasm", "icon.svg", "main.js", "measure.js",
-  "norms.js", "panels.js", "pictures.js", "see.js", "settings.js", "style.css"];
+  "norms.js", "panels.js", "pictures.js", "see.css", "see.js", "settings.js", "style.css"];
 
 addEventListener("install", (event) => event.waitUntil(caches.open(KEPT).then((kept) => kept.addAll(FILES))));
 
