@@ -31,11 +31,12 @@ fn specs(shape: &[usize]) -> Vec<NormSpec> {
     specs.chain(data::layout_specs(shape).into_iter().step_by(3)).collect()
 }
 
-/// As every other device and under every strategy, and with shader checks where a kernel is new.
-fn everywhere(gpu: &Gpu, spec: &NormSpec, shape: &[usize], dtype: DType) -> Vec<(String, Gpu, Strategy)> {
+/// Every second one of the other devices and strategies, the others in the next `turn`; and with shader checks where a kernel
+/// is new.
+fn everywhere(gpu: &Gpu, spec: &NormSpec, shape: &[usize], dtype: DType, turn: usize) -> Vec<(String, Gpu, Strategy)> {
     let geometry = Geometry::new(spec, Mode::Training, shape).unwrap();
-    let mut all = variants(gpu);
-    for (variant, gpu, strategy) in variants(gpu) {
+    let mut all: Vec<_> = variants(gpu).into_iter().skip(turn % 2).step_by(2).collect();
+    for (variant, gpu, strategy) in all.clone() {
         let passes = [Pass::forward(true), Pass::backward(1, Gradient::Replaced, Gradient::Replaced)];
         let plans = passes.map(|pass| planned(&gpu, &geometry, spec, dtype, strategy, pass));
         let twin = checks::twin(&gpu, &plans.into_iter().flatten().collect::<Vec<_>>());
@@ -44,7 +45,7 @@ fn everywhere(gpu: &Gpu, spec: &NormSpec, shape: &[usize], dtype: DType) -> Vec<
     all
 }
 
-/// A layer's output and the gradients of a loss in every second variant, unless its strategy cannot have them.
+/// A layer's output and the gradients of a loss in the variants of this `turn`, unless a strategy cannot have them.
 fn passes(
     gpu: &Gpu,
     spec: &NormSpec,
@@ -54,7 +55,7 @@ fn passes(
     turn: usize,
 ) -> Vec<(String, Passes)> {
     let mut all = vec![];
-    for (variant, gpu, strategy) in everywhere(gpu, spec, x.shape(), dtype).into_iter().skip(turn % 2).step_by(2) {
+    for (variant, gpu, strategy) in everywhere(gpu, spec, x.shape(), dtype, turn) {
         let mut norm = GpuNorm::new(&gpu, spec.clone()).unwrap();
         norm.load_state_dict(&compare::state_dict(state), "").unwrap();
         norm.set_strategy(strategy);

@@ -257,8 +257,8 @@ struct Folded<'a> {
 impl<'a> Folded<'a> {
     fn new(own: &'a Arrays, values: &Values, one: f64, count: usize) -> Folded<'a> {
         let scale: Vec<f64> = values.scale.iter().map(|&scale| one + f64::from(scale)).collect();
-        let weight = scale.iter().enumerate().map(|(i, scale)| scale * value_or(&own.weight, i % count, 1.0)).collect();
-        let scaled = |i: usize| scale[i] * value_or(&own.bias, i % count, 0.0);
+        let weight = scale.iter().enumerate().map(|(i, scale)| scale * own.weight(i % count)).collect();
+        let scaled = |i: usize| scale[i] * own.bias(i % count);
         let bias = |(i, &shift): (usize, &f32)| scaled(i) + f64::from(shift);
         let size = |(i, &shift): (usize, &f32)| scaled(i).abs() + f64::from(shift.abs());
         let bias = values.shift.iter().enumerate().map(bias).collect();
@@ -285,7 +285,7 @@ impl<'a> Folded<'a> {
     fn of_scale(&self, weight: &Wanted, bias: &Wanted) -> Wanted {
         let own = |i: usize| {
             let at = i % self.count;
-            (value_or(&self.own.weight, at, 1.0), value_or(&self.own.bias, at, 0.0))
+            (self.own.weight(at), self.own.bias(at))
         };
         let both = |weights: &[f64], biases: &[f64], size: fn(f64) -> f64| {
             let value = |(i, (weight, bias)): (usize, (&f64, &f64))| size(own(i).0) * weight + size(own(i).1) * bias;
@@ -297,10 +297,6 @@ impl<'a> Folded<'a> {
             roundings: weight.roundings.max(bias.roundings) + 2.0,
         }
     }
-}
-
-fn value_or(values: &[f64], at: usize, other: f64) -> f64 {
-    if values.is_empty() { other } else { values[at] }
 }
 
 fn activated(activation: Activation, r: f64) -> f64 {

@@ -41,6 +41,16 @@ pub struct Arrays {
     pub batches: f64,
 }
 
+impl Arrays {
+    pub fn weight(&self, at: usize) -> f64 {
+        if self.weight.is_empty() { 1.0 } else { self.weight[at] }
+    }
+
+    pub fn bias(&self, at: usize) -> f64 {
+        if self.bias.is_empty() { 0.0 } else { self.bias[at] }
+    }
+}
+
 /// At the edges of units, subgroups, workgroups and teams, and beside them.
 const SIZES: [usize; 28] = [
     1, 2, 3, 4, 5, 7, 8, 13, 16, 17, 31, 32, 33, 61, 64, 67, 127, 128, 131, 251, 256, 257, 509, 512, 1021, 1024, 1031,

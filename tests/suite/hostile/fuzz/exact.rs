@@ -126,7 +126,7 @@ impl Exact<'_> {
     }
 
     pub fn weight(&self, i: usize) -> f64 {
-        if self.arrays.weight.is_empty() { 1.0 } else { self.arrays.weight[self.parameter(i)] }
+        self.arrays.weight(self.parameter(i))
     }
 
     /// The most elements behind a statistic of the input.
@@ -158,7 +158,7 @@ impl Exact<'_> {
             let at = i / s;
             let mixed = |(part, most): &(&Part, Vec<f64>)| part.mean_share.abs() * most[part.of[at]] * self.r[at];
             let size = most[row(i)].max(spread.iter().map(mixed).sum());
-            let bias = if self.arrays.bias.is_empty() { 0.0 } else { self.arrays.bias[self.parameter(i)] };
+            let bias = self.arrays.bias(self.parameter(i));
             wanted.values.push(self.weight(i) * x + bias);
             wanted.magnitudes.push(self.weight(i).abs() * size + bias.abs());
         }
