@@ -4,6 +4,10 @@ override CHANNELS_LAST: bool = false; // params.interleaved planes lie in params
 override COLUMNS_OF_SAMPLES: bool = false; // BY_CHANNEL, and a column (common/columns.wgsl) is one plane
 override WHOLE_UNITS: bool = true; // a unit is of one plane, or of neighbouring ones of one line; else it is of two elements, or of one
 
+fn load_addend(i: u32) -> Values {
+    return unpack(unit_from(add_before[stored_index(i)], i));
+}
+
 // n / params.plane_len, without a division, which is dear on software adapters: Granlund & Montgomery 1994, figure 4.1.
 fn planes_before(n: u32) -> u32 {
     let high = high_product(n, params.plane_multiplier);
