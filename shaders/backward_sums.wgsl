@@ -4,21 +4,6 @@
 // A team owns one segment of one row. The plan picks it for the first step of a split backward.
 // In bounds: as forward_row; the plan sizes `sums` to rows * segments.
 override WEIGHTED: bool = false;
-override ACROSS: bool = false; // rows are lines of a sample's interleaved ones: each element has statistics of its own
-
-// The values of a unit, of columns from `column` on, as those whose shift is 0 and whose rstd is 1.
-fn normalized_across(x: Values, column: u32) -> Values {
-    var shifts: array<f32, WIDTH>;
-    var means: array<f32, WIDTH>;
-    var rstds: array<f32, WIDTH>;
-    for (var k = 0u; k < WIDTH; k++) {
-        let s = statistics_for(column + k);
-        shifts[k] = s.shift;
-        means[k] = s.mean;
-        rstds[k] = s.rstd;
-    }
-    return mul(deviation(x, from_array(shifts), from_array(means)), from_array(rstds));
-}
 
 @compute @workgroup_size(WORKGROUP)
 fn backward_sums(builtins: Builtins) {
@@ -26,13 +11,7 @@ fn backward_sums(builtins: Builtins) {
     let own_segment = segment_of(team_of(builtins));
     let row = own_segment.row;
     let end = whole_units(row, own_segment.end);
-    var s = Statistics(0.0, 0.0, 1.0);
-    var first_column = 0u;
-    if ACROSS {
-        first_column = (params.first + row) / params.lines * params.row_len;
-    } else {
-        s = statistics_for(params.first + row);
-    }
+    let s = statistics_for(params.first + row);
     let start = first_whole_unit(row);
     begin_row(row);
     let base = parameter_base(params.first + row);
@@ -60,11 +39,7 @@ fn backward_sums(builtins: Builtins) {
                 if WEIGHTED {
                     gradient = mul(gradient, weight_unit(base + Parameter(i * WIDTH)));
                 }
-                var x = unpack(load_x(start + i));
-                if ACROSS {
-                    x = normalized_across(x, first_column + i * WIDTH);
-                }
-                few = add_unit(few, gradient, x, s);
+                few = add_unit(few, gradient, unpack(load_x(start + i)), s);
             }
         }
         own = merge_partials(own, total_of(few, s));

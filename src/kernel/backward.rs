@@ -9,7 +9,7 @@ use super::piece::{Link, Piece, piece};
 
 /// Every backward kernel that a plan can pick.
 pub(super) fn all() -> Vec<Kernel> {
-    let first = [all_outputs(), all_row(), all_rows(), all_sums(), all_columns()].concat();
+    let first = [all_outputs(), all_row(), all_rows(), all_sums(), all_lines(), all_columns()].concat();
     let second = [all_combines(), all_axes(), all_mixes(), all_modulations(), all_folds()].concat();
     [first, second, all_applies(), all_columns_applied(), vec![Kernel::BackwardAddend]].concat()
 }
@@ -162,10 +162,7 @@ pub(super) fn sums(
         link(from.pieces());
     };
     let of_tile = u64::from(units) * (1 + neighbour_loops(parameters, element)) + 1;
-    let iterations = move |launch: &Launch| {
-        let across = if launch.is("ACROSS") { u64::from(units) * launch.width() } else { 0 };
-        launch.lookup(from) + launch.tiles() * (of_tile + across) + launch.reduce()
-    };
+    let iterations = move |launch: &Launch| launch.lookup(from) + launch.tiles() * of_tile + launch.reduce();
     declare(piece!("backward_sums"), team, Some(element), pieces, iterations).tiled(of_tile)
 }
 
@@ -176,6 +173,25 @@ fn all_sums() -> Vec<Kernel> {
         all.push(sums(widest(element), StatisticsFrom::Stored, false));
         all.extend(with_dx(element).map(|dx| sums(Parameters::Weight, StatisticsFrom::Running, dx)));
         all.extend([StatisticsFrom::Stored, StatisticsFrom::Mixed].map(|from| sums(Parameters::None, from, false)));
+    }
+    all
+}
+
+pub(super) fn lines(team: Team, element: Element, units: u32) -> impl Declared {
+    let pieces = move |link: &mut Link| {
+        link(&[part::units(units), part::FULL, part::SEGMENT, part::SUMS_OUT, part::LANE_SUMS, part::DY]);
+        link(&[part::STATISTICS_OWN]);
+    };
+    let (units, width) = (u64::from(units), u64::from(element.width));
+    let of_tile = 1 + units * (1 + width + units) + units;
+    let iterations = move |launch: &Launch| launch.tiles() * of_tile + units * (1 + launch.reduce());
+    declare(piece!("backward_lines"), team, Some(element), pieces, iterations).tiled(of_tile)
+}
+
+fn all_lines() -> Vec<Kernel> {
+    let mut all = vec![];
+    for (element, team) in Element::all().flat_map(|element| Team::ALL.map(|team| (element, team))) {
+        all.extend(Kernel::LINES.map(|units| Kernel::BackwardLines { team, element, units }));
     }
     all
 }

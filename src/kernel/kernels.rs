@@ -43,6 +43,8 @@ pub enum Kernel {
     /// Sums over pieces of rows; weighted by `parameters`, which have no bias. From running statistics, which are
     /// constants, `dx` too.
     BackwardSums { team: Team, element: Element, units: u32, parameters: Parameters, from: StatisticsFrom, dx: bool },
+    /// Sums over lines whose elements have statistics each, `units` lines at once.
+    BackwardLines { team: Team, element: Element, units: u32 },
     /// Sums over columns. From running statistics `dx` too.
     BackwardColumns { element: Element, parameters: Parameters, from: StatisticsFrom, dx: bool },
     /// From sums: coefficients of sets, if any, after multiplying by these weights; and the gradients of `parameters`.
@@ -69,6 +71,9 @@ impl Kernel {
     /// Elements of a column that an invocation holds in registers at once.
     pub const COLUMN_UNITS: u32 = 8;
 
+    /// Lines that a team of `backward_lines` may own, of a GPU and of a software adapter; and units of each that a lane takes at a time.
+    pub const LINES: [u32; 2] = [2, 4];
+
     /// Rows that `backward_rows` may hold the coefficients of.
     pub const ROWS: [u32; 3] = [4, 8, 16];
 
@@ -82,7 +87,7 @@ impl Kernel {
         use Kernel::*;
         match self {
             ForwardRow { units, .. } | ForwardMoments { units, .. } | BackwardRow { units, .. } => units,
-            BackwardSums { units, .. } | BackwardRows { units, .. } => units,
+            BackwardSums { units, .. } | BackwardLines { units, .. } | BackwardRows { units, .. } => units,
             ForwardColumns { .. } | BackwardColumns { .. } => Kernel::COLUMN_UNITS,
             _ => 1,
         }

@@ -188,6 +188,7 @@ impl Parameters {
 }
 
 const STATISTICS_STORED: &Piece = piece!("part/statistics/stored", reads: [Statistics]);
+pub(super) const STATISTICS_OWN: &Piece = piece!("part/statistics/own", reads: [Statistics]);
 const STATISTICS_RUNNING: &Piece = piece!("part/statistics/running", reads: [RunningMean, RunningVar]);
 
 impl StatisticsFrom {

@@ -38,6 +38,7 @@ impl Kernel {
             Kernel::BackwardSums { team, element, units, parameters, from, dx } => {
                 read(&backward::sums(team, element, units, parameters, from, dx))
             }
+            Kernel::BackwardLines { team, element, units } => read(&backward::lines(team, element, units)),
             Kernel::BackwardColumns { element, parameters, from, dx } => {
                 read(&backward::columns(element, parameters, from, dx))
             }

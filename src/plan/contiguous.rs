@@ -1,12 +1,24 @@
 //! Passes over contiguous rows of any length, a team at a piece of one: partial results of each, and outputs.
 
-use super::fit::taken;
+use super::fit::{Size, taken};
 use super::planner::{Planner, Rows, index};
 use super::steps::{MAX_ITERATIONS, Step};
 use crate::error::Result;
 use crate::kernel::{
     BY_ELEMENT, BY_ROW, BY_ROWS, BY_UNIT, Element, Kernel, PER_ROW, Parameters, Params, Registers, Team,
 };
+
+/// How rows are cut in segments.
+pub(super) struct Cut {
+    /// Of the team at one.
+    pub size: Size,
+    /// Of each segment: what its lanes take at a time.
+    pub tiles: usize,
+    /// Of each segment but the last.
+    pub units: usize,
+    /// Of each row.
+    pub segments: usize,
+}
 
 impl Planner<'_> {
     /// A kernel that leaves one result per segment of each row, and how many segments that are. Rows may `share` units if the
@@ -19,28 +31,15 @@ impl Planner<'_> {
         kernel: impl Fn(Team, Element, u32) -> Kernel,
     ) -> Result<(Vec<Step>, usize)> {
         let shared = self.shared_element(rows).filter(|_| share);
-        // Statistics of each element take registers, as columns do.
-        let across = constants.contains(&("ACROSS", 1));
-        let own = || if across { self.column_element(rows.len, 4) } else { self.widest_element(rows.len) };
-        let element = shared.or_else(own);
+        let element = shared.or_else(|| self.widest_element(rows.len));
         let element = element.unwrap_or(Element { dtype: self.dtype, width: 1 });
         let units = rows.len / element.width as usize;
         let team = self.row_team(units);
         let held = self.units_per_lane(team, units, element, Registers::Row);
         let kernel = kernel(team, element, held);
         let held = taken(team, units, held);
-        // Enough teams to keep the adapter busy, none with more tiles than the loop limit allows.
-        let teams = self.busy_lanes(kernel.bytes_at_once()).div_ceil(self.largest_workgroup() as usize);
-        let wanted = self.busy_teams().max(teams).div_ceil(rows.count);
-        let size = self.row_size(team, units.div_ceil(wanted * held as usize));
-        let tile = held as usize * size.lanes as usize;
-        // The rest is for what comes before and after the tiles.
-        let more = if across { held as usize * element.width as usize } else { 0 };
-        let most = (MAX_ITERATIONS as usize * 3 / 4) / (kernel.iterations_of_tile() as usize + more);
-        let wanted = wanted.min(units.div_ceil(tile)).max(units.div_ceil(most * tile));
-        let tiles = units.div_ceil(wanted * tile);
-        let segments = units.div_ceil(tiles * tile);
-        let full = shared.is_none() && units.is_multiple_of(segments * tiles * tile);
+        let Cut { size, tiles, units: of_segment, segments } = self.cut(kernel, rows.count, units, held as usize);
+        let full = shared.is_none() && units.is_multiple_of(segments * of_segment);
         let own = [("HELD", held), ("FULL", u32::from(full)), ("SHARED_UNITS", u32::from(shared.is_some()))];
         let constants = [constants, &own].concat();
         let mut steps = vec![];
@@ -52,7 +51,7 @@ impl Planner<'_> {
                 row_stride: index(units, "a row")?,
                 tiles: index(tiles, "a row")?,
                 segments: index(segments, "a row")?,
-                segment_units: index(tiles * tile, "a row")?,
+                segment_units: index(of_segment, "a row")?,
                 partial_first: index(slice.start * segments, "partial statistics")?,
                 partial_row: index(segments, "a row")?,
                 partial_segment: 1,
@@ -62,6 +61,20 @@ impl Planner<'_> {
             steps.push(self.sized_step(kernel, params, constants.clone(), bytes, size)?);
         }
         Ok((steps, segments))
+    }
+
+    /// How `kernel`, whose lanes take `held` units at a time, goes through so many rows of so many units.
+    pub(super) fn cut(&self, kernel: Kernel, rows: usize, units: usize, held: usize) -> Cut {
+        // Enough teams to keep the adapter busy, none with more tiles than the loop limit allows.
+        let teams = self.busy_lanes(kernel.bytes_at_once()).div_ceil(self.largest_workgroup() as usize);
+        let wanted = self.busy_teams().max(teams).div_ceil(rows);
+        let size = self.row_size(kernel.team(), units.div_ceil(wanted * held));
+        let tile = held * size.lanes as usize;
+        // The rest is for what comes before and after the tiles.
+        let most = (MAX_ITERATIONS as usize * 3 / 4) / kernel.iterations_of_tile() as usize;
+        let wanted = wanted.min(units.div_ceil(tile)).max(units.div_ceil(most * tile));
+        let tiles = units.div_ceil(wanted * tile);
+        Cut { size, tiles, units: tiles * tile, segments: units.div_ceil(tiles * tile) }
     }
 
     /// Row `r` uses statistics `(r / run) mod period`.

@@ -174,6 +174,20 @@ fn follow(plan: &Plan, dtype: DType) -> Trace {
                     trace.sum_all(number, entry, elements);
                 }
             }
+            Kernel::BackwardLines { units: together, .. } => {
+                assert!(p.tiles * together * step.lanes() >= p.segment_units, "{step:?}: its tiles miss units");
+                let blocks = p.lines.div_ceil(together);
+                for team in teams(step, p.rows * p.segments) {
+                    let (row, segment) = (team % p.rows, team / p.rows);
+                    let (sample, line) = (row / blocks, row % blocks * together);
+                    let own = segment * p.segment_units..((segment + 1) * p.segment_units).min(p.units);
+                    for line in line..(line + together).min(p.lines) {
+                        let line = sample * p.lines + line;
+                        let entry = p.partial_first + line * p.partial_row + segment * p.partial_segment;
+                        trace.sum_all(number, entry, own.clone().flat_map(|unit| elements(line * p.units + unit)));
+                    }
+                }
+            }
             Kernel::BackwardCombine { .. } => {
                 assert!(p.channel_run > 0 && p.sum_parts > 0 && p.run > 0, "{step:?}: it divides by 0");
                 let together = step.constant("SEVERAL_CHANNELS") == Some(1);

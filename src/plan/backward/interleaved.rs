@@ -1,9 +1,12 @@
 //! Backwards of planes that interleave: their sums; and of layer and RMS norm over channels that come first, where a line's
 //! elements, one of each of a sample's rows, share their weight.
 
+use std::ops::Range;
+
 use super::sums::Walk;
 use crate::error::Result;
-use crate::kernel::{Kernel, Parameters, StatisticsFrom};
+use crate::kernel::{Element, Kernel, Parameters, Params, StatisticsFrom};
+use crate::plan::contiguous::Cut;
 use crate::plan::planner::{Planner, Rows, index};
 use crate::plan::steps::{Plan, Scratch, Step};
 
@@ -46,20 +49,10 @@ impl Planner<'_> {
         let mut of_lines = (Walk::NOWHERE, 0);
         let wants_lines = self.gradients() != Parameters::None;
         if wants_lines {
-            let (places, channels) = (self.geometry.interleaved, rows.len);
-            let samples = rows.count / places;
-            let lines = Rows { count: samples * channels, len: places, ..rows };
-            let (mut sums, parts) =
-                self.segmented(lines, false, &[("ACROSS", 1), ("OWN_STATISTICS", 1)], |team, element, units| {
-                    let (parameters, from) = (Parameters::None, StatisticsFrom::Stored);
-                    Kernel::BackwardSums { team, element, units, parameters, from, dx: false }
-                })?;
-            for step in &mut sums {
-                step.params.lines = index(channels, "channels")?;
-                step.params.partial_first = index(first + step.params.partial_first as usize, "partial sums")?;
-            }
+            let (samples, channels) = (rows.count / self.geometry.interleaved, rows.len);
+            let (sums, parts) = self.sums_of_lines(rows, first)?;
             steps.extend(sums);
-            kept += lines.count * parts;
+            kept += samples * channels * parts;
             of_lines = match self.folded {
                 Some(_) => (Walk { first, ..Walk::contiguous(parts) }, samples * channels),
                 None => (Walk { first, ..Walk::planes(channels, parts, samples * parts) }, channels),
@@ -74,5 +67,39 @@ impl Planner<'_> {
             (false, _) => "sums of lines for the parameters alone",
         };
         Ok(Plan { steps, scratch, why: why.into() })
+    }
+
+    /// Sums of each sample's channels, kept after `kept` others, and how many each has.
+    fn sums_of_lines(&self, rows: Rows, kept: usize) -> Result<(Vec<Step>, usize)> {
+        let (places, channels) = (self.geometry.interleaved, rows.len);
+        // Statistics of each element take registers, as columns do.
+        let element = self.column_element(places, 4).unwrap_or(Element { dtype: self.dtype, width: 1 });
+        let units = places / element.width as usize;
+        let [few, many] = Kernel::LINES;
+        let together = if self.caps.software { many } else { few };
+        let kernel = Kernel::BackwardLines { team: self.row_team(units), element, units: together };
+        let blocks = channels.div_ceil(together as usize);
+        let Cut { size, tiles, units: of_segment, segments } =
+            self.cut(kernel, rows.count / places * blocks, units, together as usize);
+        let full = units.is_multiple_of(segments * of_segment) && channels.is_multiple_of(together as usize);
+        let step = |slice: Range<usize>| {
+            let params = Params {
+                rows: index(slice.len() / places * blocks, "channels")?,
+                first: index(slice.start, "rows")?,
+                row_len: index(places, "places")?,
+                units: index(units, "places")?,
+                lines: index(channels, "channels")?,
+                tiles: index(tiles, "places")?,
+                segments: index(segments, "places")?,
+                segment_units: index(of_segment, "places")?,
+                partial_first: index(kept + slice.start / places * channels * segments, "partial sums")?,
+                partial_row: index(segments, "places")?,
+                partial_segment: 1,
+                ..self.params()
+            };
+            let bytes = self.bytes(&slice, channels);
+            self.sized_step(kernel, params, vec![("FULL", u32::from(full))], bytes, size)
+        };
+        Ok((self.slices_of_samples()?.into_iter().map(step).collect::<Result<_>>()?, segments))
     }
 }
