@@ -77,6 +77,9 @@ pub fn all() -> Vec<Case> {
         last("SwitchableNorm, NHWC", SwitchableNorm::new(64).channels_last().into()),
         first("LayerNorm over channels", LayerNorm::new(96).channels_first().into()),
         first("RmsNorm over channels", RmsNorm::new(96).channels_first().into()),
+        // As many rows, contiguous: what those over channels are held to.
+        layer("LayerNorm, rows of 96", &[25_088, 96]),
+        rms("RmsNorm, rows of 96", &[25_088, 96]),
     ]
 }
 
