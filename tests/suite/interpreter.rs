@@ -13,7 +13,7 @@ use naga::{
     ScalarKind, Statement, Type, TypeInner, UnaryOperator,
 };
 
-use super::shaders;
+use super::translation;
 use floats::Floats;
 use values::{Pointer, Root, Value, binary, blank, constant, joined, vector};
 
@@ -62,7 +62,7 @@ impl Shaders {
     pub fn of(&mut self, step: &Step) -> Shader {
         let key = (step.kernel, step.constants.clone());
         let code = self.0.entry(key).or_insert_with(|| {
-            let (module, info) = shaders::with_overrides(step.kernel, F16::Integer, &step.constants);
+            let (module, info) = translation::with_overrides(step.kernel, F16::Integer, &step.constants);
             Rc::new(Code { floats: Floats::of(&module, &info), module })
         });
         Shader { code: code.clone(), params: bytemuck::bytes_of(&step.params).to_vec(), workgroups: step.workgroups }

@@ -50,6 +50,7 @@ mod torch_float32;
 mod torch_neighbours;
 mod training;
 mod transfer;
+mod translation;
 mod under_way;
 mod variants;
 mod views;

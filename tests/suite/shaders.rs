@@ -3,40 +3,14 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use gpunorm::unstable::{Beside, Binding, F16, Geometry, Gradient, Kernel, Params, Pass, Strategy, Target};
+use gpunorm::unstable::{Beside, Binding, F16, Geometry, Gradient, Kernel, Parameters, Params, Pass, Strategy, Team};
 use gpunorm::{DType, Mode, Plan};
-use naga::back::{hlsl, msl, spv};
-use naga::valid::{Capabilities, GlobalUse, ModuleInfo, SubgroupOperationSet, ValidationFlags, Validator};
-use naga::{AddressSpace, Module, ShaderStage, StorageAccess};
+use naga::valid::GlobalUse;
+use naga::{AddressSpace, StorageAccess};
 
 use super::data;
 use super::plans::zoo;
-
-const CAPABILITIES: Capabilities =
-    Capabilities::SUBGROUP.union(Capabilities::SHADER_FLOAT16).union(Capabilities::SHADER_FLOAT16_IN_FLOAT32);
-
-/// For a device that converts f16 as `f16` says.
-fn parse(kernel: Kernel, f16: F16) -> (Module, ModuleInfo) {
-    let source = kernel.link(Target { f16, ..Target::default() });
-    let module = naga::front::wgsl::parse_str(&source)
-        .unwrap_or_else(|error| panic!("{kernel:?}: {}", error.emit_to_string(&source)));
-    let info = Validator::new(ValidationFlags::all(), CAPABILITIES)
-        .subgroup_stages(naga::valid::ShaderStages::COMPUTE)
-        .subgroup_operations(SubgroupOperationSet::all())
-        .validate(&module)
-        .unwrap_or_else(|error| panic!("{kernel:?}: {}", error.emit_to_string(&source)));
-    (module, info)
-}
-
-/// A kernel as a driver gets it: its overrides are constants.
-pub fn with_overrides(kernel: Kernel, f16: F16, constants: &[(&'static str, u32)]) -> (Module, ModuleInfo) {
-    let (module, info) = parse(kernel, f16);
-    let entry = Some((ShaderStage::Compute, kernel.name()));
-    let constants = constants.iter().map(|&(name, value)| (name.to_owned(), f64::from(value))).collect();
-    let (module, info) = naga::back::pipeline_constants::process_overrides(&module, &info, entry, &constants)
-        .unwrap_or_else(|error| panic!("{kernel:?}, {constants:?}: {error}"));
-    (module.into_owned(), info.into_owned())
-}
+use super::translation::{hlsl, msl, parse, spirv, with_overrides};
 
 #[test]
 fn kernels_are_valid_and_bind_what_the_host_says() {
@@ -147,29 +121,46 @@ fn kernels() -> impl Iterator<Item = (Kernel, F16)> {
     })
 }
 
+/// The opaque step (shaders/part/common/opaque.wgsl) is there for Metal's fast math above all: what error-free transformations go
+/// through has to read what only the uniform knows, wherever a kernel has it.
+fn assert_opaque(msl: &str) -> Result<(), String> {
+    let functions = msl.split("\n}\n").filter_map(|function| {
+        let name = function.rsplit_once(" opaque")?.1.split_once("(\n")?.0;
+        let (_, body) = function.split_once(") {\n")?;
+        matches!(name, "" | "_each" | "_part").then_some((name, body))
+    });
+    for (name, body) in functions {
+        if !body.contains("params.zero") && !body.contains("opaque") {
+            return Err(format!("opaque{name} can be looked into:\n{body}"));
+        }
+    }
+    let sums = msl.find(" two_sum(\n").map(|at| msl[at..].split("\n}\n").next().unwrap_or_default());
+    match sums {
+        Some(body) if body.matches("opaque(").count() < 2 => {
+            Err(format!("a sum's rounding can be looked into:\n{body}"))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[test]
+fn what_can_be_looked_into_is_told() {
+    let (module, info) =
+        with_overrides(Kernel::BackwardFold { team: Team::Workgroup, parameters: Parameters::Both }, F16::Integer, &[]);
+    let source = msl(&module, &info).unwrap();
+    assert_eq!(assert_opaque(&source), Ok(()));
+    for (what, less) in [("uint _e4 = params.zero;", "uint _e4 = 0u;"), ("= opaque(", "= (")] {
+        assert!(source.contains(what), "{source}");
+        assert!(assert_opaque(&source.replace(what, less)).is_err(), "{what}");
+    }
+}
+
 fn translate(kernel: Kernel, f16: F16, constants: &[(&'static str, u32)]) {
     let (module, info) = with_overrides(kernel, f16, constants);
-    spv::write_vec(&module, &info, &spv::Options::default(), None)
-        .unwrap_or_else(|error| panic!("{kernel:?}: {error}"));
-    let options = msl::Options { lang_version: (2, 4), fake_missing_bindings: true, ..Default::default() };
-    let (source, translated) = msl::write_string(&module, &info, &options, &Default::default())
-        .unwrap_or_else(|error| panic!("{kernel:?}: {error}"));
-    // The opaque step (shaders/part/common/opaque.wgsl) is there for Metal's fast math above all.
-    assert!(
-        !matches!(kernel, Kernel::ForwardRow { .. } | Kernel::BackwardCombine { .. }) || source.contains("params.zero")
-    );
-    for name in translated.entry_point_names {
-        name.unwrap_or_else(|error| panic!("{kernel:?}: {error}"));
+    spirv(&module, &info).unwrap_or_else(|error| panic!("{kernel:?}: {error}"));
+    let source = msl(&module, &info).unwrap_or_else(|error| panic!("{kernel:?}: {error}"));
+    assert_opaque(&source).unwrap_or_else(|told| panic!("{kernel:?}: {told}"));
+    if f16 != F16::Native {
+        hlsl(&module, &info).unwrap_or_else(|error| panic!("{kernel:?}: {error}"));
     }
-    if f16 == F16::Native {
-        // Nothing for DX12.
-        return;
-    }
-    let options =
-        hlsl::Options { shader_model: hlsl::ShaderModel::V6_0, fake_missing_bindings: true, ..Default::default() };
-    let pipeline = hlsl::PipelineOptions::default();
-    let mut text = String::new();
-    hlsl::Writer::new(&mut text, &options, &pipeline)
-        .write(&module, &info, None)
-        .unwrap_or_else(|error| panic!("{kernel:?}: {error}"));
 }

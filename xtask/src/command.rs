@@ -15,7 +15,9 @@ cargo xtask bench [ARGS...]   time every norm against copying its bytes and agai
                               --help lists the options
 cargo xtask occupancy         compile the bench's kernels for AMD's GPUs, without one; fails where a budget is broken
 cargo xtask pack FOLDER       gather what runs the bench, its peers and the tests on a machine without Rust
-cargo xtask shaders           write every linked kernel to target/shaders/, for editors and other compilers
+cargo xtask shaders [--msl] [--hlsl]
+                              write every linked kernel to target/shaders/, for editors and other compilers; and what Metal
+                              and DX12 would get, whose HLSL has to compile by glslang
 cargo xtask help              print this list
 
 A step that succeeds is one line with its time, one that fails shows all that it printed. With --verbose each shows it as
@@ -38,7 +40,8 @@ pub enum Command<'a> {
     Occupancy,
     /// Into this folder.
     Pack(&'a str),
-    Shaders,
+    /// With these languages beside WGSL.
+    Shaders(Vec<&'a str>),
 }
 
 /// The command, and whether its steps show what they print.
@@ -63,7 +66,9 @@ pub fn parse<'a>(args: &[&'a str]) -> Result<(Command<'a>, bool), String> {
         ["bench", ref rest @ ..] => Command::Bench(rest.to_vec()),
         ["occupancy"] => Command::Occupancy,
         ["pack", folder] if !folder.starts_with('-') => Command::Pack(folder),
-        ["shaders"] => Command::Shaders,
+        ["shaders", ref languages @ ..] if languages.iter().all(|word| matches!(*word, "--msl" | "--hlsl")) => {
+            Command::Shaders(languages.to_vec())
+        }
         _ => return Err(format!("no such command: {}\n\n{HELP}", words.join(" "))),
     };
     Ok((command, verbose))
@@ -92,6 +97,8 @@ mod tests {
         assert_eq!(command(&["bench", "batch", "--quick"]), Command::Bench(vec!["batch", "--quick"]));
         assert_eq!(command(&["pack", "folder"]), Command::Pack("folder"));
         assert_eq!(command(&["occupancy"]), Command::Occupancy);
+        assert_eq!(command(&["shaders"]), Command::Shaders(vec![]));
+        assert_eq!(command(&["shaders", "--msl", "--hlsl"]), Command::Shaders(vec!["--msl", "--hlsl"]));
         for wrong in [
             &["demos"][..],
             &["demo", "now"],
@@ -100,6 +107,7 @@ mod tests {
             &["fuzz", "long"],
             &["pack"],
             &["pack", "-x"],
+            &["shaders", "--glsl"],
         ] {
             let told = parse(wrong).unwrap_err();
             assert!(told.starts_with(&format!("no such command: {}\n", wrong.join(" "))), "{told}");

@@ -8,6 +8,7 @@ mod pack;
 mod packages;
 mod progress;
 mod serve;
+mod shaders;
 mod steps;
 mod test_page;
 mod test_web;
@@ -68,7 +69,7 @@ fn run(command: Command, runner: &Runner) -> Result<(), String> {
         Command::Bench(args) => bench(runner, &args),
         Command::Occupancy => occupancy(runner, &[]),
         Command::Pack(folder) => pack::pack(runner, folder.as_ref()),
-        Command::Shaders => runner.steps(&[Step::cargo("shaders", &["run", "--example", "dump_shaders"])]),
+        Command::Shaders(languages) => shaders::write(runner, &languages),
     }
 }
 
