@@ -21,6 +21,7 @@ mod fuzz;
 mod limits;
 mod lost;
 mod memory;
+mod soak;
 mod strategies;
 
 const HUGE: usize = 1 << 40;

@@ -11,6 +11,7 @@ cargo xtask test-web [WORD]   run the suite's numbers, and what is other in brow
 cargo xtask test-page         only the page, used as a person would, which test-web does as well
 cargo xtask web               build the page that shows, checks and measures norms in a browser, and serve it on this machine
 cargo xtask fuzz [SECONDS]    run random cases against float64 until enough fail; GPUNORM_TEST_SEED says where to begin
+cargo xtask soak [SECONDS]    run mixed work in eight threads, an hour or so many seconds: results right, memory flat
 cargo xtask bench [ARGS...]   time every norm against copying its bytes and against the CPU, or the cases called ARGS;
                               --help lists the options
 cargo xtask occupancy         compile the bench's kernels for AMD's GPUs, without one; fails where a budget is broken
@@ -36,6 +37,8 @@ pub enum Command<'a> {
     Web,
     /// For so many seconds.
     Fuzz(&'a str),
+    /// For so many seconds.
+    Soak(&'a str),
     Bench(Vec<&'a str>),
     Occupancy,
     /// Into this folder.
@@ -63,6 +66,8 @@ pub fn parse<'a>(args: &[&'a str]) -> Result<(Command<'a>, bool), String> {
         ["web"] => Command::Web,
         ["fuzz"] => Command::Fuzz("1000000000"),
         ["fuzz", seconds] if seconds.parse::<u64>().is_ok() => Command::Fuzz(seconds),
+        ["soak"] => Command::Soak("3600"),
+        ["soak", seconds] if seconds.parse::<u32>().is_ok() => Command::Soak(seconds),
         ["bench", ref rest @ ..] => Command::Bench(rest.to_vec()),
         ["occupancy"] => Command::Occupancy,
         ["pack", folder] if !folder.starts_with('-') => Command::Pack(folder),
@@ -94,6 +99,7 @@ mod tests {
         assert_eq!(command(&["test-page"]), Command::TestPage);
         assert_eq!(command(&["web"]), Command::Web);
         assert_eq!(command(&["fuzz", "60"]), Command::Fuzz("60"));
+        assert_eq!(command(&["soak"]), Command::Soak("3600"));
         assert_eq!(command(&["bench", "batch", "--quick"]), Command::Bench(vec!["batch", "--quick"]));
         assert_eq!(command(&["pack", "folder"]), Command::Pack("folder"));
         assert_eq!(command(&["occupancy"]), Command::Occupancy);
@@ -105,6 +111,7 @@ mod tests {
             &["occupancy", "batch"],
             &["test", "suite"],
             &["fuzz", "long"],
+            &["soak", "-1"],
             &["pack"],
             &["pack", "-x"],
             &["shaders", "--glsl"],

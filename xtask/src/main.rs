@@ -66,6 +66,7 @@ fn run(command: Command, runner: &Runner) -> Result<(), String> {
         Command::TestPage => test_page::run(runner),
         Command::Web => web::serve(runner),
         Command::Fuzz(seconds) => fuzz(runner, seconds),
+        Command::Soak(seconds) => soak(runner, seconds),
         Command::Bench(args) => bench(runner, &args),
         Command::Occupancy => occupancy(runner, &[]),
         Command::Pack(folder) => pack::pack(runner, folder.as_ref()),
@@ -88,6 +89,22 @@ fn fuzz(runner: &Runner, seconds: &str) -> Result<(), String> {
     let suite = runner.executable(Step::cargo("build", &["test", "--no-run", "--test", "suite"]))?;
     let env = [("GPUNORM_FUZZ_SECONDS", seconds), ("GPUNORM_TEST_SEED", &seed), ("GPUNORM_TEST_CHILD", "1")];
     steps::show(&suite, &["--exact", "hostile::fuzz::random_cases", "--nocapture"], &env)
+}
+
+fn soak(runner: &Runner, seconds: &str) -> Result<(), String> {
+    drivers::ensure(&[Driver::Lavapipe, Driver::MesaEgl])?;
+    let suite = runner.executable(Step::cargo("build", &["test", "--no-run", "--test", "suite"]))?;
+    let report = steps::target("soak")?.join("report.json");
+    let path = report.to_str().ok_or_else(|| format!("{} is no name for a report", report.display()))?;
+    let env = [
+        ("GPUNORM_SOAK_SECONDS", seconds),
+        ("GPUNORM_SOAK_REPORT", path),
+        ("GPUNORM_TEST_CHILD", "1"),
+        ("MALLOC_ARENA_MAX", "1"),
+    ];
+    steps::show(&suite, &["--exact", "hostile::soak::mixed_work", "--nocapture"], &env)?;
+    println!("wrote {path}");
+    Ok(())
 }
 
 fn bench(runner: &Runner, args: &[&str]) -> Result<(), String> {

@@ -31,17 +31,21 @@ const CASES: u32 = 130;
 const ENOUGH: usize = 20;
 
 /// Each adapter's whole device, one of WebGPU's default limits and one of GLES 3.1's.
-static DEVICES: LazyLock<Vec<(String, [Gpu; 3])>> = LazyLock::new(|| {
+pub static DEVICES: LazyLock<Vec<(String, [Gpu; 3])>> = LazyLock::new(|| {
     let whole: Vec<Gpu> = adapters::all().map(|(_, gpu)| gpu.clone()).collect();
     let devices = |((name, adapter), whole): ((&str, &wgpu::Adapter), Gpu)| {
-        let [default, downlevel] = [Limits::default(), Limits::downlevel_defaults()].map(|limits| {
-            let (device, queue) = devices::device(adapter, limits);
-            adapters::checked(Gpu::from_device(device, queue))
-        });
+        let [default, downlevel] =
+            [Limits::default(), Limits::downlevel_defaults()].map(|limits| of_limits(adapter, limits));
         (name.to_owned(), [whole, default, downlevel])
     };
     devices::adapters().zip(whole).map(devices).collect()
 });
+
+/// A device of its own.
+pub fn of_limits(adapter: &wgpu::Adapter, limits: Limits) -> Gpu {
+    let (device, queue) = devices::device(adapter, limits);
+    adapters::checked(Gpu::from_device(device, queue))
+}
 
 #[derive(Default)]
 struct Tally {
@@ -53,22 +57,58 @@ struct Tally {
 impl Tally {
     /// Runs a case on every adapter.
     fn run(&mut self, seed: u64) {
-        let case = Case::new(seed);
-        // Each third one with neighbours, where it can have any.
-        let beside = seed.is_multiple_of(3).then(|| Beside::of(&case)).flatten();
-        let expected = beside.is_none().then(|| Expected::of(&case));
+        let drawn = Drawn::new(seed);
         for (name, gpus) in Turns::over(&DEVICES) {
-            let gpu = &gpus[case.device];
-            let alone = || expected.as_ref().map_or(Ok(()), |expected| expected.check(&case, gpu));
-            match beside.as_ref().map_or_else(alone, |beside| beside.check(&case, gpu)) {
-                Ok(()) => self.ran += 1,
-                Err(Failure::Refused(error)) if may_be_refused(&case, beside.as_ref(), &error) => self.refused += 1,
-                Err(failure) => {
-                    let again = format!("GPUNORM_TEST_SEED={seed} GPUNORM_FUZZ_SECONDS=0");
-                    let told = format!("{again}: {name}, {failure}\n    {case:?}\n    {beside:?}");
+            match drawn.on(drawn.of(gpus)) {
+                Ok(Outcome::Right) => self.ran += 1,
+                Ok(Outcome::Refused) => self.refused += 1,
+                Err(wrong) => {
+                    let told = format!("{name}, {wrong}");
                     println!("\n{told}");
                     self.failed.push(told);
                 }
+            }
+        }
+    }
+}
+
+/// A case that is drawn, and what it must give.
+pub struct Drawn {
+    seed: u64,
+    case: Case,
+    /// Each third one with neighbours, where it can have any.
+    beside: Option<Beside>,
+    expected: Option<Expected>,
+}
+
+/// What came of a case that gave nothing wrong.
+pub enum Outcome {
+    Right,
+    Refused,
+}
+
+impl Drawn {
+    pub fn new(seed: u64) -> Drawn {
+        let case = Case::new(seed);
+        let beside = seed.is_multiple_of(3).then(|| Beside::of(&case)).flatten();
+        let expected = beside.is_none().then(|| Expected::of(&case));
+        Drawn { seed, case, beside, expected }
+    }
+
+    /// Of an adapter's devices the one that it is for.
+    pub fn of<'a>(&self, gpus: &'a [Gpu; 3]) -> &'a Gpu {
+        &gpus[self.case.device]
+    }
+
+    /// Runs it; what is wrong says how to run it alone.
+    pub fn on(&self, gpu: &Gpu) -> Result<Outcome, String> {
+        let Drawn { seed, case, beside, expected } = self;
+        let alone = || expected.as_ref().map_or(Ok(()), |expected| expected.check(case, gpu));
+        match beside.as_ref().map_or_else(alone, |beside| beside.check(case, gpu)) {
+            Ok(()) => Ok(Outcome::Right),
+            Err(Failure::Refused(error)) if may_be_refused(case, beside.as_ref(), &error) => Ok(Outcome::Refused),
+            Err(failure) => {
+                Err(format!("{failure}\n    GPUNORM_TEST_SEED={seed} GPUNORM_FUZZ_SECONDS=0: {case:?}\n    {beside:?}"))
             }
         }
     }

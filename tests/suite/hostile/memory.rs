@@ -13,7 +13,7 @@ use super::super::{adapters, settings};
 use super::isolated_for;
 
 /// The bytes of a line of Linux's status of this process; 0 on other systems.
-fn status(line: &str) -> u64 {
+pub fn status(line: &str) -> u64 {
     let Ok(status) = fs::read_to_string("/proc/self/status") else { return 0 };
     let found = status.lines().find_map(|found| found.strip_prefix(line)?.strip_suffix("kB")).expect("such a line");
     1024 * found.trim().parse::<u64>().expect("a number")
