@@ -19,6 +19,10 @@ cargo xtask pack FOLDER       gather what runs the bench, its peers and the test
 cargo xtask shaders [--msl] [--hlsl]
                               write every linked kernel to target/shaders/, for editors and other compilers; and what Metal
                               and DX12 would get, whose HLSL has to compile by glslang
+cargo xtask package           pack the crate, and build and test what is in the package alone
+cargo xtask msrv              build the library with the oldest compiler that it allows
+cargo xtask api [--bless]     compare the public interface with docs/public-api.txt, or write that
+cargo xtask deny              check licences, advisories and sources of all dependencies
 cargo xtask help              print this list
 
 A step that succeeds is one line with its time, one that fails shows all that it printed. With --verbose each shows it as
@@ -45,6 +49,11 @@ pub enum Command<'a> {
     Pack(&'a str),
     /// With these languages beside WGSL.
     Shaders(Vec<&'a str>),
+    Package,
+    Msrv,
+    /// With `--bless`, or nothing.
+    Api(Vec<&'a str>),
+    Deny,
 }
 
 /// The command, and whether its steps show what they print.
@@ -74,6 +83,11 @@ pub fn parse<'a>(args: &[&'a str]) -> Result<(Command<'a>, bool), String> {
         ["shaders", ref languages @ ..] if languages.iter().all(|word| matches!(*word, "--msl" | "--hlsl")) => {
             Command::Shaders(languages.to_vec())
         }
+        ["package"] => Command::Package,
+        ["msrv"] => Command::Msrv,
+        ["api"] => Command::Api(vec![]),
+        ["api", "--bless"] => Command::Api(vec!["--bless"]),
+        ["deny"] => Command::Deny,
         _ => return Err(format!("no such command: {}\n\n{HELP}", words.join(" "))),
     };
     Ok((command, verbose))
@@ -105,6 +119,11 @@ mod tests {
         assert_eq!(command(&["occupancy"]), Command::Occupancy);
         assert_eq!(command(&["shaders"]), Command::Shaders(vec![]));
         assert_eq!(command(&["shaders", "--msl", "--hlsl"]), Command::Shaders(vec!["--msl", "--hlsl"]));
+        assert_eq!(command(&["package"]), Command::Package);
+        assert_eq!(command(&["msrv"]), Command::Msrv);
+        assert_eq!(command(&["api"]), Command::Api(vec![]));
+        assert_eq!(command(&["api", "--bless"]), Command::Api(vec!["--bless"]));
+        assert_eq!(command(&["deny"]), Command::Deny);
         for wrong in [
             &["demos"][..],
             &["demo", "now"],
@@ -112,6 +131,7 @@ mod tests {
             &["test", "suite"],
             &["fuzz", "long"],
             &["soak", "-1"],
+            &["api", "bless"],
             &["pack"],
             &["pack", "-x"],
             &["shaders", "--glsl"],

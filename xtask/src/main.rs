@@ -5,6 +5,7 @@ mod command;
 mod devtools;
 mod drivers;
 mod pack;
+mod package;
 mod packages;
 mod progress;
 mod serve;
@@ -71,6 +72,10 @@ fn run(command: Command, runner: &Runner) -> Result<(), String> {
         Command::Occupancy => occupancy(runner, &[]),
         Command::Pack(folder) => pack::pack(runner, folder.as_ref()),
         Command::Shaders(languages) => shaders::write(runner, &languages),
+        Command::Package => package::package(runner),
+        Command::Msrv => package::msrv(runner),
+        Command::Api(args) => package::api(runner, &args),
+        Command::Deny => package::deny(runner),
     }
 }
 
