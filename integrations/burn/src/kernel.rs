@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use burn_cubecl::cubecl::ir::metadata::Info;
+use burn_cubecl::cubecl::ir::settings::Dim3;
 use burn_cubecl::cubecl::ir::{ElemType, Scope, UIntKind};
 use burn_cubecl::cubecl::prelude::{
-    AddressType, CubeDim, ExecutionMode, KernelId, KernelMetadata, KernelSettings,
+    AddressType, CubeKernel, ExecutionMode, KernelDefinition, KernelId, KernelMetadata, KernelSettings,
+    PrecompiledSource,
 };
-use burn_cubecl::cubecl::{CubeKernel, KernelDefinition, PrecompiledSource};
 use gpunorm::unstable::{Binding, Kernel, Step, Target};
 
 /// A kernel of gpunorm's, with its constants.
@@ -69,7 +70,7 @@ impl KernelMetadata for Wgsl {
 impl CubeKernel for Wgsl {
     /// What CubeCL asks for of every kernel, and does not look at where there is a source.
     fn define(&self) -> KernelDefinition {
-        let settings = KernelSettings::new(CubeDim::new_single().0, ExecutionMode::Unchecked, AddressType::U32);
+        let settings = KernelSettings::new(Dim3::new_single(), ExecutionMode::Unchecked, AddressType::U32);
         KernelDefinition { body: Scope::root(settings.clone()), settings, info: Info::default() }
     }
 

@@ -66,7 +66,7 @@ fn launched<const D: usize>(
     let outputs = Dispatch::norm_forward(input.into_dispatch(), arrays, Forward { call, saves: false });
     let moved = match (outputs.running_mean, outputs.running_var) {
         (Given::Tensor(mean), Given::Tensor(var)) => Some([mean, var].map(|moved| {
-            let moved = Tensor::from_dispatch(moved);
+            let moved: Tensor<1> = Tensor::from_dispatch(moved);
             match stored {
                 Some(stored) if stored != FloatDType::F32 => moved.cast(stored),
                 _ => moved,

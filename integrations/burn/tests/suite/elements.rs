@@ -1,6 +1,5 @@
 //! Models in f16 and bf16: parameters of the model's type, f32 within.
 
-use burn::module::Module;
 use burn::tensor::{DType, FloatDType, Tensor};
 use gpunorm_burn::{BatchNormConfig, LayerNormConfig};
 
