@@ -26,7 +26,10 @@ pub fn normalize<const D: usize>(
     parameters: Parameters,
 ) -> (Tensor<D>, Option<Running>) {
     // Here and now: what an operation finds wrong, burn tells when the result is read.
-    let geometry = Geometry::new(spec, mode, &input.shape()).unwrap_or_else(|error| panic!("{error}"));
+    let geometry = match Geometry::new(spec, mode, &input.shape()) {
+        Ok(geometry) => geometry,
+        Err(error) => panic!("{error}"),
+    };
     if geometry.is_empty() {
         return (input, None);
     }

@@ -33,8 +33,8 @@ pub fn batch(count: usize, random: &mut Random, device: &Device) -> (Tensor<4>, 
         for [paper, ink] in colours {
             for row in 0..SIZE {
                 for column in 0..SIZE {
-                    let line = raster.raster().get((row + 2).wrapping_sub(up));
-                    let inked = line.and_then(|line| line.get(column.wrapping_sub(left))).map_or(0.0, |&inked| f32::from(inked) / 255.0);
+                    let inked = raster.pixel(column.wrapping_sub(left), (row + 2).wrapping_sub(up));
+                    let inked = f32::from(inked.unwrap_or(0)) / 255.0;
                     let noise = random.uniform() - 0.5;
                     pixels.push((paper + (ink - paper) * inked + 0.1 * noise) * 255.0);
                 }

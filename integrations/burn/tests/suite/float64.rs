@@ -48,7 +48,9 @@ pub fn check_on(
         _ => FloatDType::F32,
     };
     let (x, dy) = (round(x), round(dy));
-    let found = layer.run(&x, (mode == Mode::Training).then_some(&dy), &device_for(mode, device), float);
+    // burn has no arithmetic in bf16 where there is WGSL, so no loss and no gradient.
+    let differentiates = mode == Mode::Training && dtype != DType::BF16;
+    let found = layer.run(&x, differentiates.then_some(&dy), &device_for(mode, device), float);
     Some((|| {
         let (wide, wide_dy, mut after) = (x.mapv(f64::from), dy.mapv(f64::from), state.clone());
         let expected = reference::forward(spec, mode, &mut after, &wide).map_err(|error| error.to_string())?;
@@ -63,7 +65,7 @@ pub fn check_on(
                 compare(what, found, expected, &expected.mapv(|_| tolerance))?;
             }
         }
-        if mode == Mode::Evaluation {
+        if !differentiates {
             return Ok(());
         }
         let expected_gradients =

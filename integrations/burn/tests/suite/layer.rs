@@ -7,7 +7,7 @@ use gpunorm::reference::State;
 use gpunorm::{Mode, Momentum, NormSpec, Variance, Weighting};
 use gpunorm_burn::*;
 
-use crate::values::{array, tensor};
+use crate::values::{array, tensor, tensor_as};
 
 pub enum Layer {
     Layer1(LayerNorm),
@@ -202,13 +202,13 @@ impl Layer {
         device: &Device,
         dtype: FloatDType,
     ) -> Found {
-        let input = tensor::<D>(x, device).cast(dtype);
+        let input = tensor_as::<D>(x, dtype, device);
         let input = if dy.is_some() { input.require_grad() } else { input };
         let output = self.forward(input.clone());
         assert_eq!(output.dtype(), input.dtype());
         let mut gradients = vec![];
         if let Some(dy) = dy {
-            let loss = output.clone() * tensor::<D>(dy, device).cast(dtype);
+            let loss = output.clone() * tensor_as::<D>(dy, dtype, device);
             let all = loss.sum().backward();
             gradients.push(("input", array(input.grad(&all).expect("the input's gradient"))));
             gradients.extend(self.gradients(&all));
@@ -224,6 +224,7 @@ impl Layer {
             3 => self.run_of::<3>(x, dy, device, dtype),
             4 => self.run_of::<4>(x, dy, device, dtype),
             5 => self.run_of::<5>(x, dy, device, dtype),
+            6 => self.run_of::<6>(x, dy, device, dtype),
             rank => panic!("rank {rank}"),
         }
     }

@@ -48,9 +48,9 @@ macro_rules! nets {
                 /// Logits of images `[N, 1, H, W]`.
                 pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
                     let x = relu(self.stem_norm.forward(self.stem.forward(images)));
-                    let [a, b] = [0, 1].map(|i| |x| self.first_norms[i].forward(self.first[i].forward(x)));
+                    let [a, b] = [0, 1].map(|i| move |x| self.first_norms[i].forward(self.first[i].forward(x)));
                     let x = relu(b(relu(a(x.clone()))) + x);
-                    let [a, b] = [0, 1].map(|i| |x| self.second_norms[i].forward(self.second[i].forward(x)));
+                    let [a, b] = [0, 1].map(|i| move |x| self.second_norms[i].forward(self.second[i].forward(x)));
                     let x = relu(b(relu(a(x.clone()))) + x);
                     let [n, c, _, _] = x.dims();
                     self.head.forward(x.mean_dim(3).mean_dim(2).reshape([n, c]))
@@ -106,7 +106,8 @@ macro_rules! nets {
                 /// Logits of what follows each token of `[N, length]`.
                 pub fn forward(&self, tokens: Tensor<2, Int>) -> Tensor<3> {
                     let [n, length] = tokens.dims();
-                    let places = Tensor::arange(0..length as i64, &tokens.device()).unsqueeze().expand([n, length]);
+                    let places = Tensor::<1, Int>::arange(0..length as i64, &tokens.device());
+                    let places = places.unsqueeze::<2>().expand([n, length]);
                     let mut x = self.tokens.forward(tokens) + self.places.forward(places);
                     let mlp = |block: usize, x| self.down[block].forward(gelu(self.up[block].forward(x)));
                     x = x.clone() + self.attention(0, self.layer_norms[0].forward(x));

@@ -113,8 +113,9 @@ fn torchs_checkpoints_come_in() {
         ("rms.weight", 9),
         ("group.weight", 6),
         ("group.bias", 6),
-        ("instance.weight", 6),
-        ("instance.bias", 6),
+        // Of instance norm burn-store does not know torch's names.
+        ("instance.gamma", 6),
+        ("instance.beta", 6),
         ("batch.weight", 6),
         ("batch.bias", 6),
         ("batch.running_mean", 6),

@@ -1,6 +1,7 @@
 //! Devices, and what is in tensors.
 
-use burn::tensor::{Device, DeviceKind, Tensor, TensorData};
+use burn::tensor::{DType, Device, DeviceKind, FloatDType, Tensor, TensorData};
+use gpunorm::half::{bf16, f16};
 use gpunorm::ndarray::ArrayD;
 
 /// The default one of burn's feature `wgpu`.
@@ -21,6 +22,17 @@ pub fn values(shape: &[usize], mut seed: u32, mean: f32, deviation: f32) -> Arra
 
 pub fn tensor<const D: usize>(array: &ArrayD<f32>, device: &Device) -> Tensor<D> {
     Tensor::from_data(TensorData::new(array.iter().copied().collect(), array.shape().to_vec()), device)
+}
+
+/// The same of another element type, which burn need not be able to cast to.
+pub fn tensor_as<const D: usize>(array: &ArrayD<f32>, dtype: FloatDType, device: &Device) -> Tensor<D> {
+    let (values, shape) = (array.iter(), array.shape().to_vec());
+    let data = match dtype {
+        FloatDType::F16 => TensorData::new(values.map(|&value| f16::from_f32(value)).collect(), shape),
+        FloatDType::BF16 => TensorData::new(values.map(|&value| bf16::from_f32(value)).collect(), shape),
+        _ => return tensor(array, device),
+    };
+    Tensor::from_data(data, (device, DType::from(dtype)))
 }
 
 /// What is in it, as f32.
