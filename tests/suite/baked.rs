@@ -14,12 +14,12 @@ use naga::{AddressSpace, Module, StorageAccess};
 use ndarray::ArrayD;
 use wgpu::{BufferUsages, util::DeviceExt};
 
+use super::adapters;
 use super::case::{gradient_allowance, off};
 use super::compare::{allowance, compare};
 use super::data::{self, MODES, rounded};
 use super::failures::Failures;
 use super::plans::zoo;
-use super::adapters;
 
 /// Its text is valid as it is: no override is left, bindings are in the order of the arguments, all storage is written.
 fn check(kernel: Kernel, f16: F16, constants: &[(&'static str, u32)]) -> Result<Module, String> {
@@ -216,7 +216,14 @@ fn bytes(array: &ArrayD<f32>, dtype: DType) -> Vec<u8> {
 }
 
 /// A forward that saves and its backward, planned for `caps`, as other runtimes run them.
-fn in_an_arena(gpu: &Gpu, caps: &Caps, spec: &NormSpec, mode: Mode, shape: &[usize], dtype: DType) -> Result<(), String> {
+fn in_an_arena(
+    gpu: &Gpu,
+    caps: &Caps,
+    spec: &NormSpec,
+    mode: Mode,
+    shape: &[usize],
+    dtype: DType,
+) -> Result<(), String> {
     let text = |error: gpunorm::Error| error.to_string();
     let geometry = Geometry::new(spec, mode, shape).map_err(text)?;
     let plan = |pass| Plan::new(spec, &geometry, dtype, caps, Strategy::default(), pass).map_err(text);

@@ -85,9 +85,18 @@ macro_rules! norms {
 }
 
 norms!(
-    burn_nn::LayerNorm, burn_nn::RmsNorm, burn_nn::GroupNorm, burn_nn::InstanceNorm, burn_nn::BatchNorm, Composed,
-    gpunorm_burn::LayerNorm, gpunorm_burn::RmsNorm, gpunorm_burn::GroupNorm, gpunorm_burn::InstanceNorm,
-    gpunorm_burn::BatchNorm, gpunorm_burn::SwitchableNorm
+    burn_nn::LayerNorm,
+    burn_nn::RmsNorm,
+    burn_nn::GroupNorm,
+    burn_nn::InstanceNorm,
+    burn_nn::BatchNorm,
+    Composed,
+    gpunorm_burn::LayerNorm,
+    gpunorm_burn::RmsNorm,
+    gpunorm_burn::GroupNorm,
+    gpunorm_burn::InstanceNorm,
+    gpunorm_burn::BatchNorm,
+    gpunorm_burn::SwitchableNorm
 );
 
 /// Switchable norm as one writes it in burn, which has none: of instance moments, so that x is read once for all three. It keeps no
@@ -325,7 +334,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         rows.push(row);
     }
-    let report = json!({ "peer": "burn", "version": version(), "device": adapter, "clock": "wall", "runs": runs, "rows": rows });
+    let report =
+        json!({ "peer": "burn", "version": version(), "device": adapter, "clock": "wall", "runs": runs, "rows": rows });
     if let Some(path) = json {
         std::fs::write(path, format!("{report:#}\n"))?;
     }

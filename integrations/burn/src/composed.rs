@@ -76,7 +76,8 @@ pub fn normalize<const D: usize>(
     };
     let mut y = centred / (var + f64::from(spec.eps())).sqrt();
     let by_position = matches!(spec, NormSpec::Layer(_) | NormSpec::Rms(_));
-    let parameter = |array: Tensor<1>| wide(array).reshape(if by_position { [1, 1, spatial] } else { [1, channels, 1] });
+    let parameter =
+        |array: Tensor<1>| wide(array).reshape(if by_position { [1, 1, spatial] } else { [1, channels, 1] });
     if let Some(weight) = parameters.weight {
         y = y * parameter(weight);
     }

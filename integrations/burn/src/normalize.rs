@@ -48,11 +48,7 @@ fn call<const D: usize>(input: &Tensor<D>, spec: &NormSpec, mode: Mode) -> Resul
     Call::find(&device, spec, mode, &input.shape(), dtype).map_err(|error| error.to_string())
 }
 
-fn launched<const D: usize>(
-    input: Tensor<D>,
-    call: Arc<Call>,
-    parameters: Parameters,
-) -> (Tensor<D>, Option<Running>) {
+fn launched<const D: usize>(input: Tensor<D>, call: Arc<Call>, parameters: Parameters) -> (Tensor<D>, Option<Running>) {
     let Parameters { weight, bias, mean_weight, var_weight, running } = parameters;
     let stored = running.as_ref().map(|running| FloatDType::from(running.mean.dtype()));
     // Of inputs' statistics, kernels look at no others.

@@ -90,7 +90,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let device = Device::wgpu(DeviceKind::DefaultDevice).autodiff();
     device.seed(1);
-    println!("ResNet-20 on {}, batches of {size}", device.identity().map_or_else(|| "?".into(), |identity| identity.name));
+    println!(
+        "ResNet-20 on {}, batches of {size}",
+        device.identity().map_or_else(|| "?".into(), |identity| identity.name)
+    );
 
     // burn's checkpoint, loaded into both.
     let checkpoint = burns::ResNet20::new(&device);
@@ -111,7 +114,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     let [of_burn, of_ours] = [burns.milliseconds(), ours.milliseconds()];
-    println!("a step takes {of_burn:.0} ms with burn's, {of_ours:.0} ms with gpunorm's ({:.2} times faster)", of_burn / of_ours);
+    println!(
+        "a step takes {of_burn:.0} ms with burn's, {of_ours:.0} ms with gpunorm's ({:.2} times faster)",
+        of_burn / of_ours
+    );
     println!("losses were {apart:.1e} apart at most");
 
     // As burn evaluates nets: without autodiff, by the running statistics.

@@ -115,8 +115,7 @@ impl BatchNorm {
         let device = input.device();
         let trains = device.is_autodiff() && self.training.is_enabled();
         let mode = if trains { Mode::Training } else { Mode::Evaluation };
-        let tracked =
-            Tracked { mean: &self.running_mean, var: &self.running_var, batches: &self.num_batches_tracked };
+        let tracked = Tracked { mean: &self.running_mean, var: &self.running_var, batches: &self.num_batches_tracked };
         let running = tracked.values(mode, &device);
         // Of an average, the batch's own are asked for.
         let momentum = if self.num_batches_tracked.is_some() { 1.0 } else { self.momentum };

@@ -99,10 +99,8 @@ impl ModuleDisplay for InstanceNorm {
     }
 
     fn custom_content(&self, content: Content) -> Option<Content> {
-        let content = content
-            .add("num_channels", &self.num_channels)
-            .add("epsilon", &self.epsilon)
-            .add("affine", &self.affine);
+        let content =
+            content.add("num_channels", &self.num_channels).add("epsilon", &self.epsilon).add("affine", &self.affine);
         match self.momentum {
             Some(momentum) => content.add("momentum", &momentum).optional(),
             None => content.optional(),

@@ -37,12 +37,7 @@ pub fn output_allowance(forward: &Forward, state: &State, x: &ArrayD<f64>) -> f6
 }
 
 /// And of a gradient, by its name.
-pub fn gradient_allowance(
-    what: &str,
-    forward: &Forward,
-    state: &State,
-    [x, dy]: [&ArrayD<f64>; 2],
-) -> f64 {
+pub fn gradient_allowance(what: &str, forward: &Forward, state: &State, [x, dy]: [&ArrayD<f64>; 2]) -> f64 {
     let (off, r) = off(forward, x);
     let gamma = state.weight.as_ref().map_or(1.0, largest);
     let sum = dy.mapv(f64::abs).sum();

@@ -59,13 +59,16 @@ fn gradients_are_those_of_the_outputs() {
                 let along = gradient.iter().zip(&direction).map(|(&g, d)| f64::from(g) * d).sum::<f64>();
                 let at = |by: f64| {
                     let mut state = before.clone();
-                    let (mut x, array) = (wide.clone(), match *name {
-                        "weight" => &mut state.weight,
-                        "bias" => &mut state.bias,
-                        "mean_weight" => &mut state.mean_weight,
-                        "var_weight" => &mut state.var_weight,
-                        _ => &mut None,
-                    });
+                    let (mut x, array) = (
+                        wide.clone(),
+                        match *name {
+                            "weight" => &mut state.weight,
+                            "bias" => &mut state.bias,
+                            "mean_weight" => &mut state.mean_weight,
+                            "var_weight" => &mut state.var_weight,
+                            _ => &mut None,
+                        },
+                    );
                     match array {
                         Some(array) => *array = moved(array, &direction, by),
                         None => x = moved(&x, &direction, by),
@@ -76,9 +79,13 @@ fn gradients_are_those_of_the_outputs() {
                 let (coarse, fine) = (central(STEP), central(STEP / 2.0));
                 let difference = (4.0 * fine - coarse) / 3.0;
                 // Each output is off by a few roundings of its size, in no order.
-                let rounding = 16.0 * 2f64.powi(-24) * dy.iter().map(|&dy| f64::from(dy).powi(2)).sum::<f64>().sqrt() / STEP;
+                let rounding =
+                    16.0 * 2f64.powi(-24) * dy.iter().map(|&dy| f64::from(dy).powi(2)).sum::<f64>().sqrt() / STEP;
                 let allowed = (fine - coarse).abs() + rounding;
-                assert!(allowed < 0.05 * size_of(gradient, &direction).max(1.0), "{spec:?}, {name}: says nothing, {allowed}");
+                assert!(
+                    allowed < 0.05 * size_of(gradient, &direction).max(1.0),
+                    "{spec:?}, {name}: says nothing, {allowed}"
+                );
                 assert!(
                     (along - difference).abs() <= allowed,
                     "{spec:?}, {name}, evaluates {evaluates}: {along} along the gradient, {difference} found, {allowed} allowed"

@@ -12,7 +12,8 @@ fn half_precision_models() {
     let device = device().autodiff();
     assert!(device.supports_dtype(DType::F16));
     let mut norm = LayerNormConfig::new(40).init(&device);
-    let parameter = |value: f32| Param::from_tensor(tensor_as(&ArrayD::from_elem(vec![40], value), FloatDType::F16, &device));
+    let parameter =
+        |value: f32| Param::from_tensor(tensor_as(&ArrayD::from_elem(vec![40], value), FloatDType::F16, &device));
     (norm.gamma, norm.beta) = (Some(parameter(1.0)), Some(parameter(0.0)));
     let x: Tensor<2> = tensor_as(&values(&[9, 40], 1, 3.0, 2.0), FloatDType::F16, &device);
     let y = norm.forward(x);

@@ -44,7 +44,9 @@ fn the_cpu_is_as_right() {
         for spec in specs(shape) {
             for mode in [Mode::Training, Mode::Evaluation] {
                 // In evaluation burn's sums on the CPU are as long as in training; one way is enough for those that are the same in both.
-                let Some(result) = check_on(&device, &spec, mode, &state(&spec), [&x, &dy], DType::F32) else { continue };
+                let Some(result) = check_on(&device, &spec, mode, &state(&spec), [&x, &dy], DType::F32) else {
+                    continue;
+                };
                 checks += 1;
                 failures.extend(result.err().map(|error| format!("{spec:?}, {mode:?}, {shape:?}: {error}")));
             }

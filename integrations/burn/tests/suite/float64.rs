@@ -1,11 +1,11 @@
 //! Every layer against float64: on PyTorch's results (tests/fixtures), at large means, on constant rows.
 
 use burn::tensor::FloatDType;
+use gpunorm::half::{bf16, f16};
 use gpunorm::ndarray::ArrayD;
 use gpunorm::reference::{self, State};
 use gpunorm::unstable::Geometry;
 use gpunorm::{BatchNorm, DType, GroupNorm, InstanceNorm, LayerNorm, Mode, NormSpec, RmsNorm, SwitchableNorm};
-use gpunorm::half::{bf16, f16};
 use safetensors::tensor::{Dtype, SafeTensors};
 use serde_json::{Map, Value};
 
@@ -58,10 +58,14 @@ pub fn check_on(
         compare("output", &found.output, &expected.output, &tolerance)?;
         if let Some([mean, var]) = &found.running {
             // A running statistic is a mean of numbers of this size, in f32.
-            for (what, found, expected) in [("running_mean", mean, &after.running_mean), ("running_var", var, &after.running_var)] {
+            for (what, found, expected) in
+                [("running_mean", mean, &after.running_mean), ("running_var", var, &after.running_var)]
+            {
                 let expected = expected.as_ref().ok_or("a running statistic")?;
-                let most = crate::compare::largest(expected).max(crate::compare::largest(&wide).powi(2) * 2f64.powi(-24));
-                let tolerance = reference::tolerance(most, expected.len().max(expected_len(&expected.view(), &wide)), DType::F32);
+                let most =
+                    crate::compare::largest(expected).max(crate::compare::largest(&wide).powi(2) * 2f64.powi(-24));
+                let tolerance =
+                    reference::tolerance(most, expected.len().max(expected_len(&expected.view(), &wide)), DType::F32);
                 compare(what, found, expected, &expected.mapv(|_| tolerance))?;
             }
         }
@@ -93,7 +97,8 @@ fn expected_len(statistics: &gpunorm::ndarray::ArrayViewD<f64>, x: &ArrayD<f64>)
 /// Random parameters and running statistics.
 pub fn state(spec: &NormSpec) -> State {
     let mut state = State::new(spec).expect("a valid spec");
-    let arrays = [&mut state.weight, &mut state.bias, &mut state.mean_weight, &mut state.var_weight, &mut state.running_mean];
+    let arrays =
+        [&mut state.weight, &mut state.bias, &mut state.mean_weight, &mut state.var_weight, &mut state.running_mean];
     for (array, seed) in arrays.into_iter().zip(3..) {
         if let Some(array) = array {
             *array = values(array.shape(), seed, 0.3, 1.0).mapv(f64::from);
@@ -151,7 +156,8 @@ fn every_norm_of_every_shape_and_type() {
                 for dtype in if dtype == DType::F32 { vec![dtype] } else { vec![DType::F32, dtype] } {
                     let Some(result) = check(spec, mode, &state(spec), [&x, &dy], dtype) else { continue };
                     checks += 1;
-                    failures.extend(result.err().map(|error| format!("{spec:?}, {mode:?}, {shape:?}, {dtype}: {error}")));
+                    failures
+                        .extend(result.err().map(|error| format!("{spec:?}, {mode:?}, {shape:?}, {dtype}: {error}")));
                 }
             }
         }
@@ -191,7 +197,8 @@ fn constant_rows_are_the_bias() {
 #[test]
 fn torch_fixtures() {
     let list: Vec<Value> = serde_json::from_str(include_str!("../../../../tests/fixtures/torch.json")).expect("a list");
-    let tensors = SafeTensors::deserialize(include_bytes!("../../../../tests/fixtures/torch.safetensors")).expect("tensors");
+    let tensors =
+        SafeTensors::deserialize(include_bytes!("../../../../tests/fixtures/torch.safetensors")).expect("tensors");
     let (mut failures, mut checks) = (vec![], 0);
     for (index, entry) in list.iter().enumerate() {
         let read = |key: &str| fixture(&tensors, &format!("{index}.{key}"));

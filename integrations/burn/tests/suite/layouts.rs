@@ -2,7 +2,9 @@
 
 use burn::tensor::{Device, Tensor};
 use gpunorm::ndarray::ArrayD;
-use gpunorm_burn::{BatchNormConfig, GroupNormConfig, InstanceNormConfig, LayerNormConfig, RmsNormConfig, SwitchableNormConfig};
+use gpunorm_burn::{
+    BatchNormConfig, GroupNormConfig, InstanceNormConfig, LayerNormConfig, RmsNormConfig, SwitchableNormConfig,
+};
 
 use crate::values::{array, device, tensor, values};
 
@@ -54,13 +56,16 @@ fn gradients_of_views() {
     let gradients = (y.swap_dims(1, 2) * tensor(&values(&[6, 12, 64], 2, 0.0, 1.0), &device)).sum().backward();
     let dx = array(x.grad(&gradients).expect("a gradient"));
 
-    let own: Tensor<3> = Tensor::from_data(x.clone().swap_dims(1, 2).slice([2..8, 0..64, 0..12]).into_data(), &device).require_grad();
+    let own: Tensor<3> =
+        Tensor::from_data(x.clone().swap_dims(1, 2).slice([2..8, 0..64, 0..12]).into_data(), &device).require_grad();
     let y = norm.forward(own.clone());
     let dy = array(tensor::<3>(&values(&[6, 12, 64], 2, 0.0, 1.0), &device).swap_dims(1, 2));
     let gradients = (y * tensor(&dy, &device)).sum().backward();
     let expected = array(own.grad(&gradients).expect("a gradient").swap_dims(1, 2));
-    let found = array(Tensor::<3>::from_data(
-        burn::tensor::TensorData::new(dx.iter().copied().collect(), [8, 12, 64]), &device).slice([2..8, 0..12, 0..64]));
+    let found = array(
+        Tensor::<3>::from_data(burn::tensor::TensorData::new(dx.iter().copied().collect(), [8, 12, 64]), &device)
+            .slice([2..8, 0..12, 0..64]),
+    );
     assert_eq!(found, expected);
     assert!(dx.iter().take(2 * 12 * 64).all(|&value| value == 0.0));
 }

@@ -17,10 +17,17 @@ fn they_are_shown_as_burns_are() {
     let same = |ours: String, burns: String| assert_eq!(ours, burns);
     same(LayerNormConfig::new(6).init(&device).to_string(), burn_nn::LayerNormConfig::new(6).init(&device).to_string());
     same(RmsNormConfig::new(6).init(&device).to_string(), burn_nn::RmsNormConfig::new(6).init(&device).to_string());
-    same(GroupNormConfig::new(2, 6).init(&device).to_string(), burn_nn::GroupNormConfig::new(2, 6).init(&device).to_string());
-    same(InstanceNormConfig::new(6).init(&device).to_string(), burn_nn::InstanceNormConfig::new(6).init(&device).to_string());
+    same(
+        GroupNormConfig::new(2, 6).init(&device).to_string(),
+        burn_nn::GroupNormConfig::new(2, 6).init(&device).to_string(),
+    );
+    same(
+        InstanceNormConfig::new(6).init(&device).to_string(),
+        burn_nn::InstanceNormConfig::new(6).init(&device).to_string(),
+    );
     same(BatchNormConfig::new(6).init(&device).to_string(), burn_nn::BatchNormConfig::new(6).init(&device).to_string());
-    let frozen = (BatchNormConfig::new(6).init(&device).freeze(), burn_nn::BatchNormConfig::new(6).init(&device).freeze());
+    let frozen =
+        (BatchNormConfig::new(6).init(&device).freeze(), burn_nn::BatchNormConfig::new(6).init(&device).freeze());
     same(frozen.0.to_string(), frozen.1.to_string());
 }
 

@@ -54,7 +54,10 @@ net!(burns, burn_nn);
 fn unlike_new<M: Module>(module: M) -> M {
     struct Fill(u32);
     impl burn::module::ModuleMapper for Fill {
-        fn map_float<const D: usize>(&mut self, param: burn::module::Param<Tensor<D>>) -> burn::module::Param<Tensor<D>> {
+        fn map_float<const D: usize>(
+            &mut self,
+            param: burn::module::Param<Tensor<D>>,
+        ) -> burn::module::Param<Tensor<D>> {
             self.0 += 1;
             let (shape, device) = (param.shape(), param.device());
             let values = values(&shape, self.0, 1.0, 0.2).mapv(|value| value.abs() + 0.1);
@@ -129,7 +132,9 @@ fn torchs_checkpoints_come_in() {
         .into_iter()
         .map(|(name, values)| (name, vec![values.len()], values.iter().flat_map(|value| value.to_le_bytes()).collect()))
         .collect();
-    let views = bytes.iter().map(|(name, shape, bytes)| (name, TensorView::new(Dtype::F32, shape.clone(), bytes).expect("a tensor")));
+    let views = bytes
+        .iter()
+        .map(|(name, shape, bytes)| (name, TensorView::new(Dtype::F32, shape.clone(), bytes).expect("a tensor")));
     let file = safetensors::serialize(views, None).expect("a file");
     let device = device();
     let store = || SafetensorsStore::from_bytes(Some(file.clone())).with_from_adapter(PyTorchToBurnAdapter);

@@ -10,7 +10,11 @@ use crate::values::device;
 fn refused(what: impl FnOnce(&Device)) -> String {
     let device = device();
     let panic = catch_unwind(AssertUnwindSafe(|| what(&device))).expect_err("a panic");
-    panic.downcast_ref::<String>().cloned().or(panic.downcast_ref::<&str>().map(|text| text.to_string())).expect("a message")
+    panic
+        .downcast_ref::<String>()
+        .cloned()
+        .or(panic.downcast_ref::<&str>().map(|text| text.to_string()))
+        .expect("a message")
 }
 
 #[track_caller]
@@ -33,7 +37,8 @@ fn shapes() {
     says(&message, &["group norm", "6", "4", "[2, 4, 5]"]);
     let message = refused(|device| drop(InstanceNormConfig::new(6).init(device).forward(x(device))));
     says(&message, &["instance norm", "6", "4", "[2, 4, 5]"]);
-    let message = refused(|device| drop(InstanceNormConfig::new(4).init(device).forward(Tensor::<2>::zeros([2, 4], device))));
+    let message =
+        refused(|device| drop(InstanceNormConfig::new(4).init(device).forward(Tensor::<2>::zeros([2, 4], device))));
     says(&message, &["instance norm", "rank 2"]);
     let message = refused(|device| drop(BatchNormConfig::new(6).init(device).forward(x(device))));
     says(&message, &["batch norm", "6", "4", "[2, 4, 5]"]);
