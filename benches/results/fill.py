@@ -143,6 +143,19 @@ def peers(name, own, baseline):
     return markdown(["case", "shape", *own.values(), *(title for title, _, _ in columns)], lines)
 
 
+def burn():
+    heads = ["case", "shape"]
+    heads += [f"{what}: {side}" for what in ("forward", "backward", "step") for side in ("burn's ms", "gpunorm-burn ms")]
+    lines = []
+    for row in rows("burn-llvmpipe").values():
+        cells = []
+        for what in ("forward_ms", "backward_ms", "step_ms"):
+            burns, ours = row["burn"][what], row["gpunorm"][what]
+            cells += ["–", "–"] if burns is None else [f"{burns:.2f}", f"{ours:.2f} ({burns / ours:.1f}×)"]
+        lines.append(case(row) + cells)
+    return markdown(heads, lines)
+
+
 def main():
     text = DOCUMENT.read_text()
     tables = {"kernels": kernels(), "types": types(), "host": host(), "backward": backward()}
@@ -151,6 +164,7 @@ def main():
     tables |= {f"peers{kind}": peers(f"peers-llvmpipe{kind}", own, "cpu_ms") for kind in ("", "-backward")}
     own = {"copy_ms": "copy", "wall_ms": "gpunorm on llvmpipe", "apart_ms": "its kernels apart"}
     tables["peers-beside"] = peers("peers-llvmpipe-beside", own, "wall_ms")
+    tables["burn"] = burn()
     tables |= {name: trees(name) for name in ("swiftshader", "gl")}
     for name, table in tables.items():
         before, _, rest = text.partition(f"<!-- {name} -->\n")

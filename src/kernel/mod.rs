@@ -5,6 +5,7 @@
 
 mod alternatives;
 mod backward;
+mod baked;
 mod binding;
 mod declaration;
 mod forward;

@@ -64,3 +64,10 @@ pub struct Params {
     pub lines: u32,
     pub interleaved: u32,
 }
+
+impl Params {
+    /// What the uniform's buffer holds.
+    pub fn as_bytes(&self) -> &[u8] {
+        bytemuck::bytes_of(self)
+    }
+}

@@ -122,7 +122,7 @@ impl Call<'_> {
         };
         let modulated = neighbours.modulation.is_some();
         let folded: &[Binding] = if modulated { &FOLDED } else { &[] };
-        let scratch = self.norm.saved_scratch(&geometry).iter().chain(folded).map(scratch);
+        let scratch = Scratch::saved(&self.norm.spec, geometry.source).iter().chain(folded).map(scratch);
         let mut used = vec![Binding::Weight];
         if modulated || self.norm.spec.activation() != Activation::Identity {
             used.push(Binding::Bias);
@@ -202,15 +202,6 @@ impl GpuNorm {
         };
         record(to, &self.prepare_pass(bound, plan)?);
         Ok(())
-    }
-
-    /// The scratch of a forward that its backward needs.
-    fn saved_scratch(&self, geometry: &Geometry) -> &'static [Binding] {
-        match (&self.spec, geometry.source) {
-            (NormSpec::Switchable(_), _) => &[Binding::Moments, Binding::Axes],
-            (_, Source::Input) => &[Binding::Statistics],
-            (_, Source::Running) => &[],
-        }
     }
 
     /// The gradients of a loss by the input and the parameters of a forward, from the loss's gradient `dy` by its output.

@@ -4,8 +4,9 @@ use std::fmt;
 use std::ops::Range;
 
 use crate::dtype::DType;
-use crate::kernel::{Binding, Kernel, Params, Team};
+use crate::kernel::{Binding, Kernel, Params, Target, Team};
 use crate::spec::NormSpec;
+use crate::spec::geometry::Source;
 use crate::spec::strides::Pitch;
 
 /// Lavapipe silently ends loops after 65,535 iterations of one invocation in all; no step comes near that.
@@ -214,6 +215,16 @@ impl Scratch {
         entries.max(1).saturating_mul(size)
     }
 
+    /// What of a forward that saves its backward reads, so that it has to be kept; the layer's weight and the input aside, and
+    /// running statistics, where these were used.
+    pub fn saved(spec: &NormSpec, source: Source) -> &'static [Binding] {
+        match (spec, source) {
+            (NormSpec::Switchable(_), _) => &[Binding::Moments, Binding::Axes],
+            (_, Source::Input) => &[Binding::Statistics],
+            (_, Source::Running) => &[],
+        }
+    }
+
     /// The bindings that are scratch.
     pub const BINDINGS: [Binding; 14] = [
         Binding::Moments,
@@ -269,8 +280,9 @@ impl Plan {
         self.steps.len()
     }
 
-    /// Partial moments that a forward leaves per row, where its backward reads them: of switchable norm.
-    pub(crate) fn parts(&self, spec: &NormSpec) -> usize {
+    /// Partial moments that this forward leaves per row, where its backward reads them: of switchable norm. What
+    /// [`Pass::Backward`] has to be told; [unstable](crate::unstable).
+    pub fn parts(&self, spec: &NormSpec) -> usize {
         let first = self.steps.first().filter(|_| matches!(spec, NormSpec::Switchable(_)));
         first.map_or(1, |step| step.params.partial_row.max(1) as usize)
     }
@@ -308,6 +320,11 @@ impl Step {
         let writes_dx = self.kernel.bindings().contains(&(Binding::Dx, true));
         let replaced = if writes_dx { Binding::Dy } else { Binding::X };
         (self.constant("IN_PLACE") == Some(1)).then_some(replaced)
+    }
+
+    /// The WGSL of its kernel for a runtime that passes no overrides: [`Kernel::bake`].
+    pub fn bake(&self, target: Target) -> String {
+        self.kernel.bake(target, &self.constants)
     }
 
     /// The value of an override.

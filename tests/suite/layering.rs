@@ -8,7 +8,7 @@ use std::path::Path;
 const FLOORS: [&str; 9] = ["dtype", "error", "spec", "reference", "kernel", "plan", "device", "layer", "unstable"];
 
 /// Every crate's folder of modules.
-const CRATES: [&str; 10] = [
+const CRATES: [&str; 12] = [
     "src",
     "tests/suite",
     "benches",
@@ -18,6 +18,8 @@ const CRATES: [&str; 10] = [
     "examples/train_digits",
     "examples/transformer_block",
     "examples/web",
+    "integrations/burn/src",
+    "integrations/burn/tests/suite",
     "xtask/src",
 ];
 

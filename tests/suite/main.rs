@@ -1,6 +1,7 @@
 mod adapters;
 mod aliasing;
 mod backward;
+mod baked;
 mod baseline;
 mod beside;
 mod beside_backward;

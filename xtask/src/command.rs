@@ -9,6 +9,8 @@ cargo xtask swiftshader       run the tests on SwiftShader, which comes with Deb
 cargo xtask test-web [WORD]   run the suite's numbers, and what is other in browsers, in headless Chromium, as CI does; or
                               the tests with WORD in their names
 cargo xtask test-page         only the page, used as a person would, which test-web does as well
+cargo xtask test-burn [WORD]  build the crate for burn's users, with burn (22 minutes on two cores, the first time), and run its
+                              tests and example; or its tests with WORD in their names
 cargo xtask web               build the page that shows, checks and measures norms in a browser, and serve it on this machine
 cargo xtask fuzz [SECONDS]    run random cases against float64 until enough fail; GPUNORM_TEST_SEED says where to begin
 cargo xtask soak [SECONDS]    run mixed work in eight threads, an hour or so many seconds: results right, memory flat
@@ -38,6 +40,8 @@ pub enum Command<'a> {
     /// Those with this in their names.
     TestWeb(&'a str),
     TestPage,
+    /// Those with this in their names.
+    TestBurn(&'a str),
     Web,
     /// For so many seconds.
     Fuzz(&'a str),
@@ -72,6 +76,8 @@ pub fn parse<'a>(args: &[&'a str]) -> Result<(Command<'a>, bool), String> {
         ["test-web"] => Command::TestWeb(""),
         ["test-web", word] if !word.starts_with('-') => Command::TestWeb(word),
         ["test-page"] => Command::TestPage,
+        ["test-burn"] => Command::TestBurn(""),
+        ["test-burn", word] if !word.starts_with('-') => Command::TestBurn(word),
         ["web"] => Command::Web,
         ["fuzz"] => Command::Fuzz("1000000000"),
         ["fuzz", seconds] if seconds.parse::<u64>().is_ok() => Command::Fuzz(seconds),
@@ -111,6 +117,8 @@ mod tests {
         assert_eq!(command(&["test-web"]), Command::TestWeb(""));
         assert_eq!(command(&["test-web", "memory"]), Command::TestWeb("memory"));
         assert_eq!(command(&["test-page"]), Command::TestPage);
+        assert_eq!(command(&["test-burn"]), Command::TestBurn(""));
+        assert_eq!(command(&["test-burn", "records"]), Command::TestBurn("records"));
         assert_eq!(command(&["web"]), Command::Web);
         assert_eq!(command(&["fuzz", "60"]), Command::Fuzz("60"));
         assert_eq!(command(&["soak"]), Command::Soak("3600"));

@@ -11,6 +11,7 @@ mod progress;
 mod serve;
 mod shaders;
 mod steps;
+mod test_burn;
 mod test_page;
 mod test_web;
 mod wasm;
@@ -65,6 +66,7 @@ fn run(command: Command, runner: &Runner) -> Result<(), String> {
         Command::TestWeb("") => test_web::run(runner, "").and_then(|()| test_page::run(runner)),
         Command::TestWeb(word) => test_web::run(runner, word),
         Command::TestPage => test_page::run(runner),
+        Command::TestBurn(word) => test_burn::run(runner, word),
         Command::Web => web::serve(runner),
         Command::Fuzz(seconds) => fuzz(runner, seconds),
         Command::Soak(seconds) => soak(runner, seconds),

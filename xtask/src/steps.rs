@@ -200,6 +200,11 @@ pub fn target(name: &str) -> Result<PathBuf, String> {
     Ok(folder)
 }
 
+/// Whether something has been built into this folder of the repository.
+pub fn target_is_there(folder: &str) -> bool {
+    Path::new(ROOT).join(folder).join("debug").exists()
+}
+
 /// Where the steps' output is kept.
 fn folder() -> Result<PathBuf, String> {
     target("xtask")
