@@ -73,6 +73,6 @@ impl Planner<'_> {
             (true, false) => "sums of rows, combine, apply",
             (false, _) => "sums of lines for the parameters alone",
         };
-        Ok(Plan { steps, scratch, why: why.into() })
+        Ok(Plan { steps, scratch, why: why.into(), exchange: None })
     }
 }
