@@ -33,7 +33,7 @@ fn links_lead_to_what_is_packaged() {
             assert!(root.join(path).is_file() && is_included(path, &manifest), "{path}");
         }
     }
-    assert_eq!(links.iter().filter(|link| link.starts_with(PACKAGED)).count(), 10, "{links:?}");
+    assert_eq!(links.iter().filter(|link| link.starts_with(PACKAGED)).count(), 11, "{links:?}");
 }
 
 /// `cargo xtask test-web` builds it for browsers, and runs it.
@@ -42,6 +42,14 @@ fn the_program_for_browsers_is_tested() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let read = |path| std::fs::read_to_string(root.join(path)).unwrap();
     assert!(read("README.md").contains(&format!("```rust,ignore\n{}```", read("tests/web/readme.rs"))));
+}
+
+/// `cargo xtask test-mpi` builds and runs it.
+#[test]
+fn the_program_for_processes_is_tested() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let read = |path| std::fs::read_to_string(root.join(path)).unwrap();
+    assert!(read("README.md").contains(&format!("```rust,ignore\n{}```", read("tests/mpi/readme.rs"))));
 }
 
 #[test]
