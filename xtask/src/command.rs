@@ -9,10 +9,12 @@ cargo xtask swiftshader       run the tests on SwiftShader, which comes with Deb
 cargo xtask test-web [WORD]   run the suite's numbers, and what is other in browsers, in headless Chromium, as CI does; or
                               the tests with WORD in their names
 cargo xtask test-page         only the page, used as a person would, which test-web does as well
+cargo xtask test-mpi          run what shares a batch over processes, by mpirun with 1 to 4 of them, as CI does
 cargo xtask web               build the page that shows, checks and measures norms in a browser, and serve it on this machine
 cargo xtask fuzz [SECONDS]    run random cases against float64 until enough fail; GPUNORM_TEST_SEED says where to begin
 cargo xtask bench [ARGS...]   time every norm against copying its bytes and against the CPU, or the cases called ARGS;
                               --help lists the options
+cargo xtask bench-mpi         time the batch norms of ResNet-50 over 1, 2 and 4 processes, and what of it is exchange
 cargo xtask occupancy         compile the bench's kernels for AMD's GPUs, without one; fails where a budget is broken
 cargo xtask pack FOLDER       gather what runs the bench, its peers and the tests on a machine without Rust
 cargo xtask shaders           write every linked kernel to target/shaders/, for editors and other compilers
@@ -31,6 +33,8 @@ pub enum Command<'a> {
     /// Those with this in their names.
     TestWeb(&'a str),
     TestPage,
+    TestMpi,
+    BenchMpi,
     Web,
     /// For so many seconds.
     Fuzz(&'a str),
@@ -57,6 +61,8 @@ pub fn parse<'a>(args: &[&'a str]) -> Result<(Command<'a>, bool), String> {
         ["test-web"] => Command::TestWeb(""),
         ["test-web", word] if !word.starts_with('-') => Command::TestWeb(word),
         ["test-page"] => Command::TestPage,
+        ["test-mpi"] => Command::TestMpi,
+        ["bench-mpi"] => Command::BenchMpi,
         ["web"] => Command::Web,
         ["fuzz"] => Command::Fuzz("1000000000"),
         ["fuzz", seconds] if seconds.parse::<u64>().is_ok() => Command::Fuzz(seconds),
@@ -87,6 +93,8 @@ mod tests {
         assert_eq!(command(&["test-web"]), Command::TestWeb(""));
         assert_eq!(command(&["test-web", "memory"]), Command::TestWeb("memory"));
         assert_eq!(command(&["test-page"]), Command::TestPage);
+        assert_eq!(command(&["test-mpi"]), Command::TestMpi);
+        assert_eq!(command(&["bench-mpi"]), Command::BenchMpi);
         assert_eq!(command(&["web"]), Command::Web);
         assert_eq!(command(&["fuzz", "60"]), Command::Fuzz("60"));
         assert_eq!(command(&["bench", "batch", "--quick"]), Command::Bench(vec!["batch", "--quick"]));

@@ -9,6 +9,7 @@ mod packages;
 mod progress;
 mod serve;
 mod steps;
+mod test_mpi;
 mod test_page;
 mod test_web;
 mod wasm;
@@ -63,6 +64,8 @@ fn run(command: Command, runner: &Runner) -> Result<(), String> {
         Command::TestWeb("") => test_web::run(runner, "").and_then(|()| test_page::run(runner)),
         Command::TestWeb(word) => test_web::run(runner, word),
         Command::TestPage => test_page::run(runner),
+        Command::TestMpi => test_mpi::run(runner),
+        Command::BenchMpi => test_mpi::bench(runner),
         Command::Web => web::serve(runner),
         Command::Fuzz(seconds) => fuzz(runner, seconds),
         Command::Bench(args) => bench(runner, &args),
