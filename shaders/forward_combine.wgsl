@@ -1,7 +1,8 @@
-// mean and 1 / sqrt(var + eps) of each row from its partial moments; moves batch norm's running statistics.
+// mean and 1 / sqrt(var + eps) of each row from its partial moments, or the moments of all; moves batch norm's running statistics.
 //
-// A team owns a row of the statistics. The plan picks it between moments and apply.
-// In bounds: the plan sizes `moments` and `statistics` to what rows and units address.
+// A team owns a row of the statistics. The plan picks it between moments and apply; where processes share a batch, once before they
+// exchange what it has found of each channel, and once for an invocation to merge that in the order of the ranks.
+// In bounds: the plan sizes `moments` and what is saved to what rows and units address.
 
 @compute @workgroup_size(WORKGROUP)
 fn forward_combine(builtins: Builtins) {
@@ -24,6 +25,6 @@ fn forward_combine(builtins: Builtins) {
     let all = reduce(own, lane);
     if live && lane == 0u {
         track_running(row, all);
-        statistics[row] = statistics_of(all);
+        save(row, 0u, all);
     }
 }

@@ -153,6 +153,24 @@ pub enum Error {
     #[error("the forced strategy cannot run: {reason}")]
     Strategy { reason: String },
 
+    // A group of processes.
+    /// Statistics that are of several processes' batches have to be exchanged, which no encoder can record.
+    #[error(
+        "{what} that is only recorded cannot exchange statistics among {processes} processes: call what submits \
+         (forward_tensor, forward_saved, backward, or begin_forward and its like)"
+    )]
+    Synchronized { what: &'static str, processes: usize },
+    /// The processes of a group do not make the same call. Every one of them gets this, and nothing has changed on any.
+    #[error("the processes do not agree on the {what}, by rank: {}", .found.join(", "))]
+    RanksDiffer { what: &'static str, found: Vec<String> },
+    /// The same call has failed on another process, before anything was exchanged.
+    #[error("rank {rank} has failed: {reason}")]
+    OtherRank { rank: usize, reason: String },
+    /// The processes could not reach one another.
+    #[error("the group of processes: {source}")]
+    #[non_exhaustive]
+    Group { source: Cause },
+
     // The device.
     /// There is no adapter that can run compute shaders.
     #[error("no usable GPU adapter: {reason}")]
@@ -204,6 +222,13 @@ pub enum Error {
     #[error("{path}: {source}")]
     #[non_exhaustive]
     File { path: String, source: Cause },
+}
+
+impl Error {
+    /// [`Error::Group`], of what a [`Collective`](crate::Collective) has met.
+    pub fn group(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Error {
+        Error::Group { source: Cause::new(source) }
+    }
 }
 
 fn comma(shape: &[usize]) -> String {

@@ -53,8 +53,8 @@ pub use crate::kernel::{
     StatisticsFrom, Target, Team,
 };
 pub use crate::plan::{
-    Caps, Gradient, Layout, MAX_ITERATIONS, Modulation, Neighbours, Pass, Pitched, Route, Scratch, Step, Strategy,
-    SubgroupSizes, Takes,
+    Caps, Exchange, Gradient, Layout, MAX_ITERATIONS, Modulation, Neighbours, Pass, Pitched, Route, Scratch, Step,
+    Strategy, SubgroupSizes, Takes,
 };
-pub use crate::spec::geometry::{Geometry, ParameterIndex, Source};
+pub use crate::spec::geometry::{Geometry, ParameterIndex, SharedBatch, Source};
 pub use crate::spec::strides::Pitch;

@@ -6,6 +6,7 @@ A report is called NAME-DATE.json, and the latest of its name counts. A table st
 """
 
 import json
+import math
 import pathlib
 import sys
 
@@ -156,10 +157,52 @@ def burn():
     return markdown(heads, lines)
 
 
+PROCESSES = (1, 2, 4)
+
+
+def mpi():
+    heads = ["channels×height×width", "layers"]
+    heads += [f"{what}, {n}" for n in PROCESSES for what in ("alone ms", "shared ms", "in exchange ms", "MPI µs")]
+    reports = [report(f"mpi-{n}")["rows"] for n in PROCESSES]
+    lines, totals = [], [0.0] * (len(heads) - 2)
+    for rows in zip(*reports):
+        height, layers, cells = rows[0]["height"], rows[0]["layers"], []
+        for row in rows:
+            times = row["times"]
+            both = [sum(times[way][key] for way in ("forward", "backward")) for key in ("alone_ms", "shared_ms", "exchange_ms")]
+            cells += [*both, times["gather_us"]]
+        totals = [total + layers * cell for total, cell in zip(totals, cells)]
+        lines.append([f"{rows[0]['channels']}×{height}×{height}", str(layers)] + [f"{cell:.2f}" for cell in cells])
+    lines.append(["all", str(sum(row["layers"] for row in reports[0]))] + [f"{total:.0f}" for total in totals])
+    return markdown(heads, lines)
+
+
+# Of the model: layers by channels, seconds of a hop within a node and between nodes, bytes per second that a process receives, and
+# seconds that a GPU's bytes take to and fro.
+CHANNELS = {64: 7, 128: 8, 256: 16, 512: 11, 1024: 7, 2048: 4}
+HOP, FAR_HOP, BANDWIDTH, HOST = 2e-6, 5e-6, 10e9, 50e-6
+
+
+def mpi_model():
+    heads = ["GPUs", "batch", "bytes received per step MB", "latency ms", "transfer ms", "to and from the GPU ms", "sum ms", "in groups of 8 ms"]
+    exchanges = 2 * sum(CHANNELS.values())
+    own = sum(channels * count for channels, count in CHANNELS.items()) * (16 + 8) + exchanges * 88
+    lines, eight = [], None
+    for gpus in (8, 64, 256, 1024):
+        latency = exchanges * 2 * math.log2(gpus) * (HOP if gpus <= 8 else FAR_HOP)
+        received = own * (gpus - 1)
+        times = [latency, received / BANDWIDTH, exchanges * HOST]
+        eight = eight or sum(times)
+        cells = [str(gpus), str(32 * gpus), f"{received / 1e6:.1f}"]
+        lines.append(cells + [f"{time * 1e3:.1f}" for time in [*times, sum(times), eight]])
+    return markdown(heads, lines)
+
+
 def main():
     text = DOCUMENT.read_text()
     tables = {"kernels": kernels(), "types": types(), "host": host(), "backward": backward()}
     tables["beside"] = beside()
+    tables |= {"mpi": mpi(), "mpi-model": mpi_model()}
     own = {"copy_ms": "copy", "wall_ms": "gpunorm on llvmpipe", "cpu_ms": "gpunorm's CPU baseline"}
     tables |= {f"peers{kind}": peers(f"peers-llvmpipe{kind}", own, "cpu_ms") for kind in ("", "-backward")}
     own = {"copy_ms": "copy", "wall_ms": "gpunorm on llvmpipe", "apart_ms": "its kernels apart"}

@@ -69,7 +69,7 @@ fn run(mut args: Arguments) -> Result<(), Box<dyn Error>> {
             if let Some(now) = network.norm().map(|norm| norm.shares()).transpose()?.flatten() {
                 shares.iter_mut().zip(now).for_each(|(line, share)| line.values.push(share));
             }
-            losses.push(network.train(&digits::batch(&mut random, BATCH), rate)?);
+            losses.push(network.train(&digits::batch(&mut random, BATCH), rate, &|_| {})?);
             bar.inc(1);
         }
         network.evaluate();

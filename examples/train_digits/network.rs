@@ -20,6 +20,9 @@ const MOMENTUM: f32 = 0.9;
 
 pub type Result<T> = std::result::Result<T, gpunorm::Error>;
 
+/// What becomes of each gradient of a parameter before the step: of several processes, it is averaged over them.
+pub type Average<'a> = dyn Fn(&mut [f32]) + 'a;
+
 /// A linear layer `y = x·w + b` and the speed of its parameters.
 struct Linear {
     weight: Array2<f32>,
@@ -41,9 +44,10 @@ impl Linear {
     }
 
     /// A step against the gradient, and the gradient of the input.
-    fn backward(&mut self, x: &Array2<f32>, dy: &Array2<f32>, rate: f32) -> Array2<f32> {
+    fn backward(&mut self, x: &Array2<f32>, dy: &Array2<f32>, rate: f32, average: &Average<'_>) -> Array2<f32> {
         let dx = dy.dot(&self.weight.t());
-        let (weight, bias) = (x.t().dot(dy), dy.sum_axis(Axis(0)));
+        let (mut weight, mut bias) = (x.t().dot(dy), dy.sum_axis(Axis(0)));
+        weight.as_slice_memory_order_mut().into_iter().chain(bias.as_slice_mut()).for_each(average);
         self.speeds.0 = MOMENTUM * &self.speeds.0 + weight;
         self.speeds.1 = MOMENTUM * &self.speeds.1 + bias;
         self.weight.scaled_add(-rate, &self.speeds.0);
@@ -69,7 +73,7 @@ impl Norm {
     }
 
     /// A step against the gradient, and the gradient of the input.
-    fn backward(&mut self, dy: &Array3<f32>, saved: &Saved, rate: f32) -> Result<Array3<f32>> {
+    fn backward(&mut self, dy: &Array3<f32>, saved: &Saved, rate: f32, average: &Average<'_>) -> Result<Array3<f32>> {
         let gpu = self.layer.gpu();
         let gradients = self.layer.backward(&Tensor::from_array(gpu, dy)?, saved)?;
         let parameters = [
@@ -80,7 +84,8 @@ impl Norm {
         ];
         let present = parameters.into_iter().filter_map(|(parameter, gradient)| Some((parameter?, gradient.as_ref()?)));
         for (place, (parameter, gradient)) in present.enumerate() {
-            let gradient = gradient.to_array()?;
+            let mut gradient = gradient.to_array()?;
+            gradient.as_slice_mut().into_iter().for_each(average);
             if self.speeds.len() == place {
                 self.speeds.push(ArrayD::zeros(gradient.shape()));
             }
@@ -137,12 +142,18 @@ impl Hidden {
         Ok(Trace { input, saved, output })
     }
 
-    fn backward(&mut self, trace: &Trace, mut dy: Array3<f32>, rate: f32) -> Result<Array2<f32>> {
+    fn backward(
+        &mut self,
+        trace: &Trace,
+        mut dy: Array3<f32>,
+        rate: f32,
+        average: &Average<'_>,
+    ) -> Result<Array2<f32>> {
         Zip::from(&mut dy).and(&trace.output).for_each(|dy, &y| *dy = if y > 0.0 { *dy } else { 0.0 });
         if let (Some(norm), Some(saved)) = (&mut self.norm, &trace.saved) {
-            dy = norm.backward(&dy, saved, rate)?;
+            dy = norm.backward(&dy, saved, rate, average)?;
         }
-        Ok(self.linear.backward(&trace.input, &channels_last(&dy), rate))
+        Ok(self.linear.backward(&trace.input, &channels_last(&dy), rate, average))
     }
 }
 
@@ -199,22 +210,27 @@ impl Network {
     }
 
     /// One step; the loss before it, the mean cross-entropy.
-    pub fn train(&mut self, batch: &Batch, rate: f32) -> Result<f32> {
+    pub fn train(&mut self, batch: &Batch, rate: f32, average: &Average<'_>) -> Result<f32> {
         let first = self.hidden[0].forward(patches(&batch.pictures, self.scale))?;
         let second = self.hidden[1].forward(channels_last(&first.output))?;
         let features = flat(&second.output);
         let mut gradient = self.classes.forward(&features);
         let loss = cross_entropy(gradient.view_mut(), &batch.labels);
-        let gradient = self.classes.backward(&features, &gradient, rate);
+        let gradient = self.classes.backward(&features, &gradient, rate, average);
         let gradient = gradient.into_shape_with_order(second.output.dim()).expect("the same elements");
-        let gradient = self.hidden[1].backward(&second, gradient, rate)?;
-        self.hidden[0].backward(&first, channels_first(&gradient), rate)?;
+        let gradient = self.hidden[1].backward(&second, gradient, rate, average)?;
+        self.hidden[0].backward(&first, channels_first(&gradient), rate, average)?;
         Ok(loss)
+    }
+
+    /// The norms' layers.
+    pub fn layers(&mut self) -> impl Iterator<Item = &mut GpuNorm> {
+        self.hidden.iter_mut().filter_map(|hidden| Some(&mut hidden.norm.as_mut()?.layer))
     }
 
     /// From now on the norms use their running statistics.
     pub fn evaluate(&mut self) {
-        self.hidden.iter_mut().filter_map(|hidden| hidden.norm.as_mut()).for_each(|norm| norm.layer.eval());
+        self.layers().for_each(GpuNorm::eval);
     }
 
     /// The share of pictures whose digit it names.

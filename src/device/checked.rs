@@ -142,8 +142,17 @@ impl CheckedDevice {
     /// Waits for all that was submitted; says whether the device has done it. wgpu's poll panics where it learns by it
     /// that the device is gone. Browsers poll by themselves.
     pub fn wait(&self) -> bool {
-        let poll = || self.device.poll(PollType::wait_indefinitely());
-        catch_unwind(AssertUnwindSafe(poll)).is_ok_and(|polled| polled.is_ok())
+        self.poll(PollType::wait_indefinitely())
+    }
+
+    /// The same for one submission and those before it.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn wait_for(&self, submission: wgpu::SubmissionIndex) -> bool {
+        self.poll(PollType::Wait { submission_index: Some(submission), timeout: None })
+    }
+
+    fn poll(&self, until: wgpu::PollType) -> bool {
+        catch_unwind(AssertUnwindSafe(|| self.device.poll(until))).is_ok_and(|polled| polled.is_ok())
     }
 
     /// A new encoder.

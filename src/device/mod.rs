@@ -28,5 +28,7 @@ pub(crate) use memory::{BufferUser, lock};
 pub(crate) use pipeline::COMPILING;
 pub(crate) use profile::{PROFILING, Timestamps};
 pub(crate) use readback::Part;
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) use readback::Reading;
 pub use tensor::Tensor;
 pub(crate) use tensor::bytes_of;

@@ -104,6 +104,8 @@ pub enum Save {
     Moments,
     /// The statistics that they give are kept, for a backward.
     Statistics,
+    /// They are kept by a kernel that reads others: those of a channel in one process's share of a batch, or in all.
+    Combined,
 }
 
 /// Where a kernel finds the statistics of a row.

@@ -43,6 +43,8 @@ pub enum Binding {
     ShiftGradient = 35,
     AddBeforeGradient = 36,
     DxMoments = 37,
+    Combined = 38,
+    RankMoments = 39,
 }
 
 impl Binding {

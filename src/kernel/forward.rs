@@ -107,9 +107,10 @@ fn moments_tile(units: u32) -> u64 {
     1 + 4 * u64::from(units)
 }
 
-pub(super) fn combine(team: Team, track: bool) -> impl Declared {
+pub(super) fn combine(team: Team, track: bool, save: Save) -> impl Declared {
     let pieces = move |link: &mut Link| {
-        link(&[part::WALK, part::MOMENTS_IN, part::STATISTICS_OUT]);
+        link(&[part::WALK, part::MOMENTS_IN]);
+        link(save.pieces());
         link(part::track_running_if(track));
     };
     let iterations = |launch: &Launch| chained(launch.per_lane(launch.params.units)) + launch.reduce();
@@ -117,8 +118,13 @@ pub(super) fn combine(team: Team, track: bool) -> impl Declared {
 }
 
 fn all_combines() -> Vec<Kernel> {
-    let combine = |team| [false, true].map(|track| Kernel::ForwardCombine { team, track });
-    Team::ALL.into_iter().flat_map(combine).collect()
+    let combine = |team| {
+        let [save, combined] = [Save::Statistics, Save::Combined];
+        let of_rows = [false, true].map(|track| Kernel::ForwardCombine { team, track, save });
+        of_rows.into_iter().chain([Kernel::ForwardCombine { team, track: false, save: combined }])
+    };
+    let of_ranks = Kernel::ForwardCombine { team: Team::Invocation, track: true, save: Save::Combined };
+    Team::ALL.into_iter().flat_map(combine).chain([of_ranks]).collect()
 }
 
 pub(super) fn instances(team: Team) -> impl Declared {

@@ -22,8 +22,8 @@ pub enum Kernel {
     },
     /// Moments of pieces of rows.
     ForwardMoments { team: Team, element: Element, units: u32, sum: bool },
-    /// Statistics of rows from their pieces.
-    ForwardCombine { team: Team, track: bool },
+    /// Moments of rows from their pieces, to be saved as such or as statistics.
+    ForwardCombine { team: Team, track: bool, save: Save },
     /// Statistics of instances, and instance norm's running ones.
     ForwardInstances { team: Team },
     /// Switchable norm's layer and batch moments and its shares.

@@ -227,6 +227,7 @@ impl Save {
             Save::Nothing => &[piece!("part/save/none")],
             Save::Moments => &[MOMENTS_OUT, piece!("part/save/moments")],
             Save::Statistics => &[STATISTICS_OUT, piece!("part/save/statistics")],
+            Save::Combined => &[piece!("part/save/combined", writes: [Combined])],
         }
     }
 }

@@ -18,7 +18,7 @@ impl Kernel {
                 read(&forward::row(team, element, units, parameters, save, track, beside))
             }
             Kernel::ForwardMoments { team, element, units, sum } => read(&forward::moments(team, element, units, sum)),
-            Kernel::ForwardCombine { team, track } => read(&forward::combine(team, track)),
+            Kernel::ForwardCombine { team, track, save } => read(&forward::combine(team, track, save)),
             Kernel::ForwardInstances { team } => read(&forward::instances(team)),
             Kernel::ForwardAxes { team, running } => read(&forward::axes(team, running)),
             Kernel::ForwardColumns { element, sum } => read(&forward::columns(element, sum)),

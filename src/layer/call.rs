@@ -8,6 +8,7 @@ use ndarray::{Array, ArrayD, ArrayRef, Dimension};
 use super::beside::{Beside, ScaleShift};
 use super::norm::GpuNorm;
 use super::pass::{BoundPass, RUNNING_FORWARD};
+use super::prepared::Half;
 use crate::device::{Dispatch, PROFILING, Recorder, Tensor, bytes_of, record};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
@@ -103,7 +104,8 @@ impl GpuNorm {
     /// [`Error::EmptyInput`], [`Error::EpsSign`]. The tensors: [`Error::OtherDevice`], [`Error::Shape`],
     /// [`Error::ElementType`], [`Error::Strides`], [`Error::Aliasing`], [`Error::BufferUnusable`]. What a [`Call`] takes along, likewise, and
     /// [`Error::Neighbour`]. The device: [`Error::TooLarge`],
-    /// [`Error::OutOfMemory`], [`Error::DeviceLost`]. [`Error::Strategy`] for one that was forced. On an error nothing is
+    /// [`Error::OutOfMemory`], [`Error::DeviceLost`]. [`Error::Strategy`] for one that was forced.
+    /// [`Error::Synchronized`] in training, where the layer shares its batch with other processes. On an error nothing is
     /// recorded.
     pub fn encode_forward(&self, to: &mut impl Recorder, x: &Tensor, y: &Tensor) -> Result<()> {
         self.call().encode_forward(to, x, y)
@@ -172,13 +174,20 @@ impl<'a> Call<'a> {
     /// # Errors
     /// As [`GpuNorm::forward_async`].
     pub async fn forward_async<D: Dimension>(&self, x: &ArrayRef<f32, D>) -> Result<Array<f32, D>> {
-        Geometry::new(&self.norm.spec, self.mode, x.shape())?;
+        // Where others are to be told, the call itself finds it.
+        if self.norm.processes(self.mode).is_none() {
+            self.geometry_of(x.shape())?;
+        }
         let y = self.forward_array(x).await?;
         let (expected, found) = (x.shape().to_vec(), y.shape().to_vec());
         y.into_dimensionality().map_err(|_| Error::Shape { what: "the output", expected, found })
     }
 
     async fn forward_array<D: Dimension>(&self, x: &ArrayRef<f32, D>) -> Result<ArrayD<f32>> {
+        #[cfg(not(target_arch = "wasm32"))]
+        if self.norm.processes(self.mode).is_some() {
+            return self.begin_forward_of(Tensor::from_array(&self.norm.gpu, x)).finish()?.read().await;
+        }
         let buffers = self.norm.gpu.buffers();
         // A browser tells of other calls first, and then that it has no memory for this one, before it is submitted: with the
         // cache emptied, there may be.
@@ -197,6 +206,15 @@ impl<'a> Call<'a> {
     /// # Errors
     /// As [`GpuNorm::forward_tensor`].
     pub fn forward_tensor(&self, x: &Tensor) -> Result<Tensor> {
+        #[cfg(not(target_arch = "wasm32"))]
+        if self.norm.processes(self.mode).is_some() {
+            return self.begin_forward(x).finish();
+        }
+        self.submit_forward(x)
+    }
+
+    /// Without others to exchange with.
+    pub(super) fn submit_forward(&self, x: &Tensor) -> Result<Tensor> {
         self.start(x)?.submit()
     }
 
@@ -205,8 +223,17 @@ impl<'a> Call<'a> {
     /// # Errors
     /// As [`GpuNorm::forward_in_place`].
     pub fn forward_in_place(&self, x: &Tensor) -> Result<()> {
+        #[cfg(not(target_arch = "wasm32"))]
+        if self.norm.processes(self.mode).is_some() {
+            return self.begin_forward_into(x, x).finish();
+        }
+        self.submit_into(x, x)
+    }
+
+    /// Without others to exchange with.
+    pub(super) fn submit_into(&self, x: &Tensor, y: &Tensor) -> Result<()> {
         let checked = self.norm.gpu.checked();
-        let dispatches = self.prepare(x, x)?;
+        let dispatches = self.prepare(x, y)?;
         let mut encoder = checked.encoder(RUNNING_FORWARD)?;
         record(&mut encoder, &dispatches);
         checked.submit(encoder, RUNNING_FORWARD)
@@ -261,7 +288,7 @@ impl<'a> Call<'a> {
         let neighbours = self.neighbours(x.shape());
         let pass = Pass::Forward { saves: false, neighbours };
         let prepare = |sliced: &[_], kept: &[_]| {
-            let bound = BoundPass { mode: self.mode, pass, sliced, kept };
+            let bound = BoundPass { mode: self.mode, pass, half: Half::Both, sliced, kept };
             self.norm.prepare_pass(bound, || Ok((vec![], self.checked_plan(x, y, pass)?.1)))
         };
         if self.beside.is_empty() {
@@ -277,9 +304,16 @@ impl<'a> Call<'a> {
         self.beside.neighbours(&self.norm.spec, shape)
     }
 
+    fn geometry_of(&self, shape: &[usize]) -> Result<Geometry> {
+        match self.norm.processes(self.mode) {
+            Some(processes) => Geometry::of_share(&self.norm.spec, shape, processes),
+            None => Geometry::new(&self.norm.spec, self.mode, shape),
+        }
+    }
+
     /// What the layer is for an input of this shape and type, which what goes along has to fit.
     pub(super) fn geometry(&self, shape: &[usize], dtype: DType) -> Result<Geometry> {
-        let geometry = Geometry::new(&self.norm.spec, self.mode, shape)?;
+        let geometry = self.geometry_of(shape)?;
         self.beside.check(&self.norm.gpu, &self.norm.spec, shape, dtype)?;
         Ok(geometry)
     }

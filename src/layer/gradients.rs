@@ -116,6 +116,13 @@ impl Gradients {
         Ok(())
     }
 
+    /// Whether a backward has to know what other processes' shares give.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(super) fn exchanges(&self) -> bool {
+        // Of what was added before, the gradient is summed of the input's.
+        self.input.is_some() || self.add_before.is_some()
+    }
+
     pub(super) fn tensors(&self) -> impl Iterator<Item = &Tensor> {
         self.named().into_iter().filter_map(|(_, tensor)| tensor)
     }

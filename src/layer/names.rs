@@ -41,6 +41,8 @@ pub(super) fn name(binding: Binding) -> &'static str {
         | Binding::FoldedScale
         | Binding::FoldedWeightGradient
         | Binding::FoldedBiasGradient
+        | Binding::Combined
+        | Binding::RankMoments
         | Binding::Params => "saved forward",
     }
 }

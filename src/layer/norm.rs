@@ -9,6 +9,8 @@ use super::state::State;
 use super::state_dict::StateDict;
 use crate::device::Gpu;
 use crate::error::Result;
+#[cfg(not(target_arch = "wasm32"))]
+use crate::group::ProcessGroup;
 use crate::plan::Strategy;
 use crate::spec::{Mode, NormSpec};
 
@@ -26,6 +28,9 @@ pub struct GpuNorm {
     pub(super) prepared: Arc<Prepared>,
     /// What saved forwards are known by.
     pub(super) identity: Arc<()>,
+    /// Who shares its batch, and its number among their layers.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(super) group: Option<(ProcessGroup, u64)>,
 }
 
 impl GpuNorm {
@@ -42,7 +47,17 @@ impl GpuNorm {
 
     fn of(gpu: Gpu, spec: NormSpec, state: State) -> GpuNorm {
         let (evaluates, strategy, prepared, identity) = Default::default();
-        GpuNorm { gpu, spec, evaluates, strategy, state, prepared, identity }
+        GpuNorm {
+            gpu,
+            spec,
+            evaluates,
+            strategy,
+            state,
+            prepared,
+            identity,
+            #[cfg(not(target_arch = "wasm32"))]
+            group: None,
+        }
     }
 
     /// Another layer of the same spec, mode and strategy, with copies of the parameters and running statistics as they are
@@ -53,10 +68,23 @@ impl GpuNorm {
     /// [`BufferUnusable`](crate::Error::BufferUnusable), [`DeviceLost`](crate::Error::DeviceLost).
     pub fn try_clone(&self) -> Result<GpuNorm> {
         let state = self.state.try_clone(&self.gpu, &self.spec)?;
-        let norm = GpuNorm::of(self.gpu.clone(), self.spec.clone(), state);
+        let mut norm = GpuNorm::of(self.gpu.clone(), self.spec.clone(), state);
         norm.set_mode(self.mode());
         norm.set_remembered_passes(self.remembered_passes());
-        Ok(GpuNorm { strategy: self.strategy, ..norm })
+        norm.strategy = self.strategy;
+        #[cfg(not(target_arch = "wasm32"))]
+        norm.set_process_group(self.process_group());
+        Ok(norm)
+    }
+
+    /// How many processes share the batch of a call in this mode.
+    pub(super) fn processes(&self, mode: Mode) -> Option<usize> {
+        #[cfg(not(target_arch = "wasm32"))]
+        if let (Mode::Training, Some((group, _))) = (mode, self.group_of_batch()) {
+            return Some(group.size());
+        }
+        let _ = mode;
+        None
     }
 
     /// What the layer is.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::aliasing;
 use super::encode::{Resources, prepare, record_timed};
 use super::norm::GpuNorm;
+use super::prepared::Half;
 use crate::device::{Dispatch, PROFILING, Tensor, Timestamps};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
@@ -23,6 +24,7 @@ pub(super) const RUNNING_BACKWARD: &str = "running a backward";
 pub(super) struct BoundPass<'a> {
     pub(super) mode: Mode,
     pub(super) pass: Pass,
+    pub(super) half: Half,
     /// Of the input's shape.
     pub(super) sliced: &'a [(Binding, &'a Tensor)],
     /// What is bound whole, before the layer's own.
@@ -49,9 +51,9 @@ impl GpuNorm {
         bound: BoundPass,
         plan: impl FnOnce() -> Result<(Vec<Dispatch>, Plan)>,
     ) -> Result<Arc<[Dispatch]>> {
-        let BoundPass { mode, pass, sliced, kept } = bound;
+        let BoundPass { mode, pass, half, sliced, kept } = bound;
         let tensors = sliced.iter().chain(kept).copied();
-        if let Some(dispatches) = self.prepared.get(mode, pass, tensors.clone()) {
+        if let Some(dispatches) = self.prepared.get((mode, pass, half), tensors.clone()) {
             return Ok(dispatches);
         }
         let own = |binding| kept.iter().find(|(kept, _)| *kept == binding).map(|&(_, tensor)| tensor);
@@ -64,6 +66,10 @@ impl GpuNorm {
             [Binding::ScaleGradient, Binding::ShiftGradient].map(|binding| (binding, 4 * values as u64))
         }));
         let (mut dispatches, plan) = plan()?;
+        if plan.exchange.is_some() {
+            let what = if matches!(pass, Pass::Forward { .. }) { "a forward" } else { "a backward" };
+            return Err(Error::Synchronized { what, processes: self.processes(mode).unwrap_or(1) });
+        }
         let during = match pass {
             Pass::Forward { .. } => RUNNING_FORWARD,
             Pass::Backward { .. } => RUNNING_BACKWARD,
@@ -72,7 +78,7 @@ impl GpuNorm {
         let resources = Resources { sliced, discarded: &discarded, whole: &whole };
         dispatches.extend(prepare(&self.gpu, &plan, &resources, during)?);
         let dispatches: Arc<[Dispatch]> = dispatches.into();
-        self.prepared.put(mode, pass, tensors, dispatches.clone());
+        self.prepared.put((mode, pass, half), tensors, dispatches.clone());
         Ok(dispatches)
     }
 

@@ -37,13 +37,30 @@ impl Entries {
     }
 }
 
+/// Which steps of a pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Half {
+    /// All of them.
+    Both,
+    /// Those before processes exchange what they have found.
+    #[cfg_attr(target_arch = "wasm32", expect(dead_code, reason = "a browser has no processes"))]
+    First,
+    /// Those after it, where a channel has so many values in all processes.
+    #[cfg_attr(target_arch = "wasm32", expect(dead_code, reason = "a browser has no processes"))]
+    Second { values: usize },
+}
+
 /// Everything that a pass of a layer depends on, the layer itself aside.
 #[derive(Debug)]
 struct Key {
     mode: Mode,
     pass: Pass,
+    half: Half,
     tensors: Vec<Place>,
 }
+
+/// What is asked of which tensors.
+type Call = (Mode, Pass, Half);
 
 #[derive(Debug)]
 struct Place {
@@ -66,7 +83,7 @@ impl Place {
 }
 
 impl Key {
-    fn new<'a>(mode: Mode, pass: Pass, tensors: impl Iterator<Item = (Binding, &'a Tensor)>) -> Key {
+    fn new<'a>((mode, pass, half): Call, tensors: impl Iterator<Item = (Binding, &'a Tensor)>) -> Key {
         let place = |(binding, tensor): (_, &Tensor)| Place {
             binding,
             dtype: tensor.dtype(),
@@ -74,24 +91,23 @@ impl Key {
             strides: tensor.strides().to_vec(),
             place: tensor.location(),
         };
-        Key { mode, pass, tensors: tensors.map(place).collect() }
+        Key { mode, pass, half, tensors: tensors.map(place).collect() }
     }
 
-    fn is<'a>(&self, mode: Mode, pass: Pass, mut tensors: impl Iterator<Item = (Binding, &'a Tensor)>) -> bool {
+    fn is<'a>(&self, call: Call, mut tensors: impl Iterator<Item = (Binding, &'a Tensor)>) -> bool {
         let same = self.tensors.iter().all(|place| tensors.next().is_some_and(|tensor| place.is(tensor)));
-        same && tensors.next().is_none() && self.mode == mode && self.pass == pass
+        same && tensors.next().is_none() && (self.mode, self.pass, self.half) == call
     }
 }
 
 impl Prepared {
     pub fn get<'a>(
         &self,
-        mode: Mode,
-        pass: Pass,
+        call: Call,
         tensors: impl Iterator<Item = (Binding, &'a Tensor)> + Clone,
     ) -> Option<Arc<[Dispatch]>> {
         let passes = &mut self.entries().passes;
-        let at = passes.iter().rposition(|(key, _)| key.is(mode, pass, tensors.clone()))?;
+        let at = passes.iter().rposition(|(key, _)| key.is(call, tensors.clone()))?;
         if !passes[at].1.iter().all(Dispatch::can_run) {
             passes.remove(at);
             return None;
@@ -103,8 +119,7 @@ impl Prepared {
     /// Remembers `dispatches` for as long as the memory of all tensors lives.
     pub fn put<'a>(
         self: &Arc<Self>,
-        mode: Mode,
-        pass: Pass,
+        call: Call,
         tensors: impl Iterator<Item = (Binding, &'a Tensor)> + Clone,
         dispatches: Arc<[Dispatch]>,
     ) {
@@ -114,7 +129,7 @@ impl Prepared {
         let room = entries.most.saturating_sub(1);
         entries.shrink(room);
         if entries.most > 0 {
-            entries.passes.push((Key::new(mode, pass, tensors), dispatches));
+            entries.passes.push((Key::new(call, tensors), dispatches));
         }
     }
 

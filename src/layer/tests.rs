@@ -167,7 +167,7 @@ fn the_pass_that_was_used_longest_ago_is_forgotten() {
     let remembered = || {
         [0, 1, 2].map(|index| {
             let pass = [(Binding::X, &tensors[index]), (Binding::Y, &tensors[3])].into_iter();
-            norm.prepared.get(Mode::Training, Pass::forward(false), pass).is_some()
+            norm.prepared.get((Mode::Training, Pass::forward(false), super::prepared::Half::Both), pass).is_some()
         })
     };
     assert_eq!(norm.remembered_passes(), 256);

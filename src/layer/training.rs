@@ -8,77 +8,21 @@ use super::gradients::{Gradients, Wanted};
 use super::names::name;
 use super::norm::GpuNorm;
 use super::pass::{BoundPass, RUNNING_BACKWARD, RUNNING_FORWARD};
+use super::prepared::Half;
+use super::saved::Saved;
 use crate::device::{Dispatch, PROFILING, Recorder, Tensor, copies, record, zeros};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::kernel::Binding;
 use crate::plan::{Gradient, Layout, Neighbours, Pass, Plan, Scratch};
-use crate::spec::geometry::{Geometry, Source};
-use crate::spec::{Activation, Mode, NormSpec};
+use crate::spec::geometry::Source;
+use crate::spec::{Activation, NormSpec};
 
-/// What a backward needs of its forward: the input (the sum, where something was added to it), its statistics, what followed the
-/// layer, and copies of the parameters and of running statistics that were used, as they were. Whatever happens to the layer later,
-/// the gradients are those of that forward; or of the last one that was put in its place, by [`GpuNorm::encode_forward_again`].
-/// Clones share the memory.
-#[derive(Debug, Clone)]
-pub struct Saved {
-    /// Whose forward it was.
-    layer: Arc<()>,
-    mode: Mode,
-    geometry: Geometry,
-    neighbours: Neighbours,
-    /// Partial moments per row.
-    parts: usize,
-    x: Tensor,
-    /// What went along.
-    beside: Vec<(Binding, Tensor)>,
-    /// What the forward's kernels leave, and copies of the layer's arrays.
-    kept: Vec<(Binding, Tensor)>,
-}
+/// Tensors by what they bind to.
+pub(super) type Tensors<'t> = Vec<(Binding, &'t Tensor)>;
 
 /// What a modulated forward leaves of its parameters.
 const FOLDED: [Binding; 3] = [Binding::FoldedWeight, Binding::FoldedBias, Binding::FoldedScale];
-
-fn borrowed(tensors: &[(Binding, Tensor)]) -> impl Iterator<Item = (Binding, &Tensor)> {
-    tensors.iter().map(|(binding, tensor)| (*binding, tensor))
-}
-
-impl Saved {
-    fn kept(&self) -> impl Iterator<Item = (Binding, &Tensor)> {
-        borrowed(&self.kept)
-    }
-
-    fn beside(&self, binding: Binding) -> Option<&Tensor> {
-        borrowed(&self.beside).find(|(beside, _)| *beside == binding).map(|(_, tensor)| tensor)
-    }
-
-    /// What went along that is bound whole, or in slices as the input is.
-    fn along(&self, whole: bool) -> impl Iterator<Item = (Binding, &Tensor)> {
-        borrowed(&self.beside).filter(move |&(binding, _)| self.neighbours.is_whole(binding) == whole)
-    }
-
-    /// What the layer normalized.
-    fn normalized(&self) -> &Tensor {
-        self.beside(Binding::KeptSum).unwrap_or(&self.x)
-    }
-
-    fn pass(&self) -> Pass {
-        Pass::Forward { saves: true, neighbours: self.neighbours }
-    }
-
-    /// Work with all of it and with `other` may be in the app's hands from now on.
-    fn forbid_reuse(&self, other: &Tensor) {
-        let own = self.kept().chain(borrowed(&self.beside)).map(|(_, tensor)| tensor);
-        own.chain([&self.x, other]).for_each(Tensor::forbid_reuse);
-    }
-
-    /// Whether a forward by `plan` leaves the same.
-    fn matches_plan(&self, plan: &Plan, spec: &NormSpec) -> bool {
-        let mut scratch = self.kept().filter(|(binding, _)| Scratch::BINDINGS.contains(binding));
-        let same = |(binding, tensor): (_, &Tensor)| tensor.byte_len() == plan.scratch.bytes(binding);
-        self.parts == plan.parts(spec) && scratch.all(same)
-    }
-}
 
 impl Call<'_> {
     /// As [`GpuNorm::forward_saved`].
@@ -86,6 +30,15 @@ impl Call<'_> {
     /// # Errors
     /// As [`GpuNorm::forward_saved`].
     pub fn forward_saved(&self, x: &Tensor) -> Result<(Tensor, Saved)> {
+        #[cfg(not(target_arch = "wasm32"))]
+        if self.norm.group_of_batch().is_some() {
+            return self.begin_forward_saved(x).finish();
+        }
+        self.submit_saved(x)
+    }
+
+    /// Without others to exchange with.
+    pub(super) fn submit_saved(&self, x: &Tensor) -> Result<(Tensor, Saved)> {
         self.norm.check_gpu(x, "the input")?;
         let y = Tensor::uninitialized(&self.norm.gpu, x.shape(), x.dtype())?;
         let mut encoder = self.norm.gpu.checked().encoder(RUNNING_FORWARD)?;
@@ -105,6 +58,13 @@ impl Call<'_> {
     }
 
     fn record_saved(&self, to: &mut impl Recorder, x: &Tensor, y: &Tensor) -> Result<Saved> {
+        let (saved, plan) = self.new_saved(x, y)?;
+        self.norm.record_forward(to, y, &saved, || Ok(plan))?;
+        Ok(saved)
+    }
+
+    /// What a forward from `x` to `y` saves, once it has run, and its plan.
+    pub(super) fn new_saved(&self, x: &Tensor, y: &Tensor) -> Result<(Saved, Plan)> {
         self.norm.check_gpu(x, "the input")?;
         self.geometry(x.shape(), x.dtype())?;
         let neighbours = self.neighbours(x.shape());
@@ -136,9 +96,7 @@ impl Call<'_> {
         };
         let kept = scratch.chain(live.map(copy)).collect::<Result<_>>()?;
         let (layer, mode, parts, x) = (self.norm.identity.clone(), self.mode, plan.parts(&self.norm.spec), x.clone());
-        let saved = Saved { layer, mode, geometry, neighbours, parts, x, beside, kept };
-        self.norm.record_forward(to, y, &saved, || Ok(plan))?;
-        Ok(saved)
+        Ok((Saved { layer, mode, geometry, neighbours, parts, x, beside, kept }, plan))
     }
 }
 
@@ -192,16 +150,21 @@ impl GpuNorm {
         saved: &Saved,
         plan: impl FnOnce() -> Result<Plan>,
     ) -> Result<()> {
-        let sliced: Vec<_> = [(Binding::X, &saved.x), (Binding::Y, y)].into_iter().chain(saved.along(false)).collect();
-        let kept: Vec<_> = saved.kept().chain(saved.along(true)).collect();
-        let bound = BoundPass { mode: saved.mode, pass: saved.pass(), sliced: &sliced, kept: &kept };
+        let [sliced, kept] = saved.bound(y);
+        let (mode, pass, half) = (saved.mode, saved.pass(), Half::Both);
+        let bound = BoundPass { mode, pass, half, sliced: &sliced, kept: &kept };
         let plan = || {
             let plan = plan()?;
-            let of_layer = saved.kept().filter_map(|(binding, copy)| Some((self.state.tensor(binding)?, copy)));
-            Ok((copies(of_layer, RUNNING_FORWARD)?, plan))
+            Ok((self.copied(saved)?, plan))
         };
         record(to, &self.prepare_pass(bound, plan)?);
         Ok(())
+    }
+
+    /// What copies the layer's arrays to where a saved forward has them.
+    pub(super) fn copied(&self, saved: &Saved) -> Result<Vec<Dispatch>> {
+        let of_layer = saved.kept().filter_map(|(binding, copy)| Some((self.state.tensor(binding)?, copy)));
+        copies(of_layer, RUNNING_FORWARD)
     }
 
     /// The gradients of a loss by the input and the parameters of a forward, from the loss's gradient `dy` by its output.
@@ -219,14 +182,29 @@ impl GpuNorm {
     /// # Errors
     /// As [`backward`](Self::backward).
     pub fn backward_of(&self, dy: &Tensor, saved: &Saved, wanted: Wanted) -> Result<Gradients> {
+        #[cfg(not(target_arch = "wasm32"))]
+        if saved.geometry.shared.is_some() {
+            return self.begin_backward(dy, saved, wanted).finish();
+        }
+        let gradients = self.new_gradients(saved, wanted)?;
+        self.submit_backward(dy, saved, &gradients)?;
+        Ok(gradients)
+    }
+
+    /// Tensors for those that are wanted.
+    pub(super) fn new_gradients(&self, saved: &Saved, wanted: Wanted) -> Result<Gradients> {
         self.check_saved(saved)?;
         let new = |tensor: &Tensor, dtype| Tensor::uninitialized(&self.gpu, tensor.shape(), dtype);
-        let gradients = self.gradients_by(saved, wanted, new)?;
-        let dispatches = self.prepare_backward(dy, saved, &gradients)?;
+        self.gradients_by(saved, wanted, new)
+    }
+
+    /// Without others to exchange with.
+    pub(super) fn submit_backward(&self, dy: &Tensor, saved: &Saved, gradients: &Gradients) -> Result<()> {
+        self.check_saved(saved)?;
+        let dispatches = self.prepare_backward(dy, saved, gradients)?;
         let mut encoder = self.gpu.checked().encoder(RUNNING_BACKWARD)?;
         record(&mut encoder, &dispatches);
-        self.gpu.checked().submit(encoder, RUNNING_BACKWARD)?;
-        Ok(gradients)
+        self.gpu.checked().submit(encoder, RUNNING_BACKWARD)
     }
 
     /// Records a backward into tensors of yours and nothing else. `dy` has the shape and element type of the forward's
@@ -236,7 +214,8 @@ impl GpuNorm {
     /// # Errors
     /// [`Error::OtherLayer`], [`Error::OtherDevice`], [`Error::Shape`], [`Error::ElementType`],
     /// [`Error::NoParameter`], [`Error::Strides`], [`Error::Aliasing`], [`Error::BufferUnusable`]. The device: [`Error::TooLarge`],
-    /// [`Error::OutOfMemory`], [`Error::DeviceLost`]. On an error nothing is recorded.
+    /// [`Error::OutOfMemory`], [`Error::DeviceLost`]. [`Error::Synchronized`] of a forward whose batch processes share. On an error nothing
+    /// is recorded.
     pub fn encode_backward(
         &self,
         to: &mut impl Recorder,
@@ -307,11 +286,23 @@ impl GpuNorm {
         })
     }
 
-    fn check_saved(&self, saved: &Saved) -> Result<()> {
+    pub(super) fn check_saved(&self, saved: &Saved) -> Result<()> {
         if Arc::ptr_eq(&saved.layer, &self.identity) { Ok(()) } else { Err(Error::OtherLayer) }
     }
 
     fn prepare_backward(&self, dy: &Tensor, saved: &Saved, gradients: &Gradients) -> Result<Arc<[Dispatch]>> {
+        let (pass, sliced, kept) = self.bind_backward(dy, saved, gradients)?;
+        let bound = BoundPass { mode: saved.mode, pass, half: Half::Both, sliced: &sliced, kept: &kept };
+        self.prepare_pass(bound, || self.planned_backward(dy, saved, gradients, pass, &sliced))
+    }
+
+    /// The pass of a backward, and what it binds: in slices, and whole.
+    pub(super) fn bind_backward<'t>(
+        &self,
+        dy: &'t Tensor,
+        saved: &'t Saved,
+        gradients: &'t Gradients,
+    ) -> Result<(Pass, Tensors<'t>, Tensors<'t>)> {
         let mut parameters = gradients.parameters();
         if let Some((unknown, ..)) = parameters.find(|(parameter, ..)| self.state.tensor(*parameter).is_none()) {
             return Err(Error::NoParameter { name: name(unknown) });
@@ -333,20 +324,29 @@ impl GpuNorm {
         }
         let given = gradients.parameters().chain(gradients.of_samples());
         let given = given.map(|(_, gradient, tensor)| (gradient, tensor));
-        let kept: Vec<_> = saved.kept().chain(given).collect();
-        let bound = BoundPass { mode: saved.mode, pass, sliced: &sliced, kept: &kept };
-        self.prepare_pass(bound, || {
-            self.check_backward(dy, saved, gradients)?;
-            // No step writes the sums of nothing.
-            let sums_of_nothing = saved.x.is_empty() && stored == Gradient::Replaced;
-            let parameters = gradients.parameters().filter(|_| sums_of_nothing);
-            let of_samples = gradients.of_samples().filter(|_| saved.x.is_empty());
-            let mut first = zeros(parameters.chain(of_samples).map(|(.., tensor)| tensor), RUNNING_BACKWARD)?;
-            let same = gradients.add_after.as_ref().filter(|_| !through_activation).map(|dc| (dy, dc));
-            first.extend(copies(same, RUNNING_BACKWARD)?);
-            let layout = self.layout(&sliced)?;
-            Ok((first, self.plan_pass(&saved.geometry, saved.x.dtype(), pass, layout)?))
-        })
+        Ok((pass, sliced, saved.kept().chain(given).collect()))
+    }
+
+    /// The plan of a backward that has been checked, and what is done before it.
+    pub(super) fn planned_backward(
+        &self,
+        dy: &Tensor,
+        saved: &Saved,
+        gradients: &Gradients,
+        pass: Pass,
+        sliced: &[(Binding, &Tensor)],
+    ) -> Result<(Vec<Dispatch>, Plan)> {
+        self.check_backward(dy, saved, gradients)?;
+        // No step writes the sums of nothing.
+        let replaced = gradients.stored()[1] == Gradient::Replaced;
+        let parameters = gradients.parameters().filter(|_| saved.x.is_empty() && replaced);
+        let of_samples = gradients.of_samples().filter(|_| saved.x.is_empty());
+        let mut first = zeros(parameters.chain(of_samples).map(|(.., tensor)| tensor), RUNNING_BACKWARD)?;
+        let through_activation = self.spec.activation() != Activation::Identity;
+        let same = gradients.add_after.as_ref().filter(|_| !through_activation).map(|dc| (dy, dc));
+        first.extend(copies(same, RUNNING_BACKWARD)?);
+        let layout = self.layout(sliced)?;
+        Ok((first, self.plan_pass(&saved.geometry, saved.x.dtype(), pass, layout)?))
     }
 
     fn check_backward(&self, dy: &Tensor, saved: &Saved, gradients: &Gradients) -> Result<()> {

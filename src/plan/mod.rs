@@ -22,8 +22,8 @@ mod steps;
 pub use caps::{Caps, SubgroupSizes};
 use planner::Planner;
 pub use steps::{
-    Gradient, Layout, MAX_ITERATIONS, Modulation, Neighbours, Pass, Pitched, Plan, Route, Scratch, Step, Strategy,
-    Takes,
+    Exchange, Gradient, Layout, MAX_ITERATIONS, Modulation, Neighbours, Pass, Pitched, Plan, Route, Scratch, Step,
+    Strategy, Takes,
 };
 
 use crate::dtype::DType;

@@ -19,14 +19,16 @@ impl Planner<'_> {
             Activation::LeakyRelu { negative_slope } => negative_slope,
             _ => 0.0,
         };
-        let (eps, unbias) = (self.spec.eps(), bessel(geometry.row_len));
+        // Of a channel, in all shares of its batch.
+        let values = geometry.shared.map(|shared| shared.values);
+        let (eps, unbias) = (self.spec.eps(), bessel(values.unwrap_or(geometry.row_len)));
         let mut params = Params { eps, momentum, unbias, slope, ..Params::default() };
         if let NormSpec::Switchable(norm) = self.spec {
             (params.instance_scale, params.layer_scale, params.batch_scale) = (1.0, 1.0, 1.0);
             if norm.variance == Variance::Reference {
                 if norm.is_flat(geometry.spatial) {
                     params.layer_scale = bessel(geometry.channels);
-                    params.batch_scale = bessel(geometry.samples);
+                    params.batch_scale = bessel(values.unwrap_or(geometry.samples));
                 } else {
                     params.instance_scale = bessel(geometry.spatial);
                 }

@@ -15,6 +15,10 @@ pub const MAX_ITERATIONS: u32 = 32_768;
 pub(super) const MOMENTS_BYTES: u64 = 16;
 /// Of a sum of dy and one of dy·x̂.
 pub(super) const SUM_BYTES: u64 = 8;
+/// Of what a sample or a channel contributes to switchable norm's backward.
+pub(super) const AXIS_BYTES: u64 = 16;
+/// Of what dx needs of a set.
+pub(super) const COEFFICIENT_BYTES: u64 = 20;
 
 /// How a row is treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -167,6 +171,20 @@ pub struct Plan {
     pub scratch: Scratch,
     /// Why these steps.
     pub why: String,
+    /// Where the processes that share a batch meet.
+    pub exchange: Option<Exchange>,
+}
+
+/// Between two steps, the processes that share a batch tell one another what they have found of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exchange {
+    /// How many steps come before.
+    pub after: usize,
+    /// Which scratch is told, and which of its bytes: of a forward the moments of each channel, of a backward the sums of each,
+    /// which are then replaced by those of all.
+    pub binding: Binding,
+    /// See `binding`.
+    pub bytes: Range<u64>,
 }
 
 /// Entries of the buffers that steps hand to one another.
@@ -194,6 +212,10 @@ pub struct Scratch {
     pub folded: u64,
     /// Their gradients, likewise.
     pub folded_gradients: u64,
+    /// Moments of channels in this process's share of a batch, 16 bytes each.
+    pub combined: u64,
+    /// The same of all processes, one after the other.
+    pub rank_moments: u64,
 }
 
 impl Scratch {
@@ -203,13 +225,15 @@ impl Scratch {
             Binding::Statistics => (self.statistics, 12),
             Binding::Axes => (self.axes, 16),
             Binding::Sums => (self.sums, SUM_BYTES),
-            Binding::Coefficients => (self.coefficients, 20),
-            Binding::AxisGradients => (self.axis_gradients, 16),
+            Binding::Coefficients => (self.coefficients, COEFFICIENT_BYTES),
+            Binding::AxisGradients => (self.axis_gradients, AXIS_BYTES),
             Binding::Dy => (self.dy, 1),
             Binding::Dx => (self.dx, 1),
             Binding::DxMoments => (self.dx_moments, MOMENTS_BYTES),
             Binding::FoldedWeight | Binding::FoldedBias | Binding::FoldedScale => (self.folded, 4),
             Binding::FoldedWeightGradient | Binding::FoldedBiasGradient => (self.folded_gradients, 4),
+            Binding::Combined => (self.combined, MOMENTS_BYTES),
+            Binding::RankMoments => (self.rank_moments, MOMENTS_BYTES),
             _ => (self.moments, MOMENTS_BYTES),
         };
         entries.max(1).saturating_mul(size)
@@ -226,7 +250,7 @@ impl Scratch {
     }
 
     /// The bindings that are scratch.
-    pub const BINDINGS: [Binding; 14] = [
+    pub const BINDINGS: [Binding; 16] = [
         Binding::Moments,
         Binding::Statistics,
         Binding::Axes,
@@ -241,6 +265,8 @@ impl Scratch {
         Binding::FoldedScale,
         Binding::FoldedWeightGradient,
         Binding::FoldedBiasGradient,
+        Binding::Combined,
+        Binding::RankMoments,
     ];
 }
 
@@ -272,12 +298,36 @@ pub enum Takes {
     Folded,
     /// dx for x, and moments of their own.
     Dx,
+    /// Moments of all processes, and switchable norm's axes for what they combine to.
+    Ranks,
 }
 
 impl Plan {
     /// How many compute shaders run, one after the other.
     pub fn dispatches(&self) -> usize {
         self.steps.len()
+    }
+
+    /// The steps before and after the exchange; all and none where there is none.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) fn halves(self) -> [Plan; 2] {
+        let Plan { mut steps, scratch, why, exchange } = self;
+        let after = exchange.map_or(steps.len(), |exchange| exchange.after);
+        let later = steps.split_off(after);
+        [steps, later].map(|steps| Plan { steps, scratch, why: why.clone(), exchange: None })
+    }
+
+    /// The scratch that one half leaves to the other, while other passes may use what all share.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) fn kept_meanwhile(&self) -> Vec<Binding> {
+        let Some(exchange) = &self.exchange else { return vec![] };
+        let (first, second) = self.steps.split_at(exchange.after);
+        let uses = |steps: &[Step], binding| {
+            let binds = |step: &Step| step.kernel.bindings().iter().any(|used| step.resource(used.0) == binding);
+            steps.iter().any(binds)
+        };
+        let both = |&binding: &Binding| uses(first, binding) && (binding == exchange.binding || uses(second, binding));
+        Scratch::BINDINGS.into_iter().filter(both).collect()
     }
 
     /// Partial moments that this forward leaves per row, where its backward reads them: of switchable norm. What
@@ -298,6 +348,8 @@ impl Step {
             (Takes::Folded, Binding::BiasGradient) => Binding::FoldedBiasGradient,
             (Takes::Dx, Binding::X) => Binding::Dx,
             (Takes::Dx, Binding::Moments) => Binding::DxMoments,
+            (Takes::Ranks, Binding::Moments) => Binding::RankMoments,
+            (Takes::Ranks, Binding::Combined) => Binding::Axes,
             (_, binding) => binding,
         }
     }
@@ -372,7 +424,11 @@ impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let dispatches = if self.dispatches() == 1 { "dispatch" } else { "dispatches" };
         writeln!(f, "{} {dispatches}: {}", self.dispatches(), self.why)?;
-        for step in &self.steps {
+        for (number, step) in self.steps.iter().enumerate() {
+            if let Some(exchange) = self.exchange.as_ref().filter(|exchange| exchange.after == number) {
+                let bytes = exchange.bytes.end - exchange.bytes.start;
+                writeln!(f, "  the processes exchange {bytes} bytes of each")?;
+            }
             let (kernel, [x, y]) = (step.kernel, step.workgroups);
             write!(f, "  {:18} {x}", kernel.name())?;
             if y > 1 {

@@ -33,6 +33,17 @@ pub struct Geometry {
     pub updates: bool,
     /// Which parameter belongs to an element.
     pub parameter: ParameterIndex,
+    /// The batch that this input is a share of, where the statistics of channels are of all shares.
+    pub shared: Option<SharedBatch>,
+}
+
+/// A batch that several processes have their shares of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SharedBatch {
+    /// How many processes.
+    pub ranks: usize,
+    /// Values of a channel, in all shares.
+    pub values: usize,
 }
 
 /// Where statistics come from.
@@ -62,6 +73,41 @@ impl Geometry {
     /// Those of [`NormSpec::validate`]; [`Error::Rank`], [`Error::Channels`], [`Error::NormalizedShape`], [`Error::OneValue`], [`Error::EpsSign`],
     /// [`Error::EmptyInput`], [`Error::TooLarge`].
     pub fn new(spec: &NormSpec, mode: Mode, shape: &[usize]) -> Result<Geometry> {
+        let geometry = Geometry::of_any_batch(spec, mode, shape)?;
+        match geometry.source {
+            Source::Input => geometry.with_values(spec, shape, geometry.samples * geometry.spatial),
+            Source::Running => Ok(geometry),
+        }
+    }
+
+    /// The same in training, for a share of a batch of so many processes, of which it is not known yet how many values it has.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn of_share(spec: &NormSpec, shape: &[usize], ranks: usize) -> Result<Geometry> {
+        let geometry = Geometry::of_any_batch(spec, Mode::Training, shape)?;
+        let values = geometry.samples * geometry.spatial;
+        Ok(Geometry { shared: Some(SharedBatch { ranks, values }), ..geometry })
+    }
+
+    /// The same where a channel has so many values, in all shares of its batch.
+    ///
+    /// # Errors
+    /// [`Error::OneValue`].
+    pub fn with_values(self, spec: &NormSpec, shape: &[usize], values: usize) -> Result<Geometry> {
+        let one = match spec {
+            NormSpec::Batch(_) => true,
+            // The estimator of the authors' code divides by this count less one.
+            NormSpec::Switchable(norm) => norm.variance == Variance::Reference && norm.is_flat(self.spatial),
+            _ => false,
+        };
+        if one && values == 1 {
+            return Err(Error::OneValue { norm: spec.name(), per: "channel", shape: shape.to_vec() });
+        }
+        Ok(Geometry { shared: self.shared.map(|shared| SharedBatch { values, ..shared }), ..self })
+    }
+
+    fn of_any_batch(spec: &NormSpec, mode: Mode, shape: &[usize]) -> Result<Geometry> {
         spec.validate()?;
         check_size(shape)?;
         match spec {
@@ -148,9 +194,6 @@ fn batch(norm: &BatchNorm, mode: Mode, shape: &[usize]) -> Result<Geometry> {
         (samples, spatial) = (samples * spatial, 1);
     }
     let source = if mode == Mode::Evaluation && norm.running.track { Source::Running } else { Source::Input };
-    if source == Source::Input && samples * spatial == 1 {
-        return Err(Error::OneValue { norm: name, per: "channel", shape: shape.to_vec() });
-    }
     let eps = norm.eps;
     if source == Source::Input && eps <= 0.0 {
         return Err(Error::EpsSign { norm: name, bound: "positive", statistics: "the batch's", eps });
@@ -169,6 +212,7 @@ fn batch(norm: &BatchNorm, mode: Mode, shape: &[usize]) -> Result<Geometry> {
         source,
         updates: mode == Mode::Training && norm.running.track,
         parameter: ParameterIndex { period: channels, step: 1, inner: (samples * spatial).max(1) },
+        shared: None,
     })
 }
 
@@ -200,6 +244,7 @@ fn whole_rows(rows: usize, row_len: usize, interleaved: usize) -> Geometry {
         source: Source::Input,
         updates: false,
         parameter: ParameterIndex { period: 1, step: 0, inner: 1 },
+        shared: None,
     }
 }
 
@@ -233,6 +278,7 @@ fn instances([samples, channels, spatial]: [usize; 3], interleaved: usize, sourc
         source,
         updates,
         parameter: ParameterIndex { period: channels, step: 1, inner: spatial.max(1) },
+        shared: None,
     }
 }
 
@@ -262,6 +308,7 @@ fn group(norm: &GroupNorm, shape: &[usize]) -> Result<Geometry> {
         source: Source::Input,
         updates: false,
         parameter: ParameterIndex { period: norm.groups, step: width, inner: spatial },
+        shared: None,
     })
 }
 
@@ -269,7 +316,7 @@ fn switchable(norm: &SwitchableNorm, mode: Mode, shape: &[usize]) -> Result<Geom
     let name = "switchable norm";
     let axes = Axes { norm: name, channels: norm.channels, channels_last: norm.channels_last, batched: true };
     let (sizes, interleaved) = axes.split(shape, LAYOUTS)?;
-    let [samples, channels, spatial] = sizes;
+    let [_, channels, spatial] = sizes;
     let source = if mode == Mode::Evaluation && norm.batch { Source::Running } else { Source::Input };
     if norm.variance == Variance::Reference {
         // The estimators of the authors' code divide by these counts less one.
@@ -277,9 +324,6 @@ fn switchable(norm: &SwitchableNorm, mode: Mode, shape: &[usize]) -> Result<Geom
         if norm.is_flat(spatial) {
             if channels == 1 {
                 return one("sample");
-            }
-            if source == Source::Input && samples == 1 {
-                return one("channel");
             }
         } else if spatial == 1 {
             return one("instance");

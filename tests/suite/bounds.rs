@@ -302,7 +302,13 @@ fn forms(step: &Step) -> Vec<Subgroups> {
 
 fn check(drawn: &Drawn, caps: &Caps, strategy: Strategy, random: &mut Random) -> usize {
     let &Drawn { ref shape, ref spec, mode, dtype } = drawn;
-    let Ok(geometry) = Geometry::new(spec, mode, shape) else { return 0 };
+    // Of some, other processes have shares of the batch.
+    let of_batch = mode == Mode::Training && matches!(spec, NormSpec::Batch(_) | NormSpec::Switchable(_));
+    let geometry = match of_batch && random.below(2) == 1 {
+        true => Geometry::of_share(spec, shape, 1 + random.below(5)),
+        false => Geometry::new(spec, mode, shape),
+    };
+    let Ok(geometry) = geometry else { return 0 };
     let mut steps = 0;
     let usual = plans((spec, shape, &geometry), dtype, caps, strategy).into_iter();
     let usual = usual.map(|(plan, beside)| Planned { plan, beside, rows: None });

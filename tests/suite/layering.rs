@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// `src/` from the ground up; `lib.rs` is above all.
-const FLOORS: [&str; 9] = ["dtype", "error", "spec", "reference", "kernel", "plan", "device", "layer", "unstable"];
+const FLOORS: [&str; 10] =
+    ["dtype", "error", "group", "spec", "reference", "kernel", "plan", "device", "layer", "unstable"];
 
 /// Every crate's folder of modules.
 const CRATES: [&str; 12] = [

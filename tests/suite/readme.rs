@@ -44,6 +44,14 @@ fn the_program_for_browsers_is_tested() {
     assert!(read("README.md").contains(&format!("```rust,ignore\n{}```", read("tests/web/readme.rs"))));
 }
 
+/// `cargo xtask test-mpi` builds and runs it.
+#[test]
+fn the_program_for_processes_is_tested() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let read = |path| std::fs::read_to_string(root.join(path)).unwrap();
+    assert!(read("README.md").contains(&format!("```rust,ignore\n{}```", read("tests/mpi/readme.rs"))));
+}
+
 #[test]
 fn what_is_not_packaged_is_noticed() {
     assert_eq!(links("![a](b) and [`c`](https://d/e)"), ["b", "https://d/e"]);

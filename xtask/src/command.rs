@@ -11,11 +11,13 @@ cargo xtask test-web [WORD]   run the suite's numbers, and what is other in brow
 cargo xtask test-page         only the page, used as a person would, which test-web does as well
 cargo xtask test-burn [WORD]  build the crate for burn's users, with burn (22 minutes on two cores, the first time), and run its
                               tests and example; or its tests with WORD in their names
+cargo xtask test-mpi          run what shares a batch over processes, by mpirun with 1 to 4 of them, as CI does
 cargo xtask web               build the page that shows, checks and measures norms in a browser, and serve it on this machine
 cargo xtask fuzz [SECONDS]    run random cases against float64 until enough fail; GPUNORM_TEST_SEED says where to begin
 cargo xtask soak [SECONDS]    run mixed work in eight threads, an hour or so many seconds: results right, memory flat
 cargo xtask bench [ARGS...]   time every norm against copying its bytes and against the CPU, or the cases called ARGS;
                               --help lists the options
+cargo xtask bench-mpi         time the batch norms of ResNet-50 over 1, 2 and 4 processes, and what of it is exchange
 cargo xtask occupancy         compile the bench's kernels for AMD's GPUs, without one; fails where a budget is broken
 cargo xtask pack FOLDER       gather what runs the bench, its peers and the tests on a machine without Rust
 cargo xtask shaders [--msl] [--hlsl]
@@ -42,6 +44,8 @@ pub enum Command<'a> {
     TestPage,
     /// Those with this in their names.
     TestBurn(&'a str),
+    TestMpi,
+    BenchMpi,
     Web,
     /// For so many seconds.
     Fuzz(&'a str),
@@ -78,6 +82,8 @@ pub fn parse<'a>(args: &[&'a str]) -> Result<(Command<'a>, bool), String> {
         ["test-page"] => Command::TestPage,
         ["test-burn"] => Command::TestBurn(""),
         ["test-burn", word] if !word.starts_with('-') => Command::TestBurn(word),
+        ["test-mpi"] => Command::TestMpi,
+        ["bench-mpi"] => Command::BenchMpi,
         ["web"] => Command::Web,
         ["fuzz"] => Command::Fuzz("1000000000"),
         ["fuzz", seconds] if seconds.parse::<u64>().is_ok() => Command::Fuzz(seconds),
@@ -119,6 +125,8 @@ mod tests {
         assert_eq!(command(&["test-page"]), Command::TestPage);
         assert_eq!(command(&["test-burn"]), Command::TestBurn(""));
         assert_eq!(command(&["test-burn", "records"]), Command::TestBurn("records"));
+        assert_eq!(command(&["test-mpi"]), Command::TestMpi);
+        assert_eq!(command(&["bench-mpi"]), Command::BenchMpi);
         assert_eq!(command(&["web"]), Command::Web);
         assert_eq!(command(&["fuzz", "60"]), Command::Fuzz("60"));
         assert_eq!(command(&["soak"]), Command::Soak("3600"));

@@ -12,6 +12,7 @@ mod serve;
 mod shaders;
 mod steps;
 mod test_burn;
+mod test_mpi;
 mod test_page;
 mod test_web;
 mod wasm;
@@ -67,6 +68,8 @@ fn run(command: Command, runner: &Runner) -> Result<(), String> {
         Command::TestWeb(word) => test_web::run(runner, word),
         Command::TestPage => test_page::run(runner),
         Command::TestBurn(word) => test_burn::run(runner, word),
+        Command::TestMpi => test_mpi::run(runner),
+        Command::BenchMpi => test_mpi::bench(runner),
         Command::Web => web::serve(runner),
         Command::Fuzz(seconds) => fuzz(runner, seconds),
         Command::Soak(seconds) => soak(runner, seconds),

@@ -66,7 +66,7 @@ impl Planner<'_> {
             (true, false) => "sums of rows, combine, apply",
             (false, _) => "sums of lines for the parameters alone",
         };
-        Ok(Plan { steps, scratch, why: why.into() })
+        Ok(Plan { steps, scratch, why: why.into(), exchange: None })
     }
 
     /// Sums of each sample's channels, kept after `kept` others, and how many each has.

@@ -8,22 +8,25 @@ mod rows;
 mod sums;
 mod switchable;
 
+use std::ops::Range;
+
 use self::sums::{Walk, writes_dx};
 use crate::error::Result;
-use crate::kernel::{Element, Kernel, Parameters};
+use crate::kernel::{Binding, Element, Kernel, Parameters};
 use crate::plan::planner::Planner;
-use crate::plan::steps::{Plan, Scratch, Step};
+use crate::plan::steps::{COEFFICIENT_BYTES, Exchange, Plan, Scratch, Step};
 use crate::spec::NormSpec;
 
 impl Planner<'_> {
     /// The forward has left `parts` partial moments per row, of switchable norm.
     pub(super) fn backward(&self, parts: usize) -> Result<Plan> {
-        let nothing = |why: &str| Ok(Plan { steps: vec![], scratch: Scratch::default(), why: why.into() });
+        let nothing = |why: &str| Plan { steps: vec![], scratch: Scratch::default(), why: why.into(), exchange: None };
         if self.geometry.is_empty() {
-            return nothing("an empty input");
+            // Others may have some.
+            return Ok(Plan { exchange: self.exchange_sums(0, 0..0), ..nothing("an empty input") });
         }
         if !self.wants_dx() && self.gradients() == Parameters::None && !self.wants_parameters() {
-            return nothing("no gradient is wanted");
+            return Ok(nothing("no gradient is wanted"));
         }
         if let Some(held) = self.held_rows() {
             return self.backward_in_registers(held);
@@ -37,6 +40,20 @@ impl Planner<'_> {
                 None => self.backward_planes(),
             },
         }
+    }
+
+    /// What the processes that share a batch tell one another after so many steps, if dx is wanted.
+    fn exchange_sums(&self, after: usize, bytes: Range<u64>) -> Option<Exchange> {
+        let binding = match self.spec {
+            NormSpec::Switchable(_) => Binding::AxisGradients,
+            _ => Binding::Coefficients,
+        };
+        self.geometry.shared.filter(|_| self.wants_dx()).map(|_| Exchange { after, binding, bytes })
+    }
+
+    /// The same of a batch norm's coefficients.
+    fn exchange_coefficients(&self, after: usize) -> Option<Exchange> {
+        self.exchange_sums(after, 0..self.geometry.channels as u64 * COEFFICIENT_BYTES)
     }
 
     /// Rows, or planes where channels of a row have weights of their own.
@@ -71,11 +88,12 @@ impl Planner<'_> {
             scratch.sums = (rows.count * segments) as u64;
             scratch.coefficients = geometry.rows as u64;
         }
+        let exchange = self.exchange_coefficients(steps.len());
         if self.wants_dx() && !steps.iter().any(|step| writes_dx(step.kernel)) {
             let (rows, of) = self.apply_rows();
             steps.extend(self.backward_apply(rows, of, self.running())?);
         }
-        Ok(Plan { why: self.reason(&steps, "rows"), steps, scratch })
+        Ok(Plan { why: self.reason(&steps, "rows"), steps, scratch, exchange })
     }
 
     /// Whether anything wanted depends on sums: gradients of parameters, and dx through the statistics.
@@ -115,6 +133,7 @@ impl Planner<'_> {
             scratch.sums = (sample * chunks) as u64;
             scratch.coefficients = geometry.rows as u64;
         }
+        let exchange = self.exchange_coefficients(steps.len());
         if self.wants_dx() && !steps.iter().any(|step| writes_dx(step.kernel)) {
             let running = self.running();
             let apply = Kernel::BackwardApplyColumns { element, parameters: weights, running };
@@ -124,6 +143,6 @@ impl Planner<'_> {
                 self.backward_apply(self.instances(), (1, channels), running)?
             });
         }
-        Ok(Plan { why: self.reason(&steps, "columns"), steps, scratch })
+        Ok(Plan { why: self.reason(&steps, "columns"), steps, scratch, exchange })
     }
 }

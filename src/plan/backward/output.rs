@@ -41,7 +41,9 @@ impl Planner<'_> {
             plan.scratch.folded_gradients = folded.folded_count() as u64;
         }
         if self.spec.activation() != Activation::Identity {
-            plan.steps.splice(0..0, folded.through_activation(parts, neighbours)?);
+            let through = folded.through_activation(parts, neighbours)?;
+            plan.exchange.iter_mut().for_each(|exchange| exchange.after += through.len());
+            plan.steps.splice(0..0, through);
             plan.scratch.dy = self.tensor_bytes().next_multiple_of(4);
             plan.why = format!("through the activation, then {}", plan.why);
         }

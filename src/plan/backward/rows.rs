@@ -41,7 +41,8 @@ impl Planner<'_> {
     /// How the rows of a backward are held, if they fit the registers of a team.
     pub(super) fn held_rows(&self) -> Option<Held> {
         let geometry = self.geometry;
-        let sums_rows = !self.running() && !matches!(self.spec, NormSpec::Switchable(_));
+        let alone = geometry.shared.is_none();
+        let sums_rows = alone && !self.running() && !matches!(self.spec, NormSpec::Switchable(_));
         let bound = geometry.runs == 1 || self.tensor_bytes() <= self.binding_limit() && self.folded.is_none();
         if !sums_rows || !bound || self.interleaves() || !self.wants_dx() || self.strategy.route == Some(Route::Split) {
             return None;
@@ -160,7 +161,7 @@ impl Planner<'_> {
         })?;
         let scratch = Scratch { sums: kept as u64, ..Scratch::default() };
         let why = format!("{} rows of {row_units} units fit one {} each", rows.count, steps[0].team_name());
-        Ok(Plan { steps, scratch, why: format!("{why}: x and dy are read once") })
+        Ok(Plan { steps, scratch, why: format!("{why}: x and dy are read once"), exchange: None })
     }
 
     /// Rows whose elements have weights of their own: layer and RMS norm.
@@ -190,7 +191,12 @@ impl Planner<'_> {
                 self.row_blocks(rows, kernel(CoefficientsFrom::Computed), element, 0, (None, Walk::NOWHERE, 1))?;
             if steps.iter().all(|step| step.iterations() <= u64::from(MAX_ITERATIONS)) {
                 let why = "blocks of rows with their sums of columns, combine".into();
-                return Ok(Plan { steps, scratch: Scratch { sums: sums as u64, ..Scratch::default() }, why });
+                return Ok(Plan {
+                    steps,
+                    scratch: Scratch { sums: sums as u64, ..Scratch::default() },
+                    why,
+                    exchange: None,
+                });
             }
         }
         let (mut steps, segments) = self.weighted_coefficients(rows)?;
@@ -199,7 +205,12 @@ impl Planner<'_> {
         steps.extend(blocks);
         let sums = kept.max(rows.count * segments) as u64;
         let scratch = Scratch { sums, coefficients: rows.count as u64, ..Scratch::default() };
-        Ok(Plan { steps, scratch, why: "sums of rows, combine, dx and sums of columns, combine".into() })
+        Ok(Plan {
+            steps,
+            scratch,
+            why: "sums of rows, combine, dx and sums of columns, combine".into(),
+            exchange: None,
+        })
     }
 
     /// Gradients of the parameters of such rows, and no dx.
@@ -207,7 +218,7 @@ impl Planner<'_> {
         let element = self.column_element(rows.len, 4).unwrap_or(Element { dtype: self.dtype, width: 1 });
         let (steps, sums) = self.row_blocks(rows, of_columns(element), element, 0, (None, Walk::NOWHERE, 1))?;
         let scratch = Scratch { sums: sums as u64, ..Scratch::default() };
-        Ok(Plan { steps, scratch, why: "sums of columns for the parameters alone".into() })
+        Ok(Plan { steps, scratch, why: "sums of columns for the parameters alone".into(), exchange: None })
     }
 
     /// dx of such rows, and no gradients of parameters.
@@ -216,7 +227,7 @@ impl Planner<'_> {
         steps.extend(self.backward_apply(rows, (1, rows.count), false)?);
         let (sums, coefficients) = ((rows.count * segments) as u64, rows.count as u64);
         let scratch = Scratch { sums, coefficients, ..Scratch::default() };
-        Ok(Plan { steps, scratch, why: "sums of rows, combine, apply".into() })
+        Ok(Plan { steps, scratch, why: "sums of rows, combine, apply".into(), exchange: None })
     }
 
     /// Sums of such rows and the combine that makes coefficients of them, and how many sums each row has.
@@ -245,7 +256,12 @@ impl Planner<'_> {
         steps.extend(blocks);
         steps.extend(self.backward_apply(rows, (1, rows.count), false)?);
         let scratch = Scratch { sums: (first + kept) as u64, coefficients: rows.count as u64, ..Scratch::default() };
-        Ok(Plan { steps, scratch, why: "rows share words: sums of rows and of columns, combine, apply".into() })
+        Ok(Plan {
+            steps,
+            scratch,
+            why: "rows share words: sums of rows and of columns, combine, apply".into(),
+            exchange: None,
+        })
     }
 
     /// Steps that own blocks of columns in chunks of rows, their combines, of which the last has these sets, and how many

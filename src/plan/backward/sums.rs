@@ -139,9 +139,11 @@ impl Planner<'_> {
             NormSpec::Batch(_) => geometry.rows,
             _ => geometry.rows / self.folded.unwrap_or(1).max(1),
         };
+        // Of a shared batch sums remain sums, of which the means of all shares are made.
+        let row_len = if geometry.shared.is_some() { 1 } else { geometry.row_len };
         let params = Params {
             rows: index(rows, "rows")?,
-            row_len: index(geometry.row_len, "a row")?,
+            row_len: index(row_len, "a row")?,
             units: index(of_set.units, "partial sums")?,
             row_stride: index(of_set.stride, "partial sums")?,
             run: index(of_set.run, "partial sums")?,

@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::kernel::{Kernel, Parameters, Params, StatisticsFrom};
 use crate::plan::fit::merged;
 use crate::plan::planner::{Planner, index};
-use crate::plan::steps::{Plan, Scratch};
+use crate::plan::steps::{AXIS_BYTES, Plan, Scratch};
 use crate::spec::geometry::Source;
 use crate::spec::{SwitchableNorm, Weighting};
 
@@ -44,6 +44,9 @@ impl Planner<'_> {
             steps.push(self.combine_sums(None, parameters, Walk::NOWHERE, of_instances, sum_parts)?);
         }
 
+        let [first, end] = [geometry.samples, geometry.samples + geometry.channels].map(|at| at as u64);
+        let exchange = self.exchange_sums(steps.len(), first * AXIS_BYTES..end * AXIS_BYTES);
+
         let mix = Params { rows: index(geometry.rows, "instances")?, ..shared };
         let (team, size, _) = self.items_team([(geometry.rows, 1), (1, geometry.samples)], 0);
         let mut constants = vec![
@@ -69,6 +72,6 @@ impl Planner<'_> {
             ..Scratch::default()
         };
         let why = "sums of instances give those of samples and channels: dy and x are read once for all".into();
-        Ok(Plan { steps, scratch, why })
+        Ok(Plan { steps, scratch, why, exchange })
     }
 }

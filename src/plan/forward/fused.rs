@@ -151,6 +151,6 @@ impl Planner<'_> {
         let reads = if steps[0].params.tiles == 1 { "once" } else { "once, and once more from the cache" };
         let team = steps[0].team_name();
         let why = format!("{} rows of {units} units fit one {team} each: x is read {reads}", geometry.rows);
-        Ok(Plan { steps, scratch, why })
+        Ok(Plan { steps, scratch, why, exchange: None })
     }
 }

@@ -1,9 +1,9 @@
 //! The steps of a forward: one kernel for everything where a row fits a team, else moments, combine and apply.
 
 use crate::error::{Error, Result};
-use crate::kernel::{Params, Team};
+use crate::kernel::{Binding, Kernel, Params, Save, Team};
 use crate::plan::planner::{Planner, index};
-use crate::plan::steps::{Pass, Plan, Route, Scratch, Strategy};
+use crate::plan::steps::{Exchange, Pass, Plan, Route, Scratch, Strategy};
 use crate::spec::NormSpec;
 
 /// Bytes of a tensor whose scattered rows a software adapter still reads one by one, in units and in single elements.
@@ -38,7 +38,8 @@ impl Planner<'_> {
                 Some(element) => self.apply_columns(element)?,
                 None => self.forward_apply(1)?,
             };
-            return Ok(Plan { steps, scratch: Scratch::default(), why: "running statistics: nothing to sum".into() });
+            let why = "running statistics: nothing to sum".into();
+            return Ok(Plan { steps, scratch: Scratch::default(), why, exchange: None });
         }
         // Scattered rows are slow to read, element by element above all; beyond some size two more dispatches cost less.
         let chosen = self.strategy == Strategy::default();
@@ -48,7 +49,11 @@ impl Planner<'_> {
             self.tensor_bytes() > SCATTERED_BYTES[usize::from(by_element)]
         });
         let scattered = chosen && self.caps.software && scattered;
-        let row = if scattered { Err("rows are scattered".into()) } else { self.row_shape() };
+        let row = match geometry.shared {
+            Some(_) => Err("other processes have shares of the batch".into()),
+            None if scattered => Err("rows are scattered".into()),
+            None => self.row_shape(),
+        };
         match (self.strategy.route, row) {
             (None | Some(Route::Fused), Ok(row)) => self.fused(row),
             (Some(Route::Fused), Err(reason)) => Err(Error::Strategy { reason }),
@@ -59,14 +64,19 @@ impl Planner<'_> {
 
     /// No elements: outputs are empty and running statistics stay, but the batch counts.
     fn empty(&self) -> Result<Plan> {
-        let counts = self.geometry.updates && !matches!(self.spec, NormSpec::Instance(_));
-        let mut steps = vec![];
-        let mut scratch = Scratch::default();
-        if counts {
+        let (mut steps, mut scratch) = (vec![], Scratch::default());
+        let mut exchange = None;
+        if self.geometry.shared.is_some() {
+            // Others may have some, which they do not get from here.
+            exchange = Some(Exchange { after: 0, binding: Binding::Combined, bytes: 0..0 });
+            steps.extend(self.combine_ranks(Save::Statistics, &mut scratch)?);
+            scratch.statistics = self.geometry.channels as u64;
+        } else if self.geometry.updates && !matches!(self.spec, NormSpec::Instance(_)) {
             let params = Params { rows: index(self.geometry.channels, "channels")?, ..self.params() };
-            steps.push(self.step(self.combine_kernel(Team::Invocation, true), params, self.cumulative(), 0..0)?);
+            let kernel = Kernel::ForwardCombine { team: Team::Invocation, track: true, save: Save::Statistics };
+            steps.push(self.step(kernel, params, self.cumulative(), 0..0)?);
             scratch.statistics = self.geometry.channels as u64;
         }
-        Ok(Plan { steps, scratch, why: "an empty input".into() })
+        Ok(Plan { steps, scratch, why: "an empty input".into(), exchange })
     }
 }

@@ -1,10 +1,10 @@
 //! Switchable norm's forward.
 
 use crate::error::{Error, Result};
-use crate::kernel::{Kernel, Params, RunningStatistics};
+use crate::kernel::{Binding, Kernel, Params, RunningStatistics, Save};
 use crate::plan::fit::merged;
 use crate::plan::planner::{Planner, index};
-use crate::plan::steps::{Plan, Route, Scratch};
+use crate::plan::steps::{Exchange, MOMENTS_BYTES, Plan, Route, Scratch};
 use crate::spec::geometry::Source;
 use crate::spec::{SwitchableNorm, Weighting};
 
@@ -18,7 +18,8 @@ impl Planner<'_> {
         let (mut steps, parts) = self.moments(rows)?;
         let running = match geometry.source {
             _ if !norm.batch => RunningStatistics::None,
-            Source::Input if geometry.updates => RunningStatistics::Update,
+            // Of a shared batch they follow what all have.
+            Source::Input if geometry.updates && geometry.shared.is_none() => RunningStatistics::Update,
             Source::Input => RunningStatistics::None,
             Source::Running => RunningStatistics::Use,
         };
@@ -39,13 +40,20 @@ impl Planner<'_> {
         }
         let params = Params { rows: index(axes, "samples and channels")?, ..self.instance_params(parts)? };
         steps.push(self.sized_step(Kernel::ForwardAxes { team, running }, params, constants, 0..0, size)?);
-        steps.extend(self.forward_apply(parts)?);
-        let scratch = Scratch {
+        let mut scratch = Scratch {
             moments: (rows.count * parts) as u64,
             axes: (geometry.samples + geometry.channels + 2) as u64,
             ..Scratch::default()
         };
+        let mut exchange = None;
+        if norm.batch && geometry.shared.is_some() {
+            let [first, end] = [geometry.samples, geometry.samples + geometry.channels].map(|at| at as u64);
+            let bytes = first * MOMENTS_BYTES..end * MOMENTS_BYTES;
+            exchange = Some(Exchange { after: steps.len(), binding: Binding::Axes, bytes });
+            steps.extend(self.combine_ranks(Save::Combined, &mut scratch)?);
+        }
+        steps.extend(self.forward_apply(parts)?);
         let why = "instance moments give the layer and batch ones: x is read once for all statistics".into();
-        Ok(Plan { steps, scratch, why })
+        Ok(Plan { steps, scratch, why, exchange })
     }
 }
