@@ -290,11 +290,13 @@ fn in_an_arena(
 #[test]
 fn plans_run_in_an_arena() {
     let mut failures = Failures::default();
-    for (number, shape) in [&[3, 6, 11][..], &[2, 6, 8, 8], &[5, 6], &[2, 6, 4099]].into_iter().enumerate() {
+    for (number, shape) in [&[3, 6, 11][..], &[2, 6, 8, 8], &[5, 6]].into_iter().enumerate() {
         let specs = data::channel_specs(6).into_iter().chain(data::trailing_specs(shape, shape.len() - 1));
         for (index, spec) in specs.enumerate() {
             let dtype = [DType::F32, DType::F16, DType::BF16, DType::F32][(index + number) % 4];
-            for mode in MODES.into_iter().filter(|&mode| Geometry::new(&spec, mode, shape).is_ok()) {
+            // In turns: each step is compiled anew.
+            let mode = MODES[(index + number / 2) % 2];
+            if Geometry::new(&spec, mode, shape).is_ok() {
                 for (name, gpu) in adapters::all() {
                     let hardware = Caps { software: false, ..*gpu.caps() };
                     let caps = if index.is_multiple_of(2) { gpu.caps() } else { &hardware };
@@ -304,5 +306,5 @@ fn plans_run_in_an_arena() {
             }
         }
     }
-    failures.assert_none(100);
+    failures.assert_none(45);
 }

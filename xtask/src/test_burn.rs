@@ -14,7 +14,7 @@ pub fn run(runner: &Runner, word: &str) -> Result<(), String> {
     steps::require_components()?;
     drivers::ensure(&[Driver::Lavapipe])?;
     if !steps::target_is_there("integrations/burn/target") {
-        eprintln!("burn is built first: 22 minutes on two cores, and less than one from then on.");
+        eprintln!("burn is built first, once: 22 minutes on two cores that have nothing else to do.");
     }
     // One build of everything, so that nothing is linked twice; its progress is a step of its own.
     let build = step("build", &["test", "--locked", "--no-run"]);
@@ -26,7 +26,7 @@ pub fn run(runner: &Runner, word: &str) -> Result<(), String> {
         build,
         step("tests", &["test", "--locked"]),
         // The readme's net, for a few steps, as its users run it.
-        step("example", &["run", "--locked", "--example", "resnet", "--", "--steps", "3"]),
+        step("example", &["run", "--locked", "--example", "resnet", "--", "--steps", "3", "--batch", "8"]),
     ])
 }
 

@@ -1,6 +1,6 @@
 //! burn's layers and these in one run, on the shapes of gpunorm's `benches/peers`: `norms [--json FILE] [--runs N] [WORD ...]`.
 //!
-//! A *forward* is of a layer on a device without autodiff (training batch norm has one on burn's, which trains on no other). A *backward*
+//! A *forward* is of a layer on a device without autodiff (training batch and switchable norm are on burn's, which train on no other). A *backward*
 //! is `backward()` of the sum of the output times a tensor, its forward before. A *step* is both and gradient descent on the layer's
 //! parameters, as in a net that is trained. Times are from the call to the end of `sync`, the medians of runs in which burn's layers and
 //! these take turns, after two that warm up: compilation and autotune are left out, what recording and fusion cost is in. First, results are
@@ -161,7 +161,8 @@ impl<M: Norm, const D: usize> Side<M, D> {
     fn new(case: &Case, make: &dyn Fn(&Device) -> M) -> Side<M, D> {
         let device = Device::wgpu(DeviceKind::DefaultDevice);
         let trains = device.clone().autodiff();
-        let own = if case.norm == "batch" && case.training { trains.clone() } else { device };
+        // Elsewhere these would evaluate.
+        let own = if ["batch", "switchable"].contains(&case.norm) && case.training { trains.clone() } else { device };
         let tensor = |seed, device: &Device| {
             Tensor::from_data(TensorData::new(values(case.shape.iter().product(), seed), case.shape.to_vec()), device)
         };

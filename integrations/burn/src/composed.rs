@@ -120,7 +120,7 @@ fn mixed(all: [Statistics; 3], mean_weight: Option<Tensor<1>>, var_weight: Optio
     let shares = |logits: Option<Tensor<1>>| {
         let shares = logits.map(|logits| softmax(wide(logits), 0));
         move |index: usize, of: Tensor<3>| match &shares {
-            Some(shares) => of * shares.clone().slice([index..index + 1]).reshape([1, 1, 1]),
+            Some(shares) => of * shares.clone().narrow(0, index, 1).reshape([1, 1, 1]),
             None => of / 3.0,
         }
     };
