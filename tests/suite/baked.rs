@@ -297,7 +297,8 @@ fn plans_run_in_an_arena() {
             // In turns: each step is compiled anew.
             let mode = MODES[(index + number / 2) % 2];
             if Geometry::new(&spec, mode, shape).is_ok() {
-                for (name, gpu) in adapters::all() {
+                let turn = (index + number) % adapters::count();
+                for (_, (name, gpu)) in adapters::all().enumerate().filter(|(adapter, _)| *adapter == turn) {
                     let hardware = Caps { software: false, ..*gpu.caps() };
                     let caps = if index.is_multiple_of(2) { gpu.caps() } else { &hardware };
                     let case = || format!("{name}, {spec:?}, {mode:?}, {shape:?}, {dtype}");
@@ -306,5 +307,5 @@ fn plans_run_in_an_arena() {
             }
         }
     }
-    failures.assert_none(45);
+    failures.assert_none(25);
 }

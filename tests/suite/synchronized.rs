@@ -1,6 +1,7 @@
 //! Layers whose batch several processes share, here threads of this one: equal to the whole batch in one process, alike on all to the
 //! bit, and where the processes do not make the same call, an error on each of them and nothing that waits.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
@@ -106,9 +107,10 @@ fn tensor(gpu: &Gpu, shape: &[usize]) -> Tensor {
 #[test]
 fn shares_give_what_the_whole_batch_gives() {
     let cases = shares::cases();
-    for (name, gpu) in adapters::all() {
-        for case in &cases {
-            for size in 1..=4 {
+    for (adapter, (name, gpu)) in adapters::all().enumerate() {
+        // Three of them have an odd share and an empty one; other numbers take turns, as cases do on the second adapter.
+        for (number, case) in cases.iter().enumerate().filter(|(number, _)| number % (1 + 2 * adapter) == 0) {
+            for size in BTreeSet::from([3, 1 + number / (1 + 2 * adapter) % 4]) {
                 let (results, _) = on_each(size, |group| case.run_twice(gpu, group));
                 results
                     .into_iter()
