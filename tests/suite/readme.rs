@@ -33,7 +33,7 @@ fn links_lead_to_what_is_packaged() {
             assert!(root.join(path).is_file() && is_included(path, &manifest), "{path}");
         }
     }
-    assert_eq!(links.iter().filter(|link| link.starts_with(PACKAGED)).count(), 11, "{links:?}");
+    assert_eq!(links.iter().filter(|link| link.starts_with(PACKAGED)).count(), 13, "{links:?}");
 }
 
 /// `cargo xtask test-web` builds it for browsers, and runs it.

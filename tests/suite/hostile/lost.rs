@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use gpunorm::unstable::Strategy;
 use gpunorm::{
-    BatchNorm, DType, Error, Gpu, GpuNorm, Gradients, LayerNorm, Mode, NormSpec, SwitchableNorm, Tensor, Wanted,
+    BatchNorm, DType, Error, Gpu, GpuNorm, Gradients, LayerNorm, Mode, NormSpec, ProcessGroup, SwitchableNorm, Tensor,
+    Wanted,
 };
 use pollster::block_on;
 use wgpu::Limits;
@@ -38,6 +40,12 @@ fn every_call(adapter: &wgpu::Adapter, gpu: &Gpu) -> Vec<(&'static str, Gave)> {
     let x = Tensor::from_array(gpu, &array).unwrap();
     let (y, saved) = norm.forward_saved(&x).unwrap();
     let gradients = norm.backward(&y, &saved).unwrap();
+    // Of a batch that others would have shares of.
+    let [group] = &ProcessGroup::local(1, Duration::from_secs(60))[..] else { panic!("a group of one") };
+    let mut shared = GpuNorm::new(gpu, spec.clone()).unwrap();
+    shared.set_process_group(Some(group));
+    let (_, shared_saved) = shared.forward_saved(&x).unwrap();
+    let shared_gradients = shared.zero_gradients(&shared_saved).unwrap();
     let fresh = || Tensor::zeros(gpu, &shape, DType::F32).unwrap();
     let [fresh, another] = [fresh(), fresh()];
     let weight = Tensor::zeros(gpu, &[6], DType::F32).unwrap();
@@ -95,6 +103,16 @@ fn every_call(adapter: &wgpu::Adapter, gpu: &Gpu) -> Vec<(&'static str, Gave)> {
         ("GpuNorm::encode_backward", lost(norm.encode_backward(&mut encoder, &another, &saved, &gradients))),
         ("GpuNorm::profile_backward", lost(norm.profile_backward(&another, &saved, &gradients))),
         ("GpuNorm::profile_backward_async", lost(block_on(norm.profile_backward_async(&another, &saved, &gradients)))),
+        ("GpuNorm::process_group", fine(|| shared.process_group().unwrap())),
+        ("GpuNorm::begin_forward", lost(shared.begin_forward(&x).finish())),
+        ("GpuNorm::begin_forward_into", lost(shared.begin_forward_into(&x, &fresh).finish())),
+        ("GpuNorm::begin_forward_saved", lost(shared.begin_forward_saved(&x).finish())),
+        ("GpuNorm::begin_backward", lost(shared.begin_backward(&another, &shared_saved, Wanted::Input).finish())),
+        (
+            "GpuNorm::begin_backward_into",
+            lost(shared.begin_backward_into(&another, &shared_saved, &shared_gradients).finish()),
+        ),
+        ("GpuNorm::set_process_group", fine(|| shared.set_process_group(None))),
         ("GpuNorm::zero_gradients", lost(norm.zero_gradients(&saved))),
         ("GpuNorm::plan_backward", fine(|| norm.plan_backward(&saved).unwrap())),
         ("GpuNorm::state_dict", lost(norm.state_dict(""))),

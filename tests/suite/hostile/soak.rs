@@ -23,11 +23,12 @@ const CASES: u64 = 240;
 const FEW_CASES: u64 = 12;
 /// Of so many cases one has a device to itself.
 const ON_ITS_OWN: usize = 20;
-/// Parts of the time after the first quarter, in which caches fill.
+/// Parts of the time that is left once all cases have run, which fills caches.
 const WINDOWS: u32 = 12;
 
 #[derive(Default)]
 struct Done {
+    drawn: AtomicU64,
     right: AtomicU64,
     refused: AtomicU64,
     devices: AtomicU64,
@@ -45,7 +46,10 @@ fn work(seed: u64, first: u64, cases: u64, done: &Done, over: &AtomicBool) -> Re
     let mut random = Random::new(seed);
     let mut below = |end: usize| (random.uniform() * end as f64) as usize % end;
     while !over.load(Ordering::Relaxed) {
-        let drawn = Drawn::new(first + below(cases as usize) as u64);
+        // All of them once, then any.
+        let number = done.drawn.fetch_add(1, Ordering::Relaxed);
+        let number = if number < cases { number } else { below(cases as usize) as u64 };
+        let drawn = Drawn::new(first + number);
         if below(ON_ITS_OWN) == 0 {
             let (_, adapter) = devices::adapters().next().expect("an adapter");
             let gpu = of_limits(adapter, Limits::default());
@@ -68,11 +72,11 @@ fn mixed_work() {
     // Where threads meet in it, glibc reserves 64 MiB of addresses for another arena.
     isolated_for(limit, "soak::mixed_work", &[("MALLOC_ARENA_MAX", "1")], || {
         let (time, cases) = seconds.map_or((8, FEW_CASES), |seconds| (seconds, CASES));
-        let window = Duration::from_secs(time.into()) * 3 / 4 / WINDOWS;
+        let time = Duration::from_secs(time.into());
         let (start, first) = (Instant::now(), settings::seed());
         let (done, over, wrong) = (Done::default(), AtomicBool::new(false), Mutex::new(None));
         let (failed, told) = mpsc::channel();
-        let resident: Vec<u64> = thread::scope(|scope| {
+        let (filled, resident): (_, Vec<u64>) = thread::scope(|scope| {
             for thread in 0..THREADS as u64 {
                 let failed = failed.clone();
                 let (done, over, wrong) = (&done, &over, &wrong);
@@ -84,22 +88,28 @@ fn mixed_work() {
                 });
             }
             // Until the time is over or somebody has failed.
-            let mut seen = vec![];
+            let is_over = |until: Duration| told.recv_timeout(until.saturating_sub(start.elapsed())).is_ok();
+            let counted = || done.right.load(Ordering::Relaxed) + done.refused.load(Ordering::Relaxed);
+            let mut ended = false;
+            while !ended && start.elapsed() < time && counted() < 2 * cases {
+                ended = is_over(time.min(start.elapsed() + Duration::from_secs(1)));
+            }
+            let (filled, mut seen) = (start.elapsed(), vec![]);
             for k in 0..=WINDOWS {
-                let until = Duration::from_secs(time.into()) / 4 + window * k;
-                if told.recv_timeout(until.saturating_sub(start.elapsed())).is_ok() {
+                ended = ended || is_over(filled + time.saturating_sub(filled) / WINDOWS * k);
+                if ended {
                     break;
                 }
                 seen.push(status("VmRSS:"));
             }
             over.store(true, Ordering::Relaxed);
-            seen
+            (filled, seen)
         });
         let [right, refused, devices] = [&done.right, &done.refused, &done.devices].map(|n| n.load(Ordering::Relaxed));
         let report = json!({
             "seconds": start.elapsed().as_secs(), "threads": THREADS, "cases": cases, "first_seed": first,
             "right": right, "refused": refused, "wrong": *wrong.lock().unwrap(), "devices_made_and_dropped": devices,
-            "seconds_between_readings": window.as_secs_f64(), "resident_bytes": resident,
+            "seconds_until_all_cases_have_run": filled.as_secs(), "resident_bytes": resident,
         });
         println!("{report}");
         if let Some(path) = std::env::var_os("GPUNORM_SOAK_REPORT") {
@@ -108,7 +118,7 @@ fn mixed_work() {
         assert!(wrong.lock().unwrap().is_none(), "{report}");
         assert!(right > refused && (seconds.is_none() || devices > 0), "{report}");
         // Shorter runs are all compilation.
-        if time >= 600 {
+        if time - filled.min(time) >= Duration::from_secs(600) {
             let mut grown: Vec<u64> = resident.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).collect();
             grown.sort_unstable();
             assert!(grown[grown.len() / 2] < 16 << 20, "memory grows: {report}");
