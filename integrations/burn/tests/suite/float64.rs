@@ -252,13 +252,18 @@ fn spec(norm: &str, args: &Map<String, Value>) -> Option<NormSpec> {
             None => shape.as_array()?.iter().map(|size| Some(size.as_u64()? as usize)).collect(),
         }
     };
+    // burn's modules take no other momentum, torch's do.
+    let momentum = args.get("momentum").and_then(Value::as_f64);
+    if momentum.is_some_and(|momentum| !(0.0..=1.0).contains(&momentum)) {
+        return None;
+    }
     Some(match norm {
         "batch" => {
             let spec = BatchNorm::new(number("num_features")?).eps(eps(1e-5)).affine(flag("affine", true));
             let spec = spec.track_running_stats(flag("track_running_stats", true)).bias(flag("bias", true));
             match args.get("momentum") {
                 Some(Value::Null) => spec.cumulative_average().into(),
-                Some(momentum) => spec.momentum(momentum.as_f64()? as f32).into(),
+                Some(_) => spec.momentum(momentum? as f32).into(),
                 None => spec.into(),
             }
         }
@@ -278,7 +283,7 @@ fn spec(norm: &str, args: &Map<String, Value>) -> Option<NormSpec> {
             let spec = spec.track_running_stats(flag("track_running_stats", false)).bias(flag("bias", true));
             match args.get("momentum") {
                 Some(Value::Null) => return None,
-                Some(momentum) => spec.momentum(momentum.as_f64()? as f32).into(),
+                Some(_) => spec.momentum(momentum? as f32).into(),
                 None => spec.into(),
             }
         }

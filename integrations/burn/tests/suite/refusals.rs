@@ -51,7 +51,7 @@ fn shapes() {
         let device = device.clone().autodiff();
         drop(BatchNormConfig::new(6).init(&device).forward(Tensor::<2>::zeros([1, 6], &device)));
     });
-    says(&message, &["batch norm", "one value"]);
+    says(&message, &["batch norm", "more than 1 value", "[1, 6]"]);
 }
 
 /// In burn's words.
