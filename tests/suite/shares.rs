@@ -59,7 +59,8 @@ pub fn cases() -> Vec<Case> {
     let beside: [(NormSpec, &[usize], DType); 3] = [
         (batch(6).activation(Activation::Silu).into(), &[9, 6, 80], f32),
         (batch(4).into(), &[9, 4, 8], f16),
-        (switchable(4).activation(Activation::Silu).into(), &[9, 4, 9], f32),
+        // With parameters it would bind more than every device has.
+        (switchable(4).affine(false).activation(Activation::Silu).into(), &[9, 4, 9], f32),
     ];
     let alone = alone.into_iter().map(|(spec, shape, dtype, values)| Case::new(spec, shape, dtype, values, false));
     alone.chain(beside.into_iter().map(|(spec, shape, dtype)| Case::new(spec, shape, dtype, "normal", true))).collect()
