@@ -252,9 +252,9 @@ fn spec(norm: &str, args: &Map<String, Value>) -> Option<NormSpec> {
             None => shape.as_array()?.iter().map(|size| Some(size.as_u64()? as usize)).collect(),
         }
     };
-    // burn's modules take no other momentum, torch's do.
+    // burn's modules take no other momentum and no other epsilon, torch's do.
     let momentum = args.get("momentum").and_then(Value::as_f64);
-    if momentum.is_some_and(|momentum| !(0.0..=1.0).contains(&momentum)) {
+    if momentum.is_some_and(|momentum| !(0.0..=1.0).contains(&momentum)) || eps(1.0) <= 0.0 {
         return None;
     }
     Some(match norm {
