@@ -105,7 +105,7 @@ fn soak(runner: &Runner, seconds: &str) -> Result<(), String> {
     drivers::ensure(&[Driver::Lavapipe, Driver::MesaEgl])?;
     let suite = runner.executable(Step::cargo("build", &["test", "--no-run", "--test", "suite"]))?;
     let report = steps::target("soak")?.join("report.json");
-    let path = report.to_str().ok_or_else(|| format!("{} is no name for a report", report.display()))?;
+    let path = steps::text(&report)?;
     let env = [
         ("GPUNORM_SOAK_SECONDS", seconds),
         ("GPUNORM_SOAK_REPORT", path),

@@ -1,10 +1,10 @@
 //! What is published: the packed crate alone, its public interface, its oldest compiler, and what it depends on.
 
 use std::path::Path;
-use std::process::Command;
 
 use crate::drivers::{self, Driver};
-use crate::steps::{ROOT, Runner, Step, show, target, told};
+use crate::packages;
+use crate::steps::{ROOT, Runner, Step, show, target, text, told};
 
 /// Packs the crate, and builds and tests what is in the package with nothing around it.
 pub fn package(runner: &Runner) -> Result<(), String> {
@@ -53,13 +53,8 @@ pub fn api(runner: &Runner, args: &[&str]) -> Result<(), String> {
 
 /// Licences, advisories, sources and duplicates of what the crate depends on, by deny.toml.
 pub fn deny(runner: &Runner) -> Result<(), String> {
-    let is_there = Command::new("cargo-deny").arg("--version").output().is_ok_and(|output| output.status.success());
-    if !is_there {
+    if !packages::succeeds(&["cargo-deny", "--version"]) {
         runner.steps(&[Step::cargo("install", &["install", "--locked", "cargo-deny"])])?;
     }
     runner.steps(&[Step::cargo("deny", &["deny", "check"])])
-}
-
-fn text(path: &Path) -> Result<&str, String> {
-    path.to_str().ok_or_else(|| format!("{} is no name for a file", path.display()))
 }

@@ -114,7 +114,8 @@ fn run(command: &[&str]) -> bool {
     Command::new(command[0]).args(&command[1..]).status().is_ok_and(|status| status.success())
 }
 
-fn succeeds(command: &[&str]) -> bool {
+/// Whether this runs, and says that all is well.
+pub fn succeeds(command: &[&str]) -> bool {
     let mut probe = Command::new(command[0]);
     probe.args(&command[1..]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     probe.status().is_ok_and(|status| status.success())

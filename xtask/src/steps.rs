@@ -210,6 +210,11 @@ fn folder() -> Result<PathBuf, String> {
     target("xtask")
 }
 
+/// As an argument, or in a variable.
+pub fn text(path: &Path) -> Result<&str, String> {
+    path.to_str().ok_or_else(|| format!("{} is no name for a file", path.display()))
+}
+
 pub fn told(what: &str, path: &Path, error: &io::Error) -> String {
     format!("cannot {what} {}: {error}", path.display())
 }
